@@ -1,0 +1,1 @@
+"""The command line: climb the rungs, collect verdicts, write the report."""

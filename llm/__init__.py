@@ -1,0 +1,1 @@
+"""The LLM rung: a real RL loop, its audits and records."""

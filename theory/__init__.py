@@ -1,0 +1,1 @@
+"""Estimators, identities, scalarizers and statements. Imports nothing else of covlaw."""

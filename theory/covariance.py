@@ -1,0 +1,147 @@
+"""Within-prompt covariances: the estimators of the covariance law on every rung."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from covlaw.theory.errors import CovlawError
+from covlaw.theory.groups import Groups, group_by_prompt
+from covlaw.theory.rollouts import as_mass, as_prompt_ids, as_prompt_mass, require_pairs
+
+
+class Covariance(NamedTuple):
+    """Mean within-prompt covariance of each column with one signal."""
+
+    estimate: Tensor
+    """(M,) mean over prompts, in units of value × signal."""
+    standard_error: Tensor
+    """(M,) clustered by prompt; 0 where the probabilities are exact, NaN for a single prompt."""
+    per_prompt: Tensor
+    """(P, M) each prompt's covariance."""
+    prompts: Tensor
+    """(P,) prompt ids, ascending."""
+
+
+class _Weighted(NamedTuple):
+    groups: Groups
+    row: Tensor  # (N,) weights that sum to 1 within a prompt
+    correction: Tensor  # (P,) K/(K−1) for samples, 1 for masses
+    prompt: Tensor  # (P,) weights that sum to 1
+    exact: bool
+
+
+def within_prompt_covariance(
+    values: Tensor,
+    signal: Tensor,
+    prompt: Tensor,
+    mass: Tensor | None = None,
+    prompt_mass: Tensor | None = None,
+) -> Covariance:
+    r"""E_x Cov_x(r_j, s): the covariance law's prediction for each objective (T1, T19).
+
+    With `mass` the population covariance under those probabilities; without it the unbiased
+    (K−1) estimate averaged over prompts, with a standard error clustered by prompt.
+
+    Args:
+        values: (N, M) or (N,) rewards.
+        signal: (N,) training signal, e.g. score, importance ratio or effective weight.
+        prompt: (N,) integer prompt ids in any order.
+        mass: (N,) completion probabilities within the prompt, or None for i.i.d. samples.
+        prompt_mass: (P,) prompt probabilities by ascending id, or None for uniform.
+
+    Raises:
+        CovlawError: on mismatched shapes, NaN or infinite entries, masses that do not sum to 1,
+            and sampled prompts with a single completion.
+    """
+    weights = _weights(prompt, mass, prompt_mass)
+    columns = _finite(values, "values", weights)
+    columns = columns[:, None] if columns.ndim == 1 else columns
+    centred_signal = weights.groups.centre(_finite(signal, "signal", weights, 1), weights.row)
+    centred = weights.groups.centre(columns, weights.row)
+    per_prompt = weights.groups.sum((weights.row * centred_signal)[:, None] * centred)
+    return _average(per_prompt * weights.correction[:, None], weights)
+
+
+def covariance_matrix(
+    rewards: Tensor,
+    prompt: Tensor,
+    mass: Tensor | None = None,
+    prompt_mass: Tensor | None = None,
+) -> Tensor:
+    """C = E_x Cov_x(r): (M, M) mean within-prompt covariance matrix of the rewards (part C).
+
+    Arguments and errors as `within_prompt_covariance`.
+    """
+    weights = _weights(prompt, mass, prompt_mass)
+    centred = weights.groups.centre(_finite(rewards, "rewards", weights, 2), weights.row)
+    row = weights.row * weights.groups.spread(weights.prompt * weights.correction)
+    return centred.T @ (row[:, None] * centred)
+
+
+def exact_change(
+    rewards: Tensor,
+    log_ratio: Tensor,
+    prompt: Tensor,
+    mass: Tensor | None = None,
+    prompt_mass: Tensor | None = None,
+) -> Covariance:
+    """Δ_j = E_x Cov_{π_old}(r_j, π_new/π_old): exact for any optimiser (T8).
+
+    Args:
+        rewards: (N, M) rewards of π_old's completions.
+        log_ratio: (N,) log π_new − log π_old of each completion; −inf where π_new is 0.
+        prompt: (N,) integer prompt ids.
+        mass: (N,) probabilities under π_old, or None for samples of π_old.
+        prompt_mass: (P,) or None.
+
+    Raises:
+        CovlawError: as `within_prompt_covariance`; also where a ratio overflows float64.
+    """
+    ratio = torch.expm1(torch.as_tensor(log_ratio).to(torch.float64))
+    if not bool(torch.isfinite(ratio).all()):
+        row = int((~torch.isfinite(ratio)).nonzero()[0])
+        raise CovlawError(
+            f"log_ratio at row {row} is {float(log_ratio[row])}: its exponential is not finite; "
+            "check the log-probs of both policies on that completion"
+        )
+    return within_prompt_covariance(rewards, ratio, prompt, mass, prompt_mass)
+
+
+def _weights(prompt: Tensor, mass: Tensor | None, prompt_mass: Tensor | None) -> _Weighted:
+    groups = group_by_prompt(as_prompt_ids(prompt))
+    mass = as_mass(mass, groups)
+    prompt_mass = as_prompt_mass(prompt_mass, groups)
+    counts = groups.counts.to(torch.float64)
+    if mass is None:
+        require_pairs(groups)
+        row, correction = groups.spread(1 / counts), counts / (counts - 1)
+    else:
+        row, correction = mass / groups.spread(groups.sum(mass)), torch.ones_like(counts)
+    if prompt_mass is None:
+        prompt_mass = torch.full_like(counts, 1 / counts.shape[0])
+    return _Weighted(groups, row, correction, prompt_mass, mass is not None)
+
+
+def _average(per_prompt: Tensor, weights: _Weighted) -> Covariance:
+    estimate = weights.prompt @ per_prompt
+    if weights.exact:
+        standard_error = torch.zeros_like(estimate)
+    else:
+        count = per_prompt.shape[0]
+        spread = (weights.prompt[:, None] * (per_prompt - estimate)).square().sum(0)
+        # one prompt says nothing of the spread between prompts: 0/0 is NaN on purpose
+        standard_error = (spread * count / (count - 1)).sqrt() if count > 1 else spread * torch.nan
+    return Covariance(estimate, standard_error, per_prompt, weights.groups.prompts)
+
+
+def _finite(values: Tensor, what: str, weights: _Weighted, ndim: int | None = None) -> Tensor:
+    values = torch.as_tensor(values).to(torch.float64)
+    rows = weights.groups.position.shape[0]
+    if values.shape[:1] != (rows,) or values.ndim not in ((ndim,) if ndim else (1, 2)):
+        raise CovlawError(f"{what} has shape {tuple(values.shape)} for {rows} completions")
+    bad = ~torch.isfinite(values)
+    if bad.any():
+        row = int(bad.nonzero()[0][0])
+        raise CovlawError(f"{what} is not finite at row {row}: drop or mend that completion")
+    return values

@@ -1,0 +1,41 @@
+"""Sums and means within prompts, without a loop over prompts."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Groups(NamedTuple):
+    """Rows grouped by prompt."""
+
+    prompts: Tensor
+    """(P,) the distinct prompt ids, ascending."""
+    position: Tensor
+    """(N,) position of each row's prompt in `prompts`."""
+    counts: Tensor
+    """(P,) completions a prompt."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum `values` (N, ...) within each prompt: (P, ...)."""
+        out = values.new_zeros((self.prompts.shape[0], *values.shape[1:]))
+        return out.index_add_(0, self.position, values)
+
+    def spread(self, per_prompt: Tensor) -> Tensor:
+        """Give each row its prompt's value: (P, ...) -> (N, ...)."""
+        return per_prompt[self.position]
+
+    def centre(self, values: Tensor, weights: Tensor) -> Tensor:
+        """Subtract the prompt's weighted mean; `weights` (N,) sum to 1 within a prompt."""
+        mean = self.sum(_rowwise(weights, values) * values)
+        return values - self.spread(mean)
+
+
+def group_by_prompt(prompt: Tensor) -> Groups:
+    """Group rows by integer prompt id, in any order."""
+    prompts, index, counts = torch.unique(prompt, return_inverse=True, return_counts=True)
+    return Groups(prompts, index, counts)
+
+
+def _rowwise(weights: Tensor, values: Tensor) -> Tensor:
+    return weights.reshape(-1, *([1] * (values.ndim - 1)))

@@ -1,0 +1,39 @@
+"""Scalarizers by name. A new one is one file and one line here."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from covlaw.theory.errors import CovlawError
+from covlaw.theory.rollouts import check_names
+from covlaw.theory.rungs import unknown
+from covlaw.theory.scalarizers.ctwa import Ctwa
+from covlaw.theory.scalarizers.linear import Linear
+from covlaw.theory.scalarizers.protocol import Batch, Observation, Scalarizer, Signal
+
+__all__ = ["SCALARIZERS", "Batch", "Observation", "Scalarizer", "Signal", "make"]
+
+SCALARIZERS: Mapping[str, type[Any]] = {
+    "linear": Linear,
+    "ctwa": Ctwa,
+}
+
+
+def make(name: str, objectives: Sequence[str], **options: Any) -> Scalarizer[Any]:
+    """Build a scalarizer for the named objectives.
+
+    Raises:
+        CovlawError: for an unknown scalarizer or option (with near matches), or a bad value.
+    """
+    if name not in SCALARIZERS:
+        raise unknown("scalarizer", name, tuple(SCALARIZERS))
+    cls = SCALARIZERS[name]
+    known = tuple(inspect.signature(cls).parameters)[1:]
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of scalarizer {name!r}", option, known)
+    try:
+        scalarizer: Scalarizer[Any] = cls(check_names(objectives), **options)
+    except TypeError as error:
+        raise CovlawError(f"options of scalarizer {name!r}: {error}") from error
+    return scalarizer

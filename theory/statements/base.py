@@ -1,0 +1,99 @@
+"""What a statement is: both sides, its assumptions, and a false variant that must be refuted."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+Kind = Literal["identity", "bound", "sign", "counterexample"]
+Status = Literal["holds", "refuted", "inconclusive", "not_applicable"]
+
+
+class Sides(NamedTuple):
+    """Both sides of a statement on one instance, (n,) comparisons each, float64.
+
+    identity: measured = predicted. bound: measured ≤ predicted. sign: measured and predicted
+    never have opposite signs (list only the cases the statement decides).
+    counterexample: `predicted` is what the *false* claim forecasts, `measured` what happens;
+    the counterexample is confirmed where their signs are opposite.
+    """
+
+    measured: Tensor
+    predicted: Tensor
+    tolerance: Tensor
+    """(n,) derived bound on rounding (and quadrature) error of `measured − predicted`."""
+    standard_error: Tensor | None = None
+    """(n,) Monte-Carlo standard error of `measured − predicted`; None where both are exact."""
+
+
+SidesOf = Callable[[Any, np.random.Generator], Sides]
+"""(instance, rng) → both sides."""
+
+
+class NegativeControl(NamedTuple):
+    """A plausible false variant; the same judge must refute it on the same kind of instance."""
+
+    name: str
+    sides: SidesOf
+
+
+class Proof(NamedTuple):
+    """A symbolic check: each step's expression must simplify to 0."""
+
+    claim: str
+    residual: Any
+    """SymPy expression, already simplified; the proof holds if it is 0."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One claim of THEORY, checkable on every rung where it makes sense.
+
+    Args:
+        id: T…, E… or F….
+        title: The claim as a sentence.
+        kind: How both sides are judged.
+        formula: Plain text.
+        latex: LaTeX, without delimiters.
+        assumptions: Each as a phrase.
+        source: Paper, literature (with citation) or "ours".
+        needs: World, Update or InnerStep.
+        sides: Both sides on one instance.
+        control: The false variant.
+        not_applicable: rung → why it makes no sense there.
+        proofs: Symbolic proofs, or None.
+    """
+
+    id: str
+    title: str
+    kind: Kind
+    formula: str
+    latex: str
+    assumptions: tuple[str, ...]
+    source: str
+    needs: type
+    sides: SidesOf
+    control: NegativeControl
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    proofs: Callable[[], list[Proof]] | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one statement on one rung (fields: DESIGN, Records)."""
+
+    id: str
+    rung: str
+    kind: Kind
+    status: Status
+    measured: float | None = None
+    predicted: float | None = None
+    slack: float | None = None
+    tolerance: float | None = None
+    violations: int = 0
+    n: int = 0
+    tightness: float | None = None
+    negative_control: dict[str, Any] | None = None
+    note: str = ""

@@ -1,0 +1,101 @@
+"""From both sides on many instances to one verdict."""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from covlaw.theory.statements.base import Kind, Sides
+
+ERROR_RATE = 1e-3
+"""Stated probability that a true claim is refuted on sampled instances (all comparisons of one
+verdict together, Bonferroni); exact instances have no such error."""
+
+
+class Judgement(NamedTuple):
+    """Counts and the worst comparison."""
+
+    n: int
+    violations: int
+    measured: float
+    predicted: float
+    tolerance: float
+    slack: float
+    tightness: float | None
+
+
+def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
+    """Judge all comparisons together; None when there is nothing to compare.
+
+    The reported comparison is the worst: the one with the least slack relative to its tolerance.
+    A non-finite side is a violation.
+    """
+    measured, predicted, tolerance = _stack(sides)
+    if measured.numel() == 0:
+        return None
+    slack = _SLACK[kind](measured, predicted, tolerance)
+    bad = ~(slack >= 0)
+    floor = torch.where(tolerance > 0, tolerance, torch.finfo(torch.float64).tiny)
+    relative = torch.nan_to_num(slack / floor, nan=-torch.inf)
+    worst = int(relative.argmin())
+    return Judgement(
+        n=measured.numel(),
+        violations=int(bad.sum()),
+        measured=float(measured[worst]),
+        predicted=float(predicted[worst]),
+        tolerance=float(tolerance[worst]),
+        slack=float(slack[worst]),
+        tightness=_tightness(kind, measured, predicted),
+    )
+
+
+def critical_value(comparisons: int) -> float:
+    """Two-sided normal quantile at ERROR_RATE, Bonferroni over the comparisons."""
+    return NormalDist().inv_cdf(1 - ERROR_RATE / (2 * max(comparisons, 1)))
+
+
+def _stack(sides: Sequence[Sides]) -> tuple[Tensor, Tensor, Tensor]:
+    if not sides:
+        return (torch.empty(0, dtype=torch.float64),) * 3
+    sampled = sum(s.measured.numel() for s in sides if s.standard_error is not None)
+    z = critical_value(sampled)
+    tolerance = [
+        s.tolerance if s.standard_error is None else s.tolerance + z * s.standard_error
+        for s in sides
+    ]
+    columns = ([s.measured for s in sides], [s.predicted for s in sides], tolerance)
+    measured, predicted, allowed = (torch.cat([t.reshape(-1) for t in c]) for c in columns)
+    return measured, predicted, allowed
+
+
+def _identity(measured: Tensor, predicted: Tensor, tolerance: Tensor) -> Tensor:
+    return tolerance - (measured - predicted).abs()
+
+
+def _bound(measured: Tensor, predicted: Tensor, tolerance: Tensor) -> Tensor:
+    return predicted + tolerance - measured
+
+
+def _sign(measured: Tensor, predicted: Tensor, tolerance: Tensor) -> Tensor:
+    return measured * predicted.sign() + tolerance
+
+
+def _counterexample(measured: Tensor, predicted: Tensor, tolerance: Tensor) -> Tensor:
+    return -measured * predicted.sign() - tolerance
+
+
+_SLACK = {
+    "identity": _identity,
+    "bound": _bound,
+    "sign": _sign,
+    "counterexample": _counterexample,
+}
+
+
+def _tightness(kind: Kind, measured: Tensor, predicted: Tensor) -> float | None:
+    positive = predicted > 0
+    if kind != "bound" or not bool(positive.any()):
+        return None
+    return float((measured[positive] / predicted[positive]).max())
