@@ -109,7 +109,7 @@ def as_mass(mass: Tensor | None, groups: Groups) -> Tensor | None:
     if abs(float(total[worst]) - 1) > MASS_TOLERANCE:
         raise CovlawError(
             f"mass of prompt {int(groups.prompts[worst])} sums to {float(total[worst]):.9g}, "
-            "not 1: list every completion (the length-truncated ones too), or pass mass=None for samples"
+            "not 1: list every completion, the length-truncated ones too, or pass mass=None"
         )
     return mass
 
@@ -122,7 +122,7 @@ def as_prompt_mass(prompt_mass: Tensor | None, groups: Groups) -> Tensor | None:
     if prompt_mass.shape != groups.prompts.shape:
         raise CovlawError(
             f"prompt_mass has shape {tuple(prompt_mass.shape)} for "
-            f"{groups.prompts.shape[0]} prompts: give one probability a distinct prompt id, ascending"
+            f"{groups.prompts.shape[0]} prompts: give one probability each, by ascending id"
         )
     total = float(prompt_mass.sum())
     if not bool((prompt_mass >= 0).all()) or not abs(total - 1) <= MASS_TOLERANCE:

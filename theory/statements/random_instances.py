@@ -67,7 +67,7 @@ def signed_ascent(rate: float, theta: Tensor, decay: float = 0.01) -> Step:
 
 
 def updates_from(draw: Draw, rng: np.random.Generator, count: int) -> Iterator[Update]:
-    """Yield updates of drawn worlds: plain and Adam-like steps, on- and off-policy, small to big."""
+    """Yield updates: plain and Adam-like steps, on- and off-policy, small to big."""
     for k in range(count):
         world = draw(rng)
         rate = float(10 ** rng.uniform(-3, -0.5))
@@ -108,7 +108,7 @@ def centred_score(world: World, score: Tensor) -> Tensor:
 
 def _rewards(rng: np.random.Generator, rows: int) -> np.ndarray:
     kind = rng.choice(["normal", "ties", "binary", "constant"], p=[0.4, 0.25, 0.25, 0.1])
-    draws = {
+    draws: dict[str, Callable[[], np.ndarray]] = {
         "normal": lambda: rng.normal(size=rows),
         "ties": lambda: rng.integers(0, 3, size=rows).astype(float),
         "binary": lambda: (rng.random(rows) < rng.uniform(0.1, 0.9)).astype(float),
