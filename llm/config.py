@@ -1,0 +1,162 @@
+"""Everything a run is made of: one frozen record, read from a preset, checked before any work."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.resources import files
+from typing import Any
+
+from covlaw.theory.advantages import NORMALISERS
+from covlaw.theory.clipping import check_clip
+from covlaw.theory.errors import CovlawError
+from covlaw.theory.losses import AGGREGATIONS, KL_ESTIMATORS
+from covlaw.theory.rungs import unknown
+from covlaw.theory.scalarizers import make
+
+OBSERVED = ("ratio", "clipped_ratio")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One RL run.
+
+    Args:
+        out: Run folder.
+        model: Hub id or local path for `AutoModelForCausalLM`; "base": the small model that
+            `covlaw llm base` trains.
+        task: Task name; `task_path` its files, where it has any.
+        rewards: Objectives: names in `covlaw.llm.rewards.REWARDS` or "module:function".
+        scalarizer: Name in `SCALARIZERS`; `options[scalarizer]` are its options.
+        normaliser: Advantage normalisation (`covlaw.theory.advantages.NORMALISERS`).
+        seed: Decides the run, bit for bit at a fixed thread count.
+        steps: Batches.
+        prompts: Prompts a batch.
+        completions: Completions a prompt that make the update.
+        observed: Completions a prompt beside them that only the scalarizer's observation sees;
+            drawn where the scalarizer observes covariances, at least 2.
+        observe: Signal of that covariance: "ratio" ρ, or "clipped_ratio" ρ clipped to the range.
+        max_tokens: Longest completion.
+        temperature: Of sampling, and of the policy whose log-probs are trained.
+        learning_rate: AdamW's, constant after `warmup` steps.
+        weight_decay: AdamW's.
+        grad_clip: Largest gradient norm; 0: no limit.
+        epochs: Optimiser steps a batch (PPO inner steps).
+        clip_low: Lower clip range.
+        clip_high: Upper clip range.
+        dual_clip: Bound on ρ where A < 0; 0: none.
+        aggregation: Token loss aggregation (`covlaw.theory.losses.AGGREGATIONS`).
+        kl_coefficient: Weight of the KL to the initial policy; 0: not computed.
+        kl_estimator: k1, k2 or k3.
+        micro_batch: Rows a forward–backward; the result does not depend on it beyond rounding.
+        audits: How many audits, spread over the run (denser at its start).
+        audit_prompts: Prompts an audit.
+        audit_completions: Completions a prompt in each of an audit's three samples.
+        checkpoint_every: Steps between checkpoints.
+        threads: Torch threads; part of what makes a run reproducible.
+        device: Torch device.
+    """
+
+    out: str = "runs/llm"
+    model: str = "base"
+    task: str = "arithmetic"
+    task_path: str = ""
+    rewards: tuple[str, ...] = ("accuracy", "conciseness", "clarity")
+    scalarizer: str = "linear"
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    normaliser: str = "grpo"
+    seed: int = 0
+    steps: int = 80
+    prompts: int = 16
+    completions: int = 16
+    observed: int = 16
+    observe: str = "clipped_ratio"
+    max_tokens: int = 44
+    temperature: float = 1.0
+    learning_rate: float = 2e-4
+    warmup: int = 0
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+    epochs: int = 1
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    dual_clip: float = 0.0
+    aggregation: str = "sequence_sum"
+    kl_coefficient: float = 0.0
+    kl_estimator: str = "k3"
+    micro_batch: int = 256
+    audits: int = 5
+    audit_prompts: int = 32
+    audit_completions: int = 32
+    checkpoint_every: int = 10
+    threads: int = 1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rewards", tuple(self.rewards))
+        _check_counts(self)
+        _check_choices(self)
+        check_clip(self.clip_low, self.clip_high, self.dual_clip or None)
+        make(self.scalarizer, self.rewards, **self.options.get(self.scalarizer, {}))
+
+    @property
+    def clip(self) -> tuple[float, float, float | None]:
+        """`(clip_low, clip_high, dual_clip)`."""
+        return self.clip_low, self.clip_high, self.dual_clip or None
+
+    def to_dict(self) -> dict[str, Any]:
+        """TOML-able record that rebuilds this configuration."""
+        return asdict(self) | {"rewards": list(self.rewards)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
+        """Build from a record; unknown keys name their near matches."""
+        known = {f.name: f.type for f in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise unknown("setting", key, tuple(known))
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise CovlawError(f"settings: {error}") from error
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> "TrainConfig":
+        """Load `llm/presets/<name>.toml` and override some settings."""
+        folder = files("covlaw.llm") / "presets"
+        names = tuple(sorted(p.name.removesuffix(".toml") for p in folder.iterdir()))
+        if name not in names:
+            raise unknown("preset", name, names)
+        values = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
+        return cls.from_dict(values | overrides)
+
+    def with_options(self, **changes: Any) -> "TrainConfig":
+        """Copy with some settings changed and everything checked again."""
+        return replace(self, **changes)
+
+
+def _check_counts(config: TrainConfig) -> None:
+    least = {"steps": 1, "prompts": 2, "completions": 2, "observed": 2, "max_tokens": 1}
+    least |= {"epochs": 1, "micro_batch": 1, "audits": 0, "audit_prompts": 2}
+    least |= {"audit_completions": 2, "checkpoint_every": 1, "threads": 1, "warmup": 0, "seed": 0}
+    for name, smallest in least.items():
+        value = getattr(config, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
+            raise CovlawError(f"{name} is {value!r}: use a whole number ≥ {smallest}")
+    for name in ("temperature", "learning_rate"):
+        if not 0 < getattr(config, name) < float("inf"):
+            raise CovlawError(f"{name} is {getattr(config, name)}: use a finite value > 0")
+    for name in ("weight_decay", "grad_clip", "kl_coefficient"):
+        if not 0 <= getattr(config, name) < float("inf"):
+            raise CovlawError(f"{name} is {getattr(config, name)}: use a finite value ≥ 0")
+
+
+def _check_choices(config: TrainConfig) -> None:
+    choices = {
+        "normaliser": tuple(NORMALISERS),
+        "aggregation": AGGREGATIONS,
+        "kl_estimator": KL_ESTIMATORS,
+        "observe": OBSERVED,
+    }
+    for name, known in choices.items():
+        if getattr(config, name) not in known:
+            raise unknown(name, str(getattr(config, name)), known)

@@ -1,0 +1,152 @@
+"""Sampling completions from a policy: one interface, the transformers engine."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Completions(NamedTuple):
+    """Sampled completions, prompt-major: rows of one prompt are adjacent."""
+
+    prompt_tokens: Tensor
+    """(N, S) int64, padded on the left."""
+    prompt_mask: Tensor
+    """(N, S) bool."""
+    tokens: Tensor
+    """(N, T) int64 completion tokens with the end-of-sequence token, padded on the right."""
+    mask: Tensor
+    """(N, T) bool."""
+    log_prob: Tensor
+    """(N, T) float32 log-prob of each token in the sampling policy; 0 on padding."""
+    prompt: Tensor
+    """(N,) int64 position of the prompt in the call's list."""
+    text: list[str]
+    """N decoded completions without special tokens."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """(N,) tokens a completion."""
+        return self.mask.sum(1)
+
+    def rows(self, index: Tensor) -> "Completions":
+        """Select rows, dropping columns that are padding in all of them."""
+        mask = self.mask[index]
+        width = max(int(mask.sum(1).max()), 1)
+        tensors = [field[index] for field in self[:6]]
+        tensors[2], tensors[3], tensors[4] = (t[:, :width] for t in tensors[2:5])
+        return Completions(*tensors, text=[self.text[i] for i in index.tolist()])
+
+
+class Engine(Protocol):
+    """Where completions come from."""
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        max_tokens: int,
+        temperature: float,
+        generator: torch.Generator,
+    ) -> Completions:
+        """Draw `n` completions of each prompt from the synced policy."""
+        ...
+
+    def sync(self, policy: torch.nn.Module) -> None:
+        """Take over the policy's weights."""
+        ...
+
+
+class TransformersEngine:
+    """Samples from the trainer's own module with a key–value cache, prompts computed once.
+
+    Args:
+        model: A causal LM; used as it is, so weights are always in sync.
+        tokenizer: Its tokenizer, with distinct pad and end-of-sequence tokens.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model, self.tokenizer = model, tokenizer
+
+    def sync(self, policy: torch.nn.Module) -> None:
+        """Nothing to copy."""
+        del policy
+
+    @torch.no_grad()
+    def sample(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        max_tokens: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Completions:
+        """Draw `n` completions of each prompt; log-probs are those of the tempered policy."""
+        tokens, mask = encode_prompts(self.tokenizer, prompts, self.model.device)
+        drawn, log_prob = self._decode(tokens, mask, n, max_tokens, temperature, generator)
+        ended = (drawn == self.tokenizer.eos_token_id).cumsum(1)
+        kept = (ended == 0) | ((ended == 1) & (drawn == self.tokenizer.eos_token_id))
+        width = int(kept.sum(1).max())
+        drawn, kept = drawn[:, :width], kept[:, :width]
+        drawn = torch.where(kept, drawn, self.tokenizer.pad_token_id)
+        return Completions(
+            tokens.repeat_interleave(n, 0),
+            mask.repeat_interleave(n, 0),
+            drawn,
+            kept,
+            torch.where(kept, log_prob[:, :width], 0.0),
+            torch.arange(len(prompts), device=tokens.device).repeat_interleave(n),
+            self.tokenizer.batch_decode(drawn, skip_special_tokens=True),
+        )
+
+    def _decode(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        n: int,
+        max_tokens: int,
+        temperature: float,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor]:
+        eos = self.tokenizer.eos_token_id
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        out = self.model(
+            input_ids=tokens,
+            attention_mask=mask.long(),
+            position_ids=positions,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache = out.past_key_values
+        cache.batch_repeat_interleave(n)
+        logits = out.logits[:, -1].repeat_interleave(n, 0)
+        mask, position = mask.repeat_interleave(n, 0), positions[:, -1:].repeat_interleave(n, 0)
+        done = torch.zeros(mask.shape[0], dtype=torch.bool, device=tokens.device)
+        drawn, log_probs = [], []
+        for step in range(max_tokens):
+            log_prob = torch.log_softmax(logits.float() / temperature, -1)
+            choice = torch.multinomial(log_prob.exp(), 1, generator=generator)
+            drawn.append(choice)
+            log_probs.append(log_prob.gather(1, choice))
+            done = done | (choice[:, 0] == eos)
+            if bool(done.all()) or step == max_tokens - 1:
+                break
+            mask, position = torch.cat([mask, mask.new_ones(mask.shape[0], 1)], 1), position + 1
+            out = self.model(
+                input_ids=choice,
+                attention_mask=mask.long(),
+                position_ids=position,
+                past_key_values=cache,
+                use_cache=True,
+            )
+            logits = out.logits[:, -1]
+        return torch.cat(drawn, 1), torch.cat(log_probs, 1)
+
+
+def encode_prompts(tokenizer: Any, prompts: Sequence[str], device: Any) -> tuple[Tensor, Tensor]:
+    """Tokenize prompts with left padding: (P, S) int64 ids and (P, S) bool mask."""
+    encoded = tokenizer(
+        list(prompts), padding=True, padding_side="left", return_tensors="pt", return_token_type_ids=False
+    )
+    return encoded["input_ids"].to(device), encoded["attention_mask"].to(device).bool()
