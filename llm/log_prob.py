@@ -1,6 +1,6 @@
 """Log-probs of completions: with gradients, along a direction, or plain, a few rows at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,9 +9,7 @@ from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from covlaw.llm.engine import Completions
-
-Parameters = Mapping[str, Tensor]
-"""Trainable parameters, or a direction among them, by name."""
+from covlaw.llm.parameters import Parameters, trainable
 
 
 def token_log_prob(model: Any, batch: Completions, temperature: float = 1.0) -> Tensor:
@@ -50,7 +48,7 @@ def directional_log_prob(
 
     Needs the math attention kernel: the fused ones have no forward-mode derivative.
     """
-    primal = {name: p.detach() for name, p in model.named_parameters() if name in direction}
+    primal = {name: p.detach() for name, p in trainable(model).items()}
     tangent = {name: direction[name] for name in primal}
 
     def log_prob(parameters: Parameters, part: Completions) -> Tensor:
@@ -66,22 +64,6 @@ def directional_log_prob(
             for part in chunks(batch, rows)
         ]
     return torch.cat(parts)
-
-
-def weighted_score(
-    model: Any, batch: Completions, weight: Tensor, temperature: float = 1.0, rows: int = 256
-) -> dict[str, Tensor]:
-    """Σ_i weight_i ∇log π(y_i|x_i) by parameter name; `weight` (N,)."""
-    names, parameters = zip(
-        *((n, p) for n, p in model.named_parameters() if p.requires_grad), strict=True
-    )
-    total = [torch.zeros_like(p) for p in parameters]
-    for start, part in zip(range(0, len(batch.text), rows), chunks(batch, rows), strict=True):
-        share = weight[start : start + rows].to(torch.float32)
-        value = (share * token_log_prob(model, part, temperature).sum(1)).sum()
-        for into, gradient in zip(total, torch.autograd.grad(value, parameters), strict=True):
-            into += gradient
-    return dict(zip(names, total, strict=True))
 
 
 def chunks(batch: Completions, rows: int) -> Iterator[Completions]:

@@ -52,11 +52,11 @@ def policy_step(
     """
     trace = StepTrace()
     old: list[Tensor] = []
-    for epoch in range(config.epochs):
+    for _ in range(config.epochs):
         if keep:
             trace.iterates.append(copy_of(model))
         optimizer.zero_grad(set_to_none=True)
-        _accumulate(model, batch, config, reference, old, trace, first=epoch == 0)
+        accumulate(model, batch, config, old, trace, reference)
         if keep:
             trace.ascent.append({name: -g for name, g in gradients(model).items()})
         limit = config.grad_clip or float("inf")
@@ -67,18 +67,21 @@ def policy_step(
     return trace
 
 
-def _accumulate(
+def accumulate(
     model: Any,
     batch: TrainingBatch,
     config: TrainConfig,
-    reference: Any,
     old: list[Tensor],
     trace: StepTrace,
-    first: bool,
+    reference: Any = None,
 ) -> None:
-    rows = batch.advantage.shape[0]
-    all_tokens = int(batch.completions.mask.sum())
-    low = high = kl_sum = 0.0
+    """Add the loss gradient of a whole batch to `.grad`, micro-batch by micro-batch.
+
+    `old` holds the behaviour policy's token log-probs by micro-batch; where it is empty, the
+    model's own are the behaviour's (ratio 1) and are kept in it.
+    """
+    rows, tokens, first = len(batch.advantage), int(batch.completions.mask.sum()), not old
+    sums = {"low": 0.0, "high": 0.0, "kl": 0.0}
     advantages = batch.advantage.split(config.micro_batch)
     parts = zip(chunks(batch.completions, config.micro_batch), advantages, strict=True)
     for k, (part, advantage) in enumerate(parts):
@@ -87,25 +90,27 @@ def _accumulate(
             old.append(log_prob.detach())
             gap = float((old[k] - part.log_prob).abs().max())
             trace.engine_log_prob_gap = max(trace.engine_log_prob_gap, gap)
-        log_ratio = log_prob - old[k]
-        loss = clipped_policy_loss(
-            advantage, log_ratio, part.mask, *config.clip, config.aggregation
-        )
-        tokens = int(part.mask.sum())
-        share = advantage.shape[0] / rows
-        share = tokens / all_tokens if config.aggregation == "token_mean" else share
-        total = loss * share
+        ratio = log_prob - old[k]
+        loss = clipped_policy_loss(advantage, ratio, part.mask, *config.clip, config.aggregation)
+        by_token = config.aggregation == "token_mean"
+        total = loss * (int(part.mask.sum()) / tokens if by_token else len(advantage) / rows)
         if reference is not None:
             kl = _kl(log_prob, reference, part, config)
-            total = total + config.kl_coefficient * kl / all_tokens
-            kl_sum += float(kl.detach())
+            total = total + config.kl_coefficient * kl / tokens
+            sums["kl"] += float(kl.detach())
         total.backward()
-        clipped = ~unclipped(advantage[:, None], log_ratio.detach(), *config.clip) & part.mask
-        low += float((clipped & (advantage[:, None] < 0)).sum())
-        high += float((clipped & (advantage[:, None] >= 0)).sum())
-    trace.clip_fraction_low, trace.clip_fraction_high = low / all_tokens, high / all_tokens
+        _count_clipped(sums, advantage[:, None], ratio.detach(), part.mask, config)
+    trace.clip_fraction_low, trace.clip_fraction_high = sums["low"] / tokens, sums["high"] / tokens
     if reference is not None and first:
-        trace.kl_reference = kl_sum / all_tokens
+        trace.kl_reference = sums["kl"] / tokens
+
+
+def _count_clipped(
+    sums: dict[str, float], advantage: Tensor, ratio: Tensor, mask: Tensor, config: TrainConfig
+) -> None:
+    clipped = ~unclipped(advantage, ratio, *config.clip) & mask
+    sums["low"] += float((clipped & (advantage < 0)).sum())
+    sums["high"] += float((clipped & (advantage >= 0)).sum())
 
 
 def _kl(log_prob: Tensor, reference: Any, part: Completions, config: TrainConfig) -> Tensor:

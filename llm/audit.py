@@ -1,0 +1,135 @@
+"""Audits: what the covariance law forecast for one real update, and what then happened.
+
+Three samples are drawn apart from the batch that made the update, on prompts of their own: one of
+π_old for the expected gradients and the old values, one of π_old for every covariance, and one of
+π_new for the new values. The batch itself is judged too, to show how optimistic that is.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from covlaw.llm.config import TrainConfig
+from covlaw.llm.engine import Completions
+from covlaw.llm.log_prob import directional_log_prob, distinct, sequence_log_prob, token_log_prob
+from covlaw.llm.parameters import Parameters, at, copy_of, difference, gradients
+from covlaw.llm.policy_step import StepTrace, TrainingBatch, accumulate
+from covlaw.theory.budget import ScoreFields
+from covlaw.theory.clipping import effective_weight
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Completions with everything the law needs that is known before the update."""
+
+    completions: Completions
+    rewards: Tensor
+    """(N, M) float64."""
+    advantage: Tensor
+    """(N,) float64, as the loss would weight them."""
+
+    @property
+    def prompt(self) -> Tensor:
+        """(N,) prompt ids."""
+        return self.completions.prompt
+
+    def signal(self, config: TrainConfig) -> Tensor:
+        """The law's s: the advantage, divided by the length where the loss does (T18)."""
+        if config.aggregation == "sequence_mean":
+            return self.advantage / self.completions.lengths.clamp(min=1)
+        return self.advantage
+
+
+@dataclass(frozen=True, eq=False)
+class Transition:
+    """One update of the policy, from the trainer."""
+
+    old: Parameters
+    trace: StepTrace
+    learning_rate: float
+
+
+def update_fields(
+    model: Any, sample: Sample, gradient_sample: Sample, moved: Transition, config: TrainConfig
+) -> ScoreFields:
+    """Return the score-field chain of a real update on a sample of π_old (T9), (N,) float64 each.
+
+    The model is at π_new. A KL term of the loss, if any, is part of the sampling gap.
+    """
+    rows, place = distinct(sample.completions)
+    step = difference(copy_of(model), moved.old)
+    new = sequence_log_prob(model, rows, config.temperature)
+    expected = expected_ascent(model, gradient_sample, moved, config)
+    rate, inner = moved.learning_rate, len(expected)
+    with at(model, moved.old):
+        old = sequence_log_prob(model, rows, config.temperature)
+
+        def along(direction: Parameters) -> Tensor:
+            return directional_log_prob(model, rows, direction, config.temperature)[place]
+
+        kernel = rate * inner * along(expected[0])
+        clipped = kernel if inner == 1 else rate * along(_total(expected))
+        batch = rate * along(_total(moved.trace.ascent))
+        realised = along(step)
+    return ScoreFields(
+        sample.signal(config), kernel, clipped, batch, realised, (new - old)[place]
+    )
+
+
+def same_sample_fields(
+    model: Any, sample: Sample, moved: Transition, config: TrainConfig
+) -> ScoreFields:
+    """Return the chain on the batch that made the update, its gradient fields left at the step.
+
+    No budget is taken on it; only the signal, the step and the log-ratio are read.
+    """
+    rows, place = distinct(sample.completions)
+    step = difference(copy_of(model), moved.old)
+    new = sequence_log_prob(model, rows, config.temperature)
+    with at(model, moved.old):
+        old = sequence_log_prob(model, rows, config.temperature)
+        realised = directional_log_prob(model, rows, step, config.temperature)[place]
+    unread = [realised] * 4
+    return ScoreFields(sample.signal(config), *unread, (new - old)[place])
+
+
+def expected_ascent(
+    model: Any, sample: Sample, moved: Transition, config: TrainConfig
+) -> list[dict[str, Tensor]]:
+    """Return G_W of each inner step, estimated on a sample apart from the batch; the first is G_s.
+
+    At the first inner step the ratio is 1 and nothing is clipped, so W = A (T26).
+    """
+    batch = TrainingBatch(sample.completions, sample.advantage)
+    behaviour: list[Tensor] = []
+    found = []
+    for parameters in moved.trace.iterates:
+        with at(model, parameters):
+            accumulate(model, batch, config, behaviour, StepTrace())
+        found.append({name: -g for name, g in gradients(model).items()})
+        model.zero_grad(set_to_none=True)
+    return found
+
+
+def inner_weights(
+    model: Any, sample: Sample, moved: Transition, config: TrainConfig
+) -> list[tuple[Tensor, Tensor]]:
+    """Return (W, log-ratio) of each inner step on a sample, (N,) float64 each."""
+    rows, place = distinct(sample.completions)
+    mask, lengths = rows.mask[place], sample.completions.lengths.clamp(min=1)
+    weights, start = [], None
+    for parameters in moved.trace.iterates:
+        with at(model, parameters), torch.no_grad():
+            log_prob = token_log_prob(model, rows, config.temperature).double()
+        start = log_prob if start is None else start
+        ratio = (log_prob - start)[place]
+        weight = effective_weight(sample.advantage, ratio, mask, *config.clip)
+        weight = weight / lengths if config.aggregation == "sequence_mean" else weight
+        weights.append((weight, ratio.sum(1)))
+    return weights
+
+
+def _total(directions: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([d[name] for d in directions]).sum(0) for name in directions[0]}

@@ -1,0 +1,120 @@
+"""From an audit's samples to its record, and to the arrays that statements are checked on."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from covlaw.theory.budget import ScoreFields, law_budget, short_budget
+from covlaw.theory.clipped_law import centred_weight
+from covlaw.theory.covariance import Covariance, exact_change, within_prompt_covariance
+from covlaw.theory.groups import group_by_prompt
+
+
+class Evidence(NamedTuple):
+    """One sample of π_old, with the chain and the inner steps' weights on it."""
+
+    prompt: Tensor
+    """(N,) prompt ids."""
+    rewards: Tensor
+    """(N, M)."""
+    advantage: Tensor
+    """(N,)."""
+    fields: ScoreFields
+    inner: list[tuple[Tensor, Tensor]]
+    """(W, log-ratio) of each inner step."""
+
+
+class Measured(NamedTuple):
+    """The change seen on fresh samples of both policies, clustered by prompt."""
+
+    estimate: Tensor
+    """(M,)."""
+    standard_error: Tensor
+    """(M,)."""
+
+
+def measure_change(
+    new: tuple[Tensor, Tensor], old: tuple[Tensor, Tensor], prompts: int
+) -> Measured:
+    """Mean change over prompts from `(rewards (N, M), prompt (N,))` of π_new and of π_old."""
+    change = _prompt_means(*new, prompts) - _prompt_means(*old, prompts)
+    return Measured(change.mean(0), change.std(0) / prompts**0.5)
+
+
+def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str, Any]:
+    """Return the audit's record (DESIGN, Records): `kind` is "independent" or "same".
+
+    "law" and "clipped" are covariances with the signal; times `scale` they are in the units of
+    the changes. Budgets are taken on independent samples only.
+    """
+    prompt, rewards, fields = evidence.prompt, evidence.rewards, evidence.fields
+    weight = torch.stack([w for w, _ in evidence.inner]).mean(0)
+    short = short_budget(rewards, fields, prompt)
+    record: dict[str, Any] = {
+        "sample": kind,
+        "n_prompts": int(prompt.unique().numel()),
+        "n_completions": int(prompt.numel()),
+        "law": _pair(within_prompt_covariance(rewards, fields.score, prompt)),
+        "clipped": _pair(within_prompt_covariance(rewards, weight, prompt)),
+        "clipped_centred": _pair(_centred(evidence)),
+        "first_order": _pair(within_prompt_covariance(rewards, fields.step, prompt)),
+        "exact_change": _pair(exact_change(rewards, fields.log_ratio, prompt)),
+        "measured": {
+            "estimate": measured.estimate.tolist(),
+            "se": measured.standard_error.tolist(),
+        },
+        "scale": float(short.scale),
+    }
+    if kind == "independent":
+        terms = law_budget(rewards, fields, prompt).terms
+        record["budget"] = {name: term.tolist() for name, term in terms.items()}
+        names = ("law", "direction", "logit", "tilt", "bound")
+        record["short"] = {name: getattr(short, name).tolist() for name in names}
+    return record
+
+
+def save_evidence(path: Path, evidence: Evidence, measured: Measured) -> None:
+    """Write an audit's arrays (safetensors, whole or not at all)."""
+    arrays = {
+        "prompt": evidence.prompt,
+        "rewards": evidence.rewards,
+        "advantage": evidence.advantage,
+        "change": measured.estimate,
+        "change_error": measured.standard_error,
+        **{f"fields.{name}": value for name, value in evidence.fields._asdict().items()},
+        **{f"inner.{k}.weight": weight for k, (weight, _) in enumerate(evidence.inner)},
+        **{f"inner.{k}.log_ratio": ratio for k, (_, ratio) in enumerate(evidence.inner)},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file({name: value.cpu().contiguous().clone() for name, value in arrays.items()}, temporary)
+    temporary.replace(path)
+
+
+def load_evidence(path: Path) -> tuple[Evidence, Measured]:
+    """Read what `save_evidence` wrote."""
+    arrays = load_file(path)
+    fields = ScoreFields(*(arrays[f"fields.{name}"] for name in ScoreFields._fields))
+    steps = sum(name.endswith(".weight") for name in arrays)
+    inner = [(arrays[f"inner.{k}.weight"], arrays[f"inner.{k}.log_ratio"]) for k in range(steps)]
+    evidence = Evidence(arrays["prompt"], arrays["rewards"], arrays["advantage"], fields, inner)
+    return evidence, Measured(arrays["change"], arrays["change_error"])
+
+
+def _prompt_means(rewards: Tensor, prompt: Tensor, prompts: int) -> Tensor:
+    total = rewards.new_zeros(prompts, rewards.shape[1]).index_add(0, prompt, rewards)
+    return total / torch.bincount(prompt, minlength=prompts)[:, None]
+
+
+def _centred(evidence: Evidence) -> Covariance:
+    groups = group_by_prompt(evidence.prompt)
+    signals = [centred_weight(w, ratio.exp(), groups, None) for w, ratio in evidence.inner]
+    signal = torch.stack(signals).mean(0)
+    return within_prompt_covariance(evidence.rewards, signal, evidence.prompt)
+
+
+def _pair(covariance: Covariance) -> dict[str, list[float]]:
+    return {"estimate": covariance.estimate.tolist(), "se": covariance.standard_error.tolist()}

@@ -1,0 +1,113 @@
+"""When and on what to audit: draws the samples before and after an update, writes the records."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from covlaw.llm.audit import Sample, Transition, inner_weights, same_sample_fields, update_fields
+from covlaw.llm.audit_record import (
+    Evidence,
+    Measured,
+    audit_record,
+    measure_change,
+    save_evidence,
+)
+from covlaw.llm.config import TrainConfig
+from covlaw.llm.randomness import numpy_stream, torch_stream
+from covlaw.llm.rewards import RewardState
+from covlaw.llm.sampling import Sampler, advantage_of, choose
+from covlaw.llm.tasks import Problem
+from covlaw.theory.scalarizers import Scalarizer
+
+
+class Pending(NamedTuple):
+    """What is drawn from π_old before the update."""
+
+    problems: list[Problem]
+    reward_state: RewardState
+    gradient: Sample
+    test: Sample
+    generator: torch.Generator
+
+
+class Auditor:
+    """Audits a run's updates at chosen steps, on samples apart from the batches."""
+
+    def __init__(
+        self,
+        model: Any,
+        sampler: Sampler,
+        scalarizer: Scalarizer[Any],
+        problems: Sequence[Problem],
+        config: TrainConfig,
+    ) -> None:
+        self.model, self.sampler, self.scalarizer = model, sampler, scalarizer
+        self.problems, self.config = problems, config
+        self.folder = Path(config.out) / "audits"
+        self.steps = audit_steps(config.steps, config.audits)
+
+    def before(self, step: int, scalarizer_state: Any, reward_state: RewardState) -> Pending:
+        """Draw π_old's two samples, with the state that makes this batch's signal."""
+        config = self.config
+        generator = torch_stream(config.seed, step, "audit", config.device)
+        rng = numpy_stream(config.seed, step, "audit")
+        problems = choose(self.problems, config.audit_prompts, rng)
+        gradient, test = (
+            self._sample(problems, scalarizer_state, reward_state, generator) for _ in range(2)
+        )
+        return Pending(problems, reward_state, gradient, test, generator)
+
+    def after(
+        self, step: int, pending: Pending, batch: Sample, moved: Transition
+    ) -> list[dict[str, Any]]:
+        """Judge the update on π_old's test sample and on the batch itself; keep the arrays."""
+        config, model = self.config, self.model
+        measured = self._measure(pending)
+        fields = update_fields(model, pending.test, pending.gradient, moved, config)
+        independent = self._evidence(pending.test, fields, moved)
+        own = self._evidence(batch, same_sample_fields(model, batch, moved, config), moved)
+        save_evidence(self.folder / f"step_{step:05d}.safetensors", independent, measured)
+        return [
+            audit_record("independent", independent, measured),
+            audit_record("same", own, measured),
+        ]
+
+    def _sample(
+        self,
+        problems: list[Problem],
+        scalarizer_state: Any,
+        reward_state: RewardState,
+        generator: torch.Generator,
+    ) -> Sample:
+        drawn = self.sampler.draw(
+            problems, self.config.audit_completions, reward_state, generator
+        )
+        _, advantage, _ = advantage_of(drawn, self.scalarizer, scalarizer_state, self.config)
+        return Sample(drawn.completions, drawn.rewards, advantage)
+
+    def _evidence(self, sample: Sample, fields: Any, moved: Transition) -> Evidence:
+        inner = inner_weights(self.model, sample, moved, self.config)
+        return Evidence(sample.prompt, sample.rewards, sample.advantage, fields, inner)
+
+    def _measure(self, pending: Pending) -> Measured:
+        new = self.sampler.draw(
+            pending.problems,
+            self.config.audit_completions,
+            pending.reward_state,
+            pending.generator,
+        )
+        old = pending.gradient
+        return measure_change(
+            (new.rewards, new.completions.prompt), (old.rewards, old.prompt), len(pending.problems)
+        )
+
+
+def audit_steps(steps: int, audits: int) -> frozenset[int]:
+    """Spread audits over a run, denser at its start, where most of the change is."""
+    if audits == 0:
+        return frozenset()
+    shares = [(k / max(audits - 1, 1)) ** 2 for k in range(audits)]
+    return frozenset(round(share * (steps - 1)) for share in shares)
+

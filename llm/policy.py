@@ -1,0 +1,46 @@
+"""Loading a policy: any hub id or local path, with errors that say what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from covlaw.llm.base import BaseConfig, default_root, ensure_base
+from covlaw.theory.errors import CovlawError
+
+
+def resolve_model(model: str) -> str:
+    """Return a path or hub id; "base" is the cached small model, trained if it is missing."""
+    return str(ensure_base(BaseConfig(), default_root())) if model == "base" else model
+
+
+def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
+    """Load `(model, tokenizer)` for training in float32, without running code of the repository.
+
+    Raises:
+        CovlawError: if the model cannot be found or read, or its tokenizer lacks an
+            end-of-sequence token.
+    """
+    path = resolve_model(model)
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        policy = AutoModelForCausalLM.from_pretrained(
+            path, dtype=torch.float32, attn_implementation="sdpa"
+        )
+    except (OSError, ValueError, KeyError) as error:
+        where = "folder" if Path(path).exists() else "hub id or folder"
+        reason = str(error).splitlines()[0]
+        raise CovlawError(
+            f"cannot load the model from {where} {path!r} ({reason}): give a folder with a Hugging "
+            "Face causal LM, a reachable hub id, or 'base'"
+        ) from error
+    finally:
+        logging.enable_progress_bar()
+    if tokenizer.eos_token_id is None:
+        raise CovlawError(f"the tokenizer of {path!r} has no end-of-sequence token")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return policy.to(device).eval(), tokenizer

@@ -1,0 +1,68 @@
+"""What a step draws: prompts, completions, rewards and the advantage they get."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.llm.config import TrainConfig
+from covlaw.llm.engine import Completions, Engine
+from covlaw.llm.rewards import RewardState
+from covlaw.llm.scoring import Rewards
+from covlaw.llm.tasks import Problem
+from covlaw.theory.advantages import group_advantage
+from covlaw.theory.scalarizers import Batch, Scalarizer
+
+
+class Drawn(NamedTuple):
+    """Completions with their rewards."""
+
+    completions: Completions
+    rewards: Tensor
+    """(N, M) float64."""
+
+    def rows(self, index: Tensor) -> "Drawn":
+        """Select rows."""
+        return Drawn(self.completions.rows(index), self.rewards[index])
+
+
+class Sampler:
+    """Draws completions of a task and scores them."""
+
+    def __init__(self, engine: Engine, rewards: Rewards, config: TrainConfig) -> None:
+        self.engine, self.rewards, self.config = engine, rewards, config
+
+    def sample(
+        self, problems: Sequence[Problem], n: int, generator: torch.Generator
+    ) -> Completions:
+        """Draw `n` completions of each problem."""
+        prompts = [problem.prompt for problem in problems]
+        config = self.config
+        return self.engine.sample(prompts, n, config.max_tokens, config.temperature, generator)
+
+    def draw(
+        self, problems: Sequence[Problem], n: int, state: RewardState, generator: torch.Generator
+    ) -> Drawn:
+        """Draw and score `n` completions of each problem; the reward state stays as it is."""
+        completions = self.sample(problems, n, generator)
+        return Drawn(completions, self.rewards(completions, problems, state))
+
+
+def choose(problems: Sequence[Problem], count: int, rng: np.random.Generator) -> list[Problem]:
+    """Choose prompts at random, without repetition while there are enough."""
+    replace = count > len(problems)
+    return [problems[i] for i in rng.choice(len(problems), size=count, replace=replace)]
+
+
+def advantage_of(
+    drawn: Drawn, scalarizer: Scalarizer[Any], state: Any, config: TrainConfig
+) -> tuple[Any, Tensor, Tensor | None]:
+    """Return the scalarizer's next state, the advantage (N,), and the weights (M,) for the record."""
+    batch = Batch(drawn.rewards, drawn.completions.prompt, mask=drawn.completions.mask)
+    state, signal = scalarizer.signal(state, batch)
+    advantage = signal.advantage
+    if advantage is None:
+        advantage = group_advantage(signal.score, drawn.completions.prompt, config.normaliser)
+    return state, advantage, signal.weights

@@ -1,0 +1,42 @@
+"""The line of steps.jsonl: what a step was and what it saw (DESIGN, Records)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from covlaw.llm.config import TrainConfig
+from covlaw.llm.policy_step import StepTrace
+from covlaw.llm.sampling import Drawn
+
+SCHEMA = 1
+
+
+def step_record(
+    step: int,
+    config: TrainConfig,
+    drawn: Drawn,
+    weights: Tensor | None,
+    trace: StepTrace,
+    audits: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Build the record of one step; means are over all completions drawn, errors by prompt."""
+    rewards, completions = drawn.rewards, drawn.completions
+    by_prompt = rewards.reshape(config.prompts, -1, rewards.shape[1]).mean(1)
+    return {
+        "schema": SCHEMA,
+        "step": step,
+        "seed": config.seed,
+        "scalarizer": config.scalarizer,
+        "objectives": list(config.rewards),
+        "reward_mean": rewards.mean(0).tolist(),
+        "reward_se": (by_prompt.std(0) / config.prompts**0.5).tolist(),
+        "weights": None if weights is None else weights.tolist(),
+        "length_mean": float(completions.lengths.double().mean()),
+        "clip_fraction_low": trace.clip_fraction_low,
+        "clip_fraction_high": trace.clip_fraction_high,
+        "kl_reference": trace.kl_reference,
+        "grad_norm": trace.grad_norm,
+        "engine_log_prob_gap": trace.engine_log_prob_gap,
+        "tokens": int(completions.mask.sum()),
+        "audits": audits,
+    }
