@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from covlaw.theory.errors import CovlawError, unknown
 from covlaw.theory.groups import Groups, group_by_prompt
-from covlaw.theory.rollouts import as_prompt_ids, require_pairs
 from covlaw.theory.rounding import rounding
+from covlaw.theory.validation import as_float64, as_prompt_ids, require_pairs
 
 Normaliser = Callable[[Tensor, Groups], Tensor]
 
@@ -27,21 +28,22 @@ def group_standardised(score: Tensor, groups: Groups) -> Tensor:
     """GRPO: centred / the group's std (ddof 1); groups of equal scores get 0 (T23)."""
     centred_score = centred(score, groups)
     variance = groups.sum(centred_score.square()) / (groups.counts.to(score.dtype) - 1)
-    return _divide(centred_score, groups.spread(variance.sqrt()), score)
+    largest = torch.zeros_like(variance).scatter_reduce(0, groups.position, score.abs(), "amax")
+    noise = rounding(largest, 4 * int(groups.counts.max()))
+    return _divide(centred_score, groups.spread(variance.sqrt()), groups.spread(noise))
 
 
 def globally_whitened(score: Tensor, groups: Groups) -> Tensor:
     """REINFORCE++: (s − batch mean) / batch std; mixes prompts (T22, T38)."""
     del groups
-    return _divide(score - score.mean(), score.std().expand_as(score), score)
+    return _divide(score - score.mean(), score.std(), _noise(score))
 
 
 def pooled_within_standardised(score: Tensor, groups: Groups) -> Tensor:
     """Centred / pooled within-group std: one scale for the batch, no prompt reweighted (T38)."""
     centred_score = centred(score, groups)
     freedom = score.shape[0] - groups.prompts.shape[0]
-    scale = (centred_score.square().sum() / freedom).sqrt()
-    return _divide(centred_score, scale.expand_as(score), score)
+    return _divide(centred_score, (centred_score.square().sum() / freedom).sqrt(), _noise(score))
 
 
 NORMALISERS: Mapping[str, Normaliser] = {
@@ -55,14 +57,33 @@ NORMALISERS: Mapping[str, Normaliser] = {
 
 
 def group_advantage(score: Tensor, prompt: Tensor, normaliser: str = "grpo") -> Tensor:
-    """Normalise a score (N,) into an advantage (N,) within prompts (N,), at least 2 a prompt."""
+    """Normalise a score (N,) into an advantage (N,) float64 within prompts (N,).
+
+    Raises:
+        CovlawError: for an unknown normaliser, scores that do not fit the prompts or are not
+            finite, and prompts with a single completion.
+    """
+    if normaliser not in NORMALISERS:
+        raise unknown("normaliser", normaliser, tuple(NORMALISERS))
     groups = group_by_prompt(as_prompt_ids(prompt))
     require_pairs(groups)
-    return NORMALISERS[normaliser](score.to(torch.float64), groups)
+    score = as_float64(score, "score", groups.position.device)
+    if score.shape != groups.position.shape:
+        raise CovlawError(
+            f"score has shape {tuple(score.shape)} for {groups.position.shape[0]} completions: "
+            "give one a completion"
+        )
+    if not bool(torch.isfinite(score).all()):
+        row = int((~torch.isfinite(score)).nonzero()[0])
+        raise CovlawError(f"score is {score[row].item()} at row {row}: mend its rewards or weights")
+    return NORMALISERS[normaliser](score, groups)
 
 
-def _divide(numerator: Tensor, scale: Tensor, score: Tensor) -> Tensor:
+def _noise(score: Tensor) -> Tensor:
+    return rounding(score.abs().max(), 4 * score.shape[0])
+
+
+def _divide(numerator: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
     # 0/0 := 0: scores that are equal carry no signal. Their computed spread may be some roundings
     # of their own size instead of 0, so that, and not an absolute epsilon, is the threshold.
-    spread = scale > rounding(score.abs().max(), 4 * score.shape[0])
-    return torch.where(spread, numerator / torch.where(spread, scale, 1.0), 0.0)
+    return torch.where(scale > noise, numerator / torch.where(scale > noise, scale, 1.0), 0.0)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.covariance import exact_change, within_prompt_covariance
+from covlaw.theory.rounding import rounding
+from covlaw.theory.validation import as_float64
 
 
 class ScoreFields(NamedTuple):
@@ -97,8 +99,9 @@ def law_budget(
         CovlawError: as `within_prompt_covariance`.
     """
     groups = (prompt, mass, prompt_mass)
-    scale = _regression(fields.score, fields.policy_gradient, *groups)
-    chain = [scale * fields.score.to(torch.float64), *fields[1:], torch.expm1(fields.log_ratio)]
+    score, *rest = (as_float64(f, name) for name, f in fields._asdict().items())
+    scale = _regression(score, rest[0], *groups)
+    chain = [scale * score, *rest, torch.expm1(rest[-1])]
     differences = [chain[0], *(after - before for before, after in pairwise(chain))]
     f0, kernel, clipping, sampling, optimiser, logit, tilt = (
         within_prompt_covariance(rewards, f, *groups).estimate for f in differences
@@ -119,26 +122,29 @@ def short_budget(
     Arguments and errors as `law_budget`; only `score`, `step` and `log_ratio` are read.
     """
     groups = (prompt, mass, prompt_mass)
-    scale = _regression(fields.score, fields.step, *groups)
-    law_field = scale * fields.score.to(torch.float64)
-    gaps = [
-        fields.step - law_field,
-        fields.log_ratio - fields.step,
-        torch.expm1(fields.log_ratio) - fields.log_ratio,
-    ]
+    score = as_float64(fields.score, "score")
+    step = as_float64(fields.step, "step")
+    log_ratio = as_float64(fields.log_ratio, "log_ratio")
+    scale = _regression(score, step, *groups)
+    chain = [scale * score, step, log_ratio, torch.expm1(log_ratio)]
+    differences = [chain[0], *(after - before for before, after in pairwise(chain))]
     law, direction, logit, tilt = (
-        within_prompt_covariance(rewards, f, *groups).estimate for f in (law_field, *gaps)
+        within_prompt_covariance(rewards, f, *groups).estimate for f in differences
     )
-    gap_size = sum((deviation(f, *groups) for f in gaps), torch.zeros(1, dtype=torch.float64))
-    bound = deviation(rewards, *groups) * gap_size
-    return ShortBudget(law, direction, logit, tilt, bound, law.abs() > bound, scale)
+    sizes = torch.stack([deviation(f, *groups) for f in differences])
+    spread = deviation(rewards, *groups)
+    bound = spread * sizes[1:].sum(0)
+    # a tie, e.g. between a constant reward and no gap at all, must not be decided by rounding
+    noise = rounding(spread * sizes.sum(0), 8 * score.shape[0])
+    return ShortBudget(law, direction, logit, tilt, bound, law.abs() > bound + noise, scale)
 
 
 def deviation(
     values: Tensor, prompt: Tensor, mass: Tensor | None = None, prompt_mass: Tensor | None = None
 ) -> Tensor:
     """sd(f) = √(E_x Var_x f) of each column: (M,)."""
-    columns = values.to(torch.float64).reshape(values.shape[0], -1).unbind(1)
+    values = as_float64(values, "values")
+    columns = values.reshape(values.shape[0], -1).unbind(1)
     groups = (prompt, mass, prompt_mass)
     variance = [within_prompt_covariance(f, f, *groups).estimate for f in columns]
     return torch.cat(variance).clamp(min=0).sqrt()
@@ -151,6 +157,9 @@ def _regression(
     mass: Tensor | None,
     prompt_mass: Tensor | None,
 ) -> Tensor:
-    both = torch.stack([signal.to(torch.float64), target.to(torch.float64)], 1)
-    own, cross = within_prompt_covariance(both, signal, prompt, mass, prompt_mass).estimate
-    return torch.where(own > 0, cross / torch.where(own > 0, own, 1.0), torch.zeros_like(own))
+    own, cross = within_prompt_covariance(
+        torch.stack([signal, target], 1), signal, prompt, mass, prompt_mass
+    ).estimate
+    # centring a constant s leaves some roundings of its size: they are no signal to regress on
+    noise = rounding(signal.abs().max(), 4 * signal.shape[0]).square()
+    return torch.where(own > noise, cross / torch.where(own > noise, own, 1.0), 0.0)

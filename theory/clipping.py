@@ -7,6 +7,12 @@ from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
 
+Clip = tuple[float, float, float | None]
+"""`(clip_low, clip_high, dual_clip)`."""
+
+CHUNK = 2**17
+"""Tokens worked on at once: the float64 copies stay in cache, and memory does not grow with N."""
+
 
 def check_clip(clip_low: float, clip_high: float, dual_clip: float | None = None) -> None:
     """Refuse clip ranges outside their domain: 0 ≤ low ≤ 1, high ≥ 0, dual > 1.
@@ -30,13 +36,9 @@ def unclipped(
 ) -> Tensor:
     """1[not clipped] of part B: A ≥ 0 → ρ ≤ 1+high; A < 0 → ρ ≥ 1−low (and ρ ≤ dual).
 
-    Elementwise on broadcastable shapes; returns bool.
+    Elementwise on broadcastable shapes; returns bool. NaN counts as not clipped, so that it shows.
     """
-    ratio = torch.exp(log_ratio)
-    negative = ratio >= 1 - clip_low
-    if dual_clip is not None:
-        negative = negative & (ratio <= dual_clip)
-    return torch.where(advantage >= 0, ratio <= 1 + clip_high, negative)
+    return _within(advantage, torch.exp(log_ratio), (clip_low, clip_high, dual_clip))
 
 
 def effective_weight(
@@ -48,6 +50,8 @@ def effective_weight(
     dual_clip: float | None = None,
 ) -> Tensor:
     """W = ρ·A·1[not clipped], so that ∇L_clip = E_old[W ∇log π_θ] (T24).
+
+    A constant of the loss: no gradient flows through it.
 
     Args:
         advantage: (N,), or (N, T) with a token-level `log_ratio`.
@@ -62,37 +66,65 @@ def effective_weight(
         W = A at ρ ≡ 1 on either level. A completion without tokens gets 0.
 
     Raises:
-        CovlawError: on clip ranges outside their domain or shapes that do not fit.
+        CovlawError: on clip ranges outside their domain, shapes that do not fit, and weights
+            that are not finite (NaN in a completion, or an unclipped ratio that overflows).
     """
     check_clip(clip_low, clip_high, dual_clip)
-    advantage = torch.as_tensor(advantage).to(torch.float64)
-    log_ratio = torch.as_tensor(log_ratio).to(torch.float64)
-    mask = _token_mask(log_ratio, mask)
-    if advantage.ndim == 1 and mask is not None:
+    clip = (clip_low, clip_high, dual_clip)
+    log_ratio = torch.as_tensor(log_ratio).detach()
+    advantage = torch.as_tensor(advantage, device=log_ratio.device).detach()
+    _check_shapes(advantage, log_ratio, mask)
+    with torch.no_grad():
+        if mask is None:
+            weight = _weight(advantage, log_ratio, None, clip)
+        else:
+            mask = torch.as_tensor(mask, device=log_ratio.device).to(torch.bool)
+            weight = _token_mean(advantage, log_ratio, mask, clip)
+    bad = ~torch.isfinite(weight)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        raise CovlawError(
+            f"the effective weight of row {row} is {weight[row].item()}: check its advantage and "
+            "the log-probs of both policies for NaN and overflow"
+        )
+    return weight
+
+
+def _token_mean(advantage: Tensor, log_ratio: Tensor, mask: Tensor, clip: Clip) -> Tensor:
+    if advantage.ndim == 1:
         advantage = advantage[:, None]
-    if advantage.ndim != log_ratio.ndim or advantage.shape[0] != log_ratio.shape[0]:
-        raise CovlawError(
-            f"advantage {tuple(advantage.shape)} does not fit log_ratio {tuple(log_ratio.shape)}"
-        )
-    if mask is not None:  # padding may hold NaN: replace before computing, not after
-        zero = log_ratio.new_zeros(())
-        log_ratio = torch.where(mask, log_ratio, zero)
-        advantage = torch.where(mask, advantage.expand_as(mask), zero)
-    keep = unclipped(advantage, log_ratio, clip_low, clip_high, dual_clip)
-    weight = torch.where(keep, torch.exp(log_ratio) * advantage, log_ratio.new_zeros(()))
-    if mask is None:
-        return weight
-    return weight.sum(1) / mask.sum(1).clamp(min=1)
+    rows = max(1, CHUNK // max(log_ratio.shape[1], 1))
+    chunks = zip(*(t.split(rows) for t in (advantage, log_ratio, mask)), strict=True)
+    return torch.cat(
+        [_weight(*chunk, clip).sum(1) / chunk[2].sum(1).clamp(min=1) for chunk in chunks]
+    )
 
 
-def _token_mask(log_ratio: Tensor, mask: Tensor | None) -> Tensor | None:
-    if (log_ratio.ndim == 2) != (mask is not None):
-        raise CovlawError("token-level log_ratio (N, T) needs a mask (N, T); sequence-level none")
-    if mask is None:
-        return None
-    mask = torch.as_tensor(mask).to(torch.bool)
-    if mask.shape != log_ratio.shape:
+def _weight(advantage: Tensor, log_ratio: Tensor, mask: Tensor | None, clip: Clip) -> Tensor:
+    ratio = log_ratio.to(torch.float64, copy=True).exp_()
+    advantage = advantage.to(torch.float64)
+    keep = _within(advantage, ratio, clip)
+    keep = keep if mask is None else keep & mask
+    # padding may hold NaN: select, do not multiply by 0
+    return torch.where(keep, ratio.mul_(advantage), ratio.new_zeros(()))
+
+
+def _within(advantage: Tensor, ratio: Tensor, clip: Clip) -> Tensor:
+    clip_low, clip_high, dual_clip = clip
+    too_low = ratio < 1 - clip_low
+    if dual_clip is not None:
+        too_low = too_low | (ratio > dual_clip)
+    return ~(((ratio > 1 + clip_high) & (advantage >= 0)) | (too_low & (advantage < 0)))
+
+
+def _check_shapes(advantage: Tensor, log_ratio: Tensor, mask: Tensor | None) -> None:
+    shape = tuple(log_ratio.shape)
+    if log_ratio.ndim not in (1, 2) or (log_ratio.ndim == 2) != (mask is not None):
         raise CovlawError(
-            f"mask {tuple(mask.shape)} does not fit log_ratio {tuple(log_ratio.shape)}"
+            f"log_ratio has shape {shape}: give (N, T) token-level with a mask (N, T), or (N,) "
+            "sequence-level without"
         )
-    return mask
+    if mask is not None and tuple(mask.shape) != shape:
+        raise CovlawError(f"mask {tuple(mask.shape)} does not fit log_ratio {shape}")
+    if tuple(advantage.shape) not in {shape[:1], (*shape[:1], 1)[: len(shape)], shape}:
+        raise CovlawError(f"advantage {tuple(advantage.shape)} does not fit log_ratio {shape}")

@@ -7,7 +7,13 @@ from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.groups import Groups, group_by_prompt
-from covlaw.theory.rollouts import as_mass, as_prompt_ids, as_prompt_mass, require_pairs
+from covlaw.theory.validation import (
+    as_float64,
+    as_mass,
+    as_prompt_ids,
+    as_prompt_mass,
+    require_pairs,
+)
 
 
 class Covariance(NamedTuple):
@@ -41,7 +47,12 @@ def within_prompt_covariance(
     r"""E_x Cov_x(r_j, s): the covariance law's prediction for each objective (T1, T19).
 
     With `mass` the population covariance under those probabilities; without it the unbiased
-    (K−1) estimate averaged over prompts, with a standard error clustered by prompt.
+    (K−1) estimate averaged over prompts, with a standard error clustered by prompt: the
+    delete-one-prompt jackknife, √((P−1)/P Σ_x (w_x(C_x − C̄)/(1−w_x))²). For uniform w_x it is
+    the usual √(Σ(C_x − C̄)²/(P(P−1))); a few heavy prompts do not make it too small.
+
+    Tensors of any float type, arrays and lists are accepted; the work is done in float64 on the
+    device of `prompt`.
 
     Args:
         values: (N, M) or (N,) rewards.
@@ -76,7 +87,8 @@ def covariance_matrix(
     weights = _weights(prompt, mass, prompt_mass)
     centred = weights.groups.centre(_finite(rewards, "rewards", weights, 2), weights.row)
     row = weights.row * weights.groups.spread(weights.prompt * weights.correction)
-    return centred.T @ (row[:, None] * centred)
+    matrix = centred.T @ (row[:, None] * centred)
+    return (matrix + matrix.T) / 2  # a product of matrices rounds (j, k) and (k, j) differently
 
 
 def exact_change(
@@ -98,12 +110,13 @@ def exact_change(
     Raises:
         CovlawError: as `within_prompt_covariance`; also where a ratio overflows float64.
     """
-    ratio = torch.expm1(torch.as_tensor(log_ratio).to(torch.float64))
+    log_ratio = as_float64(log_ratio, "log_ratio")
+    ratio = torch.expm1(log_ratio)
     if not bool(torch.isfinite(ratio).all()):
-        row = int((~torch.isfinite(ratio)).nonzero()[0])
+        row = tuple((~torch.isfinite(ratio)).nonzero()[0].tolist())
         raise CovlawError(
-            f"log_ratio at row {row} is {float(log_ratio[row])}: its exponential is not finite; "
-            "check the log-probs of both policies on that completion"
+            f"log_ratio at row {row[0]} is {log_ratio[row].item()}: its exponential is not "
+            "finite; check the log-probs of both policies on that completion"
         )
     return within_prompt_covariance(rewards, ratio, prompt, mass, prompt_mass)
 
@@ -119,8 +132,8 @@ def _weights(prompt: Tensor, mass: Tensor | None, prompt_mass: Tensor | None) ->
     else:
         row, correction = mass / groups.spread(groups.sum(mass)), torch.ones_like(counts)
     if prompt_mass is None:
-        prompt_mass = torch.full_like(counts, 1 / counts.shape[0])
-    return _Weighted(groups, row, correction, prompt_mass, mass is not None)
+        prompt_mass = torch.ones_like(counts)
+    return _Weighted(groups, row, correction, prompt_mass / prompt_mass.sum(), mass is not None)
 
 
 def _average(per_prompt: Tensor, weights: _Weighted) -> Covariance:
@@ -128,18 +141,25 @@ def _average(per_prompt: Tensor, weights: _Weighted) -> Covariance:
     if weights.exact:
         standard_error = torch.zeros_like(estimate)
     else:
-        count = per_prompt.shape[0]
-        spread = (weights.prompt[:, None] * (per_prompt - estimate)).square().sum(0)
-        # one prompt says nothing of the spread between prompts: 0/0 is NaN on purpose
-        standard_error = (spread * count / (count - 1)).sqrt() if count > 1 else spread * torch.nan
+        standard_error = _jackknife(per_prompt - estimate, weights.prompt)
     return Covariance(estimate, standard_error, per_prompt, weights.groups.prompts)
 
 
+def _jackknife(deviation: Tensor, weight: Tensor) -> Tensor:
+    # a single prompt says nothing of the spread between prompts: 0/0 is NaN on purpose
+    influence = (weight / (1 - weight))[:, None] * deviation
+    count = (weight > 0).sum()
+    return (influence.square().sum(0) * (count - 1) / count).sqrt()
+
+
 def _finite(values: Tensor, what: str, weights: _Weighted, ndim: int | None = None) -> Tensor:
-    values = torch.as_tensor(values).to(torch.float64)
+    values = as_float64(values, what, weights.groups.position.device)
     rows = weights.groups.position.shape[0]
     if values.shape[:1] != (rows,) or values.ndim not in ((ndim,) if ndim else (1, 2)):
-        raise CovlawError(f"{what} has shape {tuple(values.shape)} for {rows} completions")
+        expected = {None: "(N,) or (N, M)", 1: "(N,)", 2: "(N, M)"}[ndim]
+        raise CovlawError(
+            f"{what} has shape {tuple(values.shape)} for {rows} completions: give {expected}"
+        )
     bad = ~torch.isfinite(values)
     if bad.any():
         row = int(bad.nonzero()[0][0])

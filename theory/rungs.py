@@ -1,6 +1,5 @@
 """Rungs: where statements get their instances. Found by entry point, so theory imports none."""
 
-import difflib
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
@@ -8,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from covlaw.theory.errors import CovlawError
+from covlaw.theory.errors import unknown as unknown
 from covlaw.theory.updates import InnerStep, Update
 from covlaw.theory.worlds import World
 
@@ -59,12 +59,3 @@ def load_rung(name: str) -> Rung:
     if not isinstance(rung, Rung):
         raise CovlawError(f"entry point {name!r} in covlaw.rungs is not a Rung: {rung!r}")
     return rung
-
-
-def unknown(what: str, name: str, known: tuple[str, ...]) -> CovlawError:
-    """Build the error for an unknown name, with the near matches."""
-    known = tuple(dict.fromkeys(known))
-    lowered = {candidate.lower(): candidate for candidate in known}
-    near = [lowered[c] for c in difflib.get_close_matches(name.lower(), lowered, 3, 0.5)]
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return CovlawError(f"unknown {what} {name!r}: {hint}choose from {', '.join(known)}")

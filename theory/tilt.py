@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from covlaw.theory.errors import CovlawError
 from covlaw.theory.groups import group_by_prompt
+from covlaw.theory.validation import as_float64, as_mass, as_prompt_ids
 
 
 def tilt_log_ratio(score: Tensor, eta: float | Tensor, prompt: Tensor, mass: Tensor) -> Tensor:
@@ -14,12 +16,29 @@ def tilt_log_ratio(score: Tensor, eta: float | Tensor, prompt: Tensor, mass: Ten
         eta: Tilt strength, a scalar of either sign.
         prompt: (N,) integer prompt ids.
         mass: (N,) probabilities under π, summing to 1 within a prompt.
+
+    Raises:
+        CovlawError: on scores of the wrong shape, and masses that do not sum to 1.
     """
-    groups = group_by_prompt(prompt)
-    exponent = eta * score.to(torch.float64)
-    top = torch.zeros_like(groups.counts, dtype=torch.float64).scatter_reduce(
-        0, groups.position, torch.where(mass > 0, exponent, -torch.inf), "amax", include_self=False
+    groups = group_by_prompt(as_prompt_ids(prompt))
+    score = as_float64(score, "score", groups.position.device)
+    mass = as_mass(mass, groups)
+    if mass is None or score.shape != mass.shape:
+        raise CovlawError(
+            f"a tilt needs a score and a mass a completion, got {tuple(score.shape)} scores for "
+            f"{groups.position.shape[0]} completions"
+        )
+    # η·(s − s_top) ≤ 0 with the prompt's most favoured score: no overflow, and a shift of s cancels
+    # before the product rounds
+    favoured = torch.where(torch.as_tensor(eta) < 0, -1.0, 1.0).to(score)
+    top = torch.zeros_like(groups.sum(mass)).scatter_reduce(
+        0,
+        groups.position,
+        torch.where(mass > 0, favoured * score, -torch.inf),
+        "amax",
+        include_self=False,
     )
-    shifted = torch.where(mass > 0, exponent - groups.spread(top), torch.zeros_like(exponent))
-    log_normaliser = groups.sum(mass * torch.exp(shifted)).log()
-    return shifted - groups.spread(log_normaliser)
+    gap = torch.where(mass > 0, score - favoured * groups.spread(top), 0.0)
+    exponent = eta * gap
+    normaliser = groups.sum(mass * torch.exp(exponent)) / groups.sum(mass)
+    return exponent - groups.spread(normaliser.log())

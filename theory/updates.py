@@ -144,6 +144,8 @@ def _draw(
     for x in torch.unique(prompt):
         rows = (prompt == x).nonzero()[:, 0]
         share = weight[rows].numpy()
+        if not share.sum() > 0:
+            continue  # a prompt of probability 0
         counts = rng.multinomial(completions, share / share.sum())
         drawn[rows] = torch.as_tensor(counts / completions * share.sum())
     return drawn

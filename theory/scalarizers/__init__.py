@@ -4,12 +4,11 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.rollouts import check_names
-from covlaw.theory.rungs import unknown
+from covlaw.theory.errors import CovlawError, unknown
 from covlaw.theory.scalarizers.ctwa import Ctwa
 from covlaw.theory.scalarizers.linear import Linear
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Scalarizer, Signal
+from covlaw.theory.validation import check_names
 
 __all__ = ["SCALARIZERS", "Batch", "Observation", "Scalarizer", "Signal", "make"]
 

@@ -6,7 +6,8 @@ from types import ModuleType
 
 import numpy as np
 
-from covlaw.theory.rungs import Instance, Rung, load_rung, unknown
+from covlaw.theory.errors import unknown
+from covlaw.theory.rungs import Instance, Rung, load_rung
 from covlaw.theory.statements import random_instances
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, Verdict
 from covlaw.theory.statements.judge import Judgement, judge
@@ -46,7 +47,7 @@ def check(id: str, rung: str = "theory", seed: int = 0, instances: int | None = 
     Args:
         id: Statement id, e.g. "T5".
         rung: theory, bandit, tabular, transformer, llm, or one from the entry point covlaw.rungs.
-        seed: Instances and random choices depend on it (and the id) alone.
+        seed: Instances and random choices depend on it alone; statements share instances.
         instances: How many; None: the rung's default.
 
     Raises:

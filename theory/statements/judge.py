@@ -30,15 +30,17 @@ def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
     """Judge all comparisons together; None when there is nothing to compare.
 
     The reported comparison is the worst: the one with the least slack relative to its tolerance.
-    A non-finite side is a violation.
+    A side or tolerance that is not finite is a violation, and a counterexample needs signs that
+    are opposite beyond the tolerance.
     """
     measured, predicted, tolerance = _stack(sides)
     if measured.numel() == 0:
         return None
     slack = _SLACK[kind](measured, predicted, tolerance)
-    bad = ~(slack >= 0)
+    finite = torch.isfinite(measured) & torch.isfinite(predicted) & torch.isfinite(tolerance)
+    bad = ~finite | (slack <= 0 if kind == "counterexample" else slack < 0)
     floor = torch.where(tolerance > 0, tolerance, torch.finfo(torch.float64).tiny)
-    relative = torch.nan_to_num(slack / floor, nan=-torch.inf)
+    relative = torch.where(finite, slack / floor, -torch.inf)
     worst = int(relative.argmin())
     return Judgement(
         n=measured.numel(),
@@ -47,7 +49,7 @@ def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
         predicted=float(predicted[worst]),
         tolerance=float(tolerance[worst]),
         slack=float(slack[worst]),
-        tightness=_tightness(kind, measured, predicted),
+        tightness=_tightness(kind, measured - tolerance, predicted),
     )
 
 
@@ -94,8 +96,9 @@ _SLACK = {
 }
 
 
-def _tightness(kind: Kind, measured: Tensor, predicted: Tensor) -> float | None:
+def _tightness(kind: Kind, attained: Tensor, predicted: Tensor) -> float | None:
+    """How much of its bound the measured side reaches at least, rounding and noise taken off."""
     positive = predicted > 0
     if kind != "bound" or not bool(positive.any()):
         return None
-    return float((measured[positive] / predicted[positive]).max())
+    return float((attained[positive] / predicted[positive]).max())
