@@ -94,10 +94,11 @@ def _token_mean(advantage: Tensor, log_ratio: Tensor, mask: Tensor, clip: Clip) 
     if advantage.ndim == 1:
         advantage = advantage[:, None]
     rows = max(1, CHUNK // max(log_ratio.shape[1], 1))
-    chunks = zip(*(t.split(rows) for t in (advantage, log_ratio, mask)), strict=True)
-    return torch.cat(
-        [_weight(*chunk, clip).sum(1) / chunk[2].sum(1).clamp(min=1) for chunk in chunks]
-    )
+    means = [log_ratio.new_zeros(0, dtype=torch.float64)]
+    for start in range(0, log_ratio.shape[0], rows):
+        a, x, m = (t[start : start + rows] for t in (advantage, log_ratio, mask))
+        means.append(_weight(a, x, m, clip).sum(1) / m.sum(1).clamp(min=1))
+    return torch.cat(means)
 
 
 def _weight(advantage: Tensor, log_ratio: Tensor, mask: Tensor | None, clip: Clip) -> Tensor:

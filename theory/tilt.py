@@ -22,8 +22,8 @@ def tilt_log_ratio(score: Tensor, eta: float | Tensor, prompt: Tensor, mass: Ten
     """
     groups = group_by_prompt(as_prompt_ids(prompt))
     score = as_float64(score, "score", groups.position.device)
-    mass = as_mass(mass, groups)
-    if mass is None or score.shape != mass.shape:
+    weight = as_mass(mass, groups)
+    if weight is None or score.shape != weight.shape:
         raise CovlawError(
             f"a tilt needs a score and a mass a completion, got {tuple(score.shape)} scores for "
             f"{groups.position.shape[0]} completions"
@@ -31,14 +31,14 @@ def tilt_log_ratio(score: Tensor, eta: float | Tensor, prompt: Tensor, mass: Ten
     # η·(s − s_top) ≤ 0 with the prompt's most favoured score: no overflow, and a shift of s cancels
     # before the product rounds
     favoured = torch.where(torch.as_tensor(eta) < 0, -1.0, 1.0).to(score)
-    top = torch.zeros_like(groups.sum(mass)).scatter_reduce(
+    top = torch.zeros_like(groups.sum(weight)).scatter_reduce(
         0,
         groups.position,
-        torch.where(mass > 0, favoured * score, -torch.inf),
+        torch.where(weight > 0, favoured * score, -torch.inf),
         "amax",
         include_self=False,
     )
-    gap = torch.where(mass > 0, score - favoured * groups.spread(top), 0.0)
+    gap = torch.where(weight > 0, score - favoured * groups.spread(top), 0.0)
     exponent = eta * gap
-    normaliser = groups.sum(mass * torch.exp(exponent)) / groups.sum(mass)
+    normaliser = groups.sum(weight * torch.exp(exponent)) / groups.sum(weight)
     return exponent - groups.spread(normaliser.log())

@@ -43,59 +43,59 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
 def as_prompt_ids(prompt: Any) -> Tensor:
     """Return prompt ids as an int64 vector; refuse floats and strings, which merge or split ids."""
     try:
-        prompt = torch.as_tensor(prompt)
+        ids = torch.as_tensor(prompt)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise CovlawError(f"prompt ids must be integers, one a completion ({error})") from error
-    if prompt.is_floating_point() or prompt.is_complex() or prompt.dtype == torch.bool:
-        raise CovlawError(f"prompt ids are {prompt.dtype}: number the prompts with integers")
-    if prompt.ndim != 1 or prompt.shape[0] == 0:
-        raise CovlawError(f"prompt ids have shape {tuple(prompt.shape)}: give a vector (N,), N ≥ 1")
-    return prompt.to(torch.int64)
+    if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+        raise CovlawError(f"prompt ids are {ids.dtype}: number the prompts with integers")
+    if ids.ndim != 1 or ids.shape[0] == 0:
+        raise CovlawError(f"prompt ids have shape {tuple(ids.shape)}: give a vector (N,), N ≥ 1")
+    return ids.to(torch.int64)
 
 
 def as_mass(mass: Any, groups: Groups) -> Tensor | None:
     """Validate completion probabilities (N,); they must sum to 1 within each prompt."""
     if mass is None:
         return None
-    mass = as_float64(mass, "mass", groups.position.device)
-    if mass.shape != groups.position.shape:
+    given = as_float64(mass, "mass", groups.position.device)
+    if given.shape != groups.position.shape:
         raise CovlawError(
-            f"mass has shape {tuple(mass.shape)}, not {tuple(groups.position.shape)}: "
+            f"mass has shape {tuple(given.shape)}, not {tuple(groups.position.shape)}: "
             "give one probability a completion"
         )
-    bad = ~torch.isfinite(mass) | (mass < 0)
+    bad = ~torch.isfinite(given) | (given < 0)
     if bad.any():
         row = int(bad.nonzero()[0])
         raise CovlawError(
-            f"mass at row {row} is {mass[row].item()}: give a probability in [0, 1], e.g. exp of "
+            f"mass at row {row} is {given[row].item()}: give a probability in [0, 1], e.g. exp of "
             "the completion's log-prob"
         )
-    total = groups.sum(mass)
+    total = groups.sum(given)
     worst = int((total - 1).abs().argmax())
     if abs(total[worst].item() - 1) > MASS_TOLERANCE:
         raise CovlawError(
             f"mass of prompt {int(groups.prompts[worst])} sums to {total[worst].item():.9g}, "
             "not 1: list every completion, the length-truncated ones too, or pass mass=None"
         )
-    return mass
+    return given
 
 
 def as_prompt_mass(prompt_mass: Any, groups: Groups) -> Tensor | None:
     """Validate prompt probabilities (P,), in ascending order of prompt id."""
     if prompt_mass is None:
         return None
-    prompt_mass = as_float64(prompt_mass, "prompt_mass", groups.position.device)
-    if prompt_mass.shape != groups.prompts.shape:
+    given = as_float64(prompt_mass, "prompt_mass", groups.position.device)
+    if given.shape != groups.prompts.shape:
         raise CovlawError(
-            f"prompt_mass has shape {tuple(prompt_mass.shape)} for "
+            f"prompt_mass has shape {tuple(given.shape)} for "
             f"{groups.prompts.shape[0]} prompts: give one probability each, by ascending id"
         )
-    total = prompt_mass.sum().item()
-    if not bool((prompt_mass >= 0).all()) or not abs(total - 1) <= MASS_TOLERANCE:
+    total = given.sum().item()
+    if not bool((given >= 0).all()) or not abs(total - 1) <= MASS_TOLERANCE:
         raise CovlawError(
             f"prompt_mass must be ≥ 0 and sum to 1 (sum {total:.9g}): normalise the prompt weights"
         )
-    return prompt_mass
+    return given
 
 
 def require_pairs(groups: Groups) -> None:
