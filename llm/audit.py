@@ -1,8 +1,8 @@
 """Audits: what the covariance law forecast for one real update, and what then happened.
 
-Three samples are drawn apart from the batch that made the update, on prompts of their own: one of
-π_old for the expected gradients and the old values, one of π_old for every covariance, and one of
-π_new for the new values. The batch itself is judged too, to show how optimistic that is.
+All samples are drawn apart from the batch that made the update, on prompts of their own: one of
+π_old for the expected gradients, one of π_old for every covariance, and one each of π_old and π_new
+for the values before and after. The batch itself is judged too, to show how optimistic that is.
 """
 
 from dataclasses import dataclass
@@ -73,9 +73,7 @@ def update_fields(
         clipped = kernel if inner == 1 else rate * along(_total(expected))
         batch = rate * along(_total(moved.trace.ascent))
         realised = along(step)
-    return ScoreFields(
-        sample.signal(config), kernel, clipped, batch, realised, (new - old)[place]
-    )
+    return ScoreFields(sample.signal(config), kernel, clipped, batch, realised, (new - old)[place])
 
 
 def same_sample_fields(
@@ -91,8 +89,8 @@ def same_sample_fields(
     with at(model, moved.old):
         old = sequence_log_prob(model, rows, config.temperature)
         realised = directional_log_prob(model, rows, step, config.temperature)[place]
-    unread = [realised] * 4
-    return ScoreFields(sample.signal(config), *unread, (new - old)[place])
+    unread, signal = realised, sample.signal(config)
+    return ScoreFields(signal, unread, unread, unread, realised, (new - old)[place])
 
 
 def expected_ascent(

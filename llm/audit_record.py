@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from covlaw.llm.sampling import Drawn
 from covlaw.theory.budget import ScoreFields, law_budget, short_budget
 from covlaw.theory.clipped_law import centred_weight
 from covlaw.theory.covariance import Covariance, exact_change, within_prompt_covariance
@@ -36,11 +37,12 @@ class Measured(NamedTuple):
     """(M,)."""
 
 
-def measure_change(
-    new: tuple[Tensor, Tensor], old: tuple[Tensor, Tensor], prompts: int
-) -> Measured:
-    """Mean change over prompts from `(rewards (N, M), prompt (N,))` of π_new and of π_old."""
-    change = _prompt_means(*new, prompts) - _prompt_means(*old, prompts)
+def measure_change(new: Drawn, old: Drawn, prompts: int) -> Measured:
+    """Mean change over prompts between completions of π_new and of π_old.
+
+    Differences are taken prompt by prompt, so random numbers common to both samples cancel.
+    """
+    change = _prompt_means(new, prompts) - _prompt_means(old, prompts)
     return Measured(change.mean(0), change.std(0) / prompts**0.5)
 
 
@@ -104,7 +106,8 @@ def load_evidence(path: Path) -> tuple[Evidence, Measured]:
     return evidence, Measured(arrays["change"], arrays["change_error"])
 
 
-def _prompt_means(rewards: Tensor, prompt: Tensor, prompts: int) -> Tensor:
+def _prompt_means(drawn: Drawn, prompts: int) -> Tensor:
+    rewards, prompt = drawn.rewards, drawn.completions.prompt
     total = rewards.new_zeros(prompts, rewards.shape[1]).index_add(0, prompt, rewards)
     return total / torch.bincount(prompt, minlength=prompts)[:, None]
 

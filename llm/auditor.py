@@ -7,17 +7,11 @@ from typing import Any, NamedTuple
 import torch
 
 from covlaw.llm.audit import Sample, Transition, inner_weights, same_sample_fields, update_fields
-from covlaw.llm.audit_record import (
-    Evidence,
-    Measured,
-    audit_record,
-    measure_change,
-    save_evidence,
-)
+from covlaw.llm.audit_record import Evidence, audit_record, measure_change, save_evidence
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.randomness import numpy_stream, torch_stream
 from covlaw.llm.rewards import RewardState
-from covlaw.llm.sampling import Sampler, advantage_of, choose
+from covlaw.llm.sampling import Drawn, Sampler, advantage_of, choose
 from covlaw.llm.tasks import Problem
 from covlaw.theory.scalarizers import Scalarizer
 
@@ -29,7 +23,8 @@ class Pending(NamedTuple):
     reward_state: RewardState
     gradient: Sample
     test: Sample
-    generator: torch.Generator
+    old: Drawn
+    """The sample that measures the values before."""
 
 
 class Auditor:
@@ -57,14 +52,16 @@ class Auditor:
         gradient, test = (
             self._sample(problems, scalarizer_state, reward_state, generator) for _ in range(2)
         )
-        return Pending(problems, reward_state, gradient, test, generator)
+        old = self._measuring_sample(step, problems, reward_state)
+        return Pending(problems, reward_state, gradient, test, old)
 
     def after(
         self, step: int, pending: Pending, batch: Sample, moved: Transition
     ) -> list[dict[str, Any]]:
         """Judge the update on π_old's test sample and on the batch itself; keep the arrays."""
         config, model = self.config, self.model
-        measured = self._measure(pending)
+        new = self._measuring_sample(step, pending.problems, pending.reward_state)
+        measured = measure_change(new, pending.old, len(pending.problems))
         fields = update_fields(model, pending.test, pending.gradient, moved, config)
         independent = self._evidence(pending.test, fields, moved)
         own = self._evidence(batch, same_sample_fields(model, batch, moved, config), moved)
@@ -81,9 +78,7 @@ class Auditor:
         reward_state: RewardState,
         generator: torch.Generator,
     ) -> Sample:
-        drawn = self.sampler.draw(
-            problems, self.config.audit_completions, reward_state, generator
-        )
+        drawn = self.sampler.draw(problems, self.config.audit_completions, reward_state, generator)
         _, advantage, _ = advantage_of(drawn, self.scalarizer, scalarizer_state, self.config)
         return Sample(drawn.completions, drawn.rewards, advantage)
 
@@ -91,17 +86,13 @@ class Auditor:
         inner = inner_weights(self.model, sample, moved, self.config)
         return Evidence(sample.prompt, sample.rewards, sample.advantage, fields, inner)
 
-    def _measure(self, pending: Pending) -> Measured:
-        new = self.sampler.draw(
-            pending.problems,
-            self.config.audit_completions,
-            pending.reward_state,
-            pending.generator,
-        )
-        old = pending.gradient
-        return measure_change(
-            (new.rewards, new.completions.prompt), (old.rewards, old.prompt), len(pending.problems)
-        )
+    def _measuring_sample(
+        self, step: int, problems: list[Problem], reward_state: RewardState
+    ) -> Drawn:
+        """Draw from the policy as it is now, with the same random numbers before and after."""
+        config = self.config
+        generator = torch_stream(config.seed, step, "measure", config.device)
+        return self.sampler.draw(problems, config.measured_completions, reward_state, generator)
 
 
 def audit_steps(steps: int, audits: int) -> frozenset[int]:
@@ -110,4 +101,3 @@ def audit_steps(steps: int, audits: int) -> frozenset[int]:
         return frozenset()
     shares = [(k / max(audits - 1, 1)) ** 2 for k in range(audits)]
     return frozenset(round(share * (steps - 1)) for share in shares)
-

@@ -74,7 +74,8 @@ def restore(
     Raises:
         CovlawError: if checkpoints exist but none is whole.
     """
-    found, warnings = sorted(folder.glob("step-*"), reverse=True), []
+    found = sorted(folder.glob("step-*"), reverse=True)
+    warnings: list[str] = []
     for path in found:
         try:
             return _load(path, model, optimizer, states), warnings
@@ -140,6 +141,4 @@ def _restore_optimizer(
         state = {k[len(prefix) :]: v for k, v in moments.items() if k.startswith(prefix)}
         state = {k: v for k, v in state.items() if "." not in k}
         if state:
-            optimizer.state[p] = {
-                k: v if k == "step" else v.to(p.device) for k, v in state.items()
-            }
+            optimizer.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in state.items()}

@@ -50,7 +50,8 @@ class TrainConfig:
         micro_batch: Rows a forward–backward; the result does not depend on it beyond rounding.
         audits: How many audits, spread over the run (denser at its start).
         audit_prompts: Prompts an audit.
-        audit_completions: Completions a prompt in each of an audit's three samples.
+        audit_completions: Completions a prompt in each of an audit's two samples of π_old.
+        measured_completions: Completions a prompt, of π_old and of π_new, that measure the change.
         checkpoint_every: Steps between checkpoints.
         threads: Torch threads; part of what makes a run reproducible.
         device: Torch device.
@@ -86,7 +87,8 @@ class TrainConfig:
     micro_batch: int = 256
     audits: int = 5
     audit_prompts: int = 32
-    audit_completions: int = 32
+    audit_completions: int = 16
+    measured_completions: int = 32
     checkpoint_every: int = 10
     threads: int = 1
     device: str = "cpu"
@@ -137,7 +139,8 @@ class TrainConfig:
 def _check_counts(config: TrainConfig) -> None:
     least = {"steps": 1, "prompts": 2, "completions": 2, "observed": 2, "max_tokens": 1}
     least |= {"epochs": 1, "micro_batch": 1, "audits": 0, "audit_prompts": 2}
-    least |= {"audit_completions": 2, "checkpoint_every": 1, "threads": 1, "warmup": 0, "seed": 0}
+    least |= {"audit_completions": 2, "measured_completions": 1, "checkpoint_every": 1}
+    least |= {"threads": 1, "warmup": 0, "seed": 0}
     for name, smallest in least.items():
         value = getattr(config, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < smallest:

@@ -34,9 +34,15 @@ class Completions(NamedTuple):
         """Select rows, dropping columns that are padding in all of them."""
         mask = self.mask[index]
         width = max(int(mask.sum(1).max()), 1)
-        tensors = [field[index] for field in self[:6]]
-        tensors[2], tensors[3], tensors[4] = (t[:, :width] for t in tensors[2:5])
-        return Completions(*tensors, text=[self.text[i] for i in index.tolist()])
+        return Completions(
+            self.prompt_tokens[index],
+            self.prompt_mask[index],
+            self.tokens[index, :width],
+            mask[:, :width],
+            self.log_prob[index, :width],
+            self.prompt[index],
+            [self.text[i] for i in index.tolist()],
+        )
 
 
 class Engine(Protocol):
@@ -146,7 +152,5 @@ class TransformersEngine:
 
 def encode_prompts(tokenizer: Any, prompts: Sequence[str], device: Any) -> tuple[Tensor, Tensor]:
     """Tokenize prompts with left padding: (P, S) int64 ids and (P, S) bool mask."""
-    encoded = tokenizer(
-        list(prompts), padding=True, padding_side="left", return_tensors="pt", return_token_type_ids=False
-    )
+    encoded = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt")
     return encoded["input_ids"].to(device), encoded["attention_mask"].to(device).bool()

@@ -35,8 +35,7 @@ def sequence_log_prob(
     """(N,) log-prob of each completion, float64, no graph."""
     with torch.no_grad():
         parts = [
-            token_log_prob(model, part, temperature).double().sum(1)
-            for part in chunks(batch, rows)
+            token_log_prob(model, part, temperature).double().sum(1) for part in chunks(batch, rows)
         ]
     return torch.cat(parts)
 

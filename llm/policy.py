@@ -27,7 +27,7 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        policy = AutoModelForCausalLM.from_pretrained(
+        policy: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=torch.float32, attn_implementation="sdpa"
         )
     except (OSError, ValueError, KeyError) as error:

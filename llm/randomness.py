@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-Purpose = Literal["prompts", "completions", "audit"]
-_NUMBERS: dict[Purpose, int] = {"prompts": 0, "completions": 1, "audit": 2}
+Purpose = Literal["prompts", "completions", "audit", "measure"]
+_NUMBERS: dict[Purpose, int] = {"prompts": 0, "completions": 1, "audit": 2, "measure": 3}
 
 
 def numpy_stream(seed: int, step: int, purpose: Purpose) -> np.random.Generator:

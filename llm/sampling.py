@@ -59,7 +59,7 @@ def choose(problems: Sequence[Problem], count: int, rng: np.random.Generator) ->
 def advantage_of(
     drawn: Drawn, scalarizer: Scalarizer[Any], state: Any, config: TrainConfig
 ) -> tuple[Any, Tensor, Tensor | None]:
-    """Return the scalarizer's next state, the advantage (N,), and the weights (M,) for the record."""
+    """Return the scalarizer's next state, the advantage (N,), and its weights (M,)."""
     batch = Batch(drawn.rewards, drawn.completions.prompt, mask=drawn.completions.mask)
     state, signal = scalarizer.signal(state, batch)
     advantage = signal.advantage

@@ -40,7 +40,9 @@ class Rewards:
                     function(completions.text, references, lengths, state), dtype=torch.float64
                 )
             except Exception as error:
-                raise CovlawError(f"reward {name!r} failed: {type(error).__name__}: {error}") from error
+                raise CovlawError(
+                    f"reward {name!r} failed: {type(error).__name__}: {error}"
+                ) from error
             columns.append(_check(name, column, completions.text))
         return torch.stack(columns, 1)
 

@@ -101,9 +101,7 @@ class Trainer:
         pending = self.auditor.before(step, state, states.rewards) if audited else None
         old, rate = (copy_of(self.model) if audited else {}), self._set_rate(step)
         batch = TrainingBatch(train_rows.completions, advantage)
-        trace = policy_step(
-            self.model, self.optimizer, batch, config, self.reference, keep=audited
-        )
+        trace = policy_step(self.model, self.optimizer, batch, config, self.reference, keep=audited)
         state = self.scalarizer.update(state, observer.see()) if observer else state
         audits = []
         if pending:
@@ -115,15 +113,15 @@ class Trainer:
 
     def _draw(self, step: int, states: States) -> tuple[Drawn, States]:
         config = self.config
-        problems = choose(
-            self.problems, config.prompts, numpy_stream(config.seed, step, "prompts")
-        )
+        problems = choose(self.problems, config.prompts, numpy_stream(config.seed, step, "prompts"))
         stream = torch_stream(config.seed, step, "completions", config.device)
         count = config.completions + (config.observed if self._observes else 0)
         completions = self.sampler.sample(problems, count, stream)
         if step == 0:  # nothing seen before: the first batch sets the mean length
             states = states._replace(rewards=initial_state(completions.lengths.double()))
-        return Drawn(completions, self.sampler.rewards(completions, problems, states.rewards)), states
+        return Drawn(
+            completions, self.sampler.rewards(completions, problems, states.rewards)
+        ), states
 
     @property
     def _observes(self) -> bool:

@@ -1,0 +1,88 @@
+"""Rung 4: a recorded RL run as a source of updates and clipped inner steps."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from covlaw.llm.audit_record import Evidence, Measured, load_evidence
+from covlaw.llm.records import CONFIG, read_config
+from covlaw.theory.errors import CovlawError
+from covlaw.theory.rollouts import Rollouts
+from covlaw.theory.rungs import Instance
+from covlaw.theory.updates import InnerStep, Update
+from covlaw.theory.worlds import World
+
+RUNS_VARIABLE = "COVLAW_RUNS"
+"""Environment variable: where `covlaw check --rung llm` looks for recorded runs."""
+
+
+def instances(run: Path, kind: type) -> Iterator[Instance]:
+    """Yield what a statement needs from the audits of one run, in the order of its steps.
+
+    Raises:
+        CovlawError: if the folder holds no run, or one without audits.
+    """
+    config = read_config(run)
+    files = sorted((run / "audits").glob("step_*.safetensors"))
+    if not files:
+        raise CovlawError(f"{run} has no audits: train with audits ≥ 1")
+    clip = (config["clip_low"], config["clip_high"], config["dual_clip"] or None)
+    for path in files:
+        evidence, measured = load_evidence(path)
+        label = f"{config['scalarizer']} seed {config['seed']} {path.stem.replace('_', ' ')}"
+        rollouts = Rollouts(evidence.prompt, evidence.rewards, tuple(config["rewards"]))
+        if kind is Update:
+            yield _update(label, rollouts, evidence, measured)
+        elif kind is InnerStep:
+            yield from _inner_steps(label, rollouts, evidence, clip)
+
+
+def _update(label: str, rollouts: Rollouts, evidence: Evidence, measured: Measured) -> Update:
+    return Update(label, rollouts, evidence.fields, measured.estimate, measured.standard_error)
+
+
+def _inner_steps(
+    label: str, rollouts: Rollouts, evidence: Evidence, clip: tuple[float, float, float | None]
+) -> Iterator[InnerStep]:
+    """The inner steps taken, and the one that would follow at π_new."""
+    ratios = [ratio for _, ratio in evidence.inner] + [evidence.fields.log_ratio]
+    for k, log_ratio in enumerate(ratios):
+        yield InnerStep(f"{label} inner {k}", rollouts, evidence.advantage, log_ratio, *clip)
+
+
+class _RecordedRuns:
+    """All runs below a folder."""
+
+    name = "llm"
+
+    def worlds(self, rng: np.random.Generator, count: int) -> Iterator[World]:
+        del rng, count
+        return iter(())
+
+    def updates(self, rng: np.random.Generator, count: int) -> Iterator[Update]:
+        del rng, count
+        return (i for run in _runs() for i in instances(run, Update) if isinstance(i, Update))
+
+    def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
+        del rng, count
+        return (i for run in _runs() for i in instances(run, InnerStep) if isinstance(i, InnerStep))
+
+    def default_count(self, kind: type) -> int:
+        del kind
+        return 1_000_000  # all that is recorded
+
+
+def _runs() -> list[Path]:
+    root = Path(os.environ.get(RUNS_VARIABLE, "runs"))
+    runs = sorted({path.parent.parent for path in root.glob("**/audits/*.safetensors")})
+    runs = [run for run in runs if (run / CONFIG).exists()]
+    if not runs:
+        raise CovlawError(
+            f"no audited run below {root}: run `covlaw llm train` first, or set {RUNS_VARIABLE}"
+        )
+    return runs
+
+
+RUNG = _RecordedRuns()
