@@ -1,0 +1,105 @@
+"""A checkpoint restores exactly what it saved, or says why it cannot."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from covlaw.llm import checkpoint
+from covlaw.llm.parameters import copy_of
+from covlaw.theory.errors import CovlawError
+
+
+class Memory(NamedTuple):
+    mean: Tensor
+    count: Tensor
+
+
+class Empty(NamedTuple):
+    """A state without fields, as Linear's."""
+
+
+def setup(seed: int = 0):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    return model, optimizer
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    model(torch.ones(5, 3)).square().sum().backward()
+    optimizer.step()
+
+
+def states(value: float = 0.0) -> dict[str, NamedTuple]:
+    memory = Memory(torch.tensor([value, 0.1]).double(), torch.tensor(3))
+    return {"memory": memory, "empty": Empty()}
+
+
+def test_restored_training_equals_unbroken_training(tmp_path: Path) -> None:
+    model, optimizer = setup()
+    for _ in range(3):
+        step(model, optimizer)
+    checkpoint.save(tmp_path, 3, model, optimizer, states(0.7))
+    again, optimizer_again = setup(seed=1)
+    found, warnings = checkpoint.restore(tmp_path, again, optimizer_again, states())
+    assert not warnings
+    assert found is not None
+    assert found.step == 3
+    assert torch.equal(found.states["memory"].mean, states(0.7)["memory"].mean)
+    assert found.states["empty"] == Empty()
+    for m, o in ((model, optimizer), (again, optimizer_again)):
+        step(m, o)
+        step(m, o)
+    assert all(
+        torch.equal(p, q) for p, q in zip(model.parameters(), again.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "optimizer.safetensors", "states.safetensors", "step.json"]
+)
+@pytest.mark.parametrize("damage", ["cut", "remove"])
+def test_a_corrupt_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, name: str, damage: str
+) -> None:
+    model, optimizer = setup()
+    for k in (1, 2):
+        step(model, optimizer)
+        checkpoint.save(tmp_path, k, model, optimizer, states(float(k)))
+        if k == 1:
+            first = copy_of(model)
+    file = tmp_path / "step-000002" / name
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    else:
+        file.unlink()
+    again, optimizer_again = setup(seed=1)
+    found, warnings = checkpoint.restore(tmp_path, again, optimizer_again, states())
+    assert found is not None
+    assert found.step == 1
+    assert "step-000002 is corrupt" in warnings[0]
+    assert all(torch.equal(p, first[n]) for n, p in copy_of(again).items())
+
+
+def test_no_whole_checkpoint_is_an_error_and_none_at_all_is_not(tmp_path: Path) -> None:
+    model, optimizer = setup()
+    assert checkpoint.restore(tmp_path, model, optimizer, states()) == (None, [])
+    checkpoint.save(tmp_path, 1, model, optimizer, states())
+    (tmp_path / "step-000001" / "step.json").write_text("{}")
+    with pytest.raises(CovlawError, match="no checkpoint"):
+        checkpoint.restore(tmp_path, model, optimizer, states())
+
+
+def test_only_the_newest_are_kept_and_rubbish_of_a_kill_is_ignored(tmp_path: Path) -> None:
+    model, optimizer = setup()
+    for k in range(1, 5):
+        checkpoint.save(tmp_path, k, model, optimizer, states())
+    (tmp_path / ".step-000009.tmp").mkdir()
+    assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-000003", "step-000004"]
+    found, _ = checkpoint.restore(tmp_path, model, optimizer, states())
+    assert found is not None
+    assert found.step == 4

@@ -1,0 +1,104 @@
+"""The sampling engine draws from the policy it is given, and its log-probs are the trainer's."""
+
+import pytest
+import torch
+
+from covlaw.llm.log_prob import (
+    chunks,
+    directional_log_prob,
+    distinct,
+    sequence_log_prob,
+    token_log_prob,
+)
+from covlaw.llm.parameters import at, copy_of
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_sampled_log_probs_are_the_trainers(policy, draw, temperature) -> None:
+    batch = draw(temperature=temperature)
+    trainer = token_log_prob(policy[0], batch, temperature)
+    # two float32 evaluations (cached, one pass) of logits of size ~10 through ~100-term sums
+    bound = 100 * 2.0**-23 * 10
+    assert (trainer - batch.log_prob).abs().max() < bound
+    assert not bool((trainer * ~batch.mask).any())
+
+
+def test_completions_end_at_the_first_end_of_sequence(policy, draw) -> None:
+    batch, eos = draw(n=200), policy[1].eos_token_id
+    ended = (batch.tokens == eos) & batch.mask
+    assert (ended.sum(1) <= 1).all()
+    last = batch.mask.sum(1) - 1
+    finished = batch.tokens.gather(1, last[:, None])[:, 0] == eos
+    assert bool((finished | (batch.lengths == batch.tokens.shape[1])).all())
+    assert 0 < int(finished.sum()) < len(finished)
+    assert not any("<" in text for text in batch.text)
+
+
+def test_token_frequencies_are_the_policys(policy, draw) -> None:
+    n = 4000
+    prompts = ["1 + 2 = ?", "3 -"]
+    batch = draw(n=n, tokens=1, prompts=prompts)
+    model, tokenizer = policy
+    for k, prompt in enumerate(prompts):
+        ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            expected = torch.softmax(model(ids).logits[0, -1].double(), 0)
+        counts = torch.bincount(batch.tokens[batch.prompt == k, 0], minlength=len(expected))
+        chi = ((counts - n * expected).square() / (n * expected)).sum()
+        # χ² with V−1 degrees: mean V−1, variance 2(V−1); five standard deviations
+        freedom = len(expected) - 1
+        assert chi < freedom + 5 * (2 * freedom) ** 0.5
+
+
+def test_the_same_seed_draws_the_same(policy, draw) -> None:
+    first, again, other = draw(), draw(), draw(seed=1)
+    assert torch.equal(first.tokens, again.tokens)
+    assert first.text == again.text
+    assert first.text != other.text
+
+
+def test_prompt_padding_changes_nothing(policy, draw) -> None:
+    batch = draw()
+    alone = batch.rows((batch.prompt == 1).nonzero()[:, 0])
+    unpadded = alone._replace(
+        prompt_tokens=alone.prompt_tokens[:, -2:], prompt_mask=alone.prompt_mask[:, -2:]
+    )
+    assert bool(unpadded.prompt_mask.all())
+    padded, bare = (sequence_log_prob(policy[0], b) for b in (alone, unpadded))
+    assert (padded - bare).abs().max() < 8 * 100 * 2.0**-23 * 10
+
+
+def test_chunks_do_not_change_log_probs(policy, draw) -> None:
+    batch = draw()
+    whole = sequence_log_prob(policy[0], batch, rows=1000)
+    parts = sequence_log_prob(policy[0], batch, rows=7)
+    assert (whole - parts).abs().max() < 8 * 100 * 2.0**-23 * 10
+    assert sum(len(part.text) for part in chunks(batch, 7)) == len(batch.text)
+
+
+def test_distinct_rows_stand_for_all(policy, draw) -> None:
+    batch = draw(n=300, tokens=2)
+    rows, place = distinct(batch)
+    assert len(rows.text) < len(batch.text)
+    assert [rows.text[i] for i in place.tolist()] == batch.text
+    assert torch.equal(rows.prompt[place], batch.prompt)
+    assert len(
+        {(int(p), *t) for p, t in zip(rows.prompt, rows.tokens.tolist(), strict=True)}
+    ) == len(rows.text)
+
+
+def test_forward_mode_derivative_agrees_with_central_differences(policy, draw) -> None:
+    model, batch = policy[0], draw()
+    own = copy_of(model)
+    generator = torch.Generator().manual_seed(3)
+    direction = {n: torch.randn(p.shape, generator=generator) for n, p in own.items()}
+    derivative = directional_log_prob(model, batch, direction)
+    step, sides = 1e-3, []
+    for sign in (1, -1):
+        with at(model, {n: own[n] + sign * step * direction[n] for n in own}):
+            sides.append(sequence_log_prob(model, batch))
+    central = (sides[0] - sides[1]) / (2 * step)
+    # float32 log-probs err by ~1e-5, so the quotient by 1e-5/step; the rest is curvature, step²
+    assert (central - derivative).abs().max() < 1e-5 / step + step**2 * 1e3
+    assert derivative.abs().max() > 1
+    assert all(torch.equal(p, own[n]) for n, p in copy_of(model).items())
