@@ -25,6 +25,13 @@ class Groups(NamedTuple):
         """Give each row its prompt's value: (P, ...) -> (N, ...)."""
         return per_prompt[self.position]
 
+    def span(self, values: Tensor) -> Tensor:
+        """Max − min of `values` (N, ...) within each prompt: (P, ...)."""
+        index = _rowwise(self.position, values).expand_as(values)
+        out = values.new_zeros((self.prompts.shape[0], *values.shape[1:]))
+        top = out.scatter_reduce(0, index, values, "amax", include_self=False)
+        return top - out.scatter_reduce(0, index, values, "amin", include_self=False)
+
     def centre(self, values: Tensor, weights: Tensor) -> Tensor:
         """Subtract the prompt's weighted mean; `weights` (N,) sum to 1 within a prompt."""
         mean = self.sum(_rowwise(weights, values) * values)

@@ -41,6 +41,7 @@ def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
     bad = ~finite | (slack <= 0 if kind == "counterexample" else slack < 0)
     floor = torch.where(tolerance > 0, tolerance, torch.finfo(torch.float64).tiny)
     relative = torch.where(finite, slack / floor, -torch.inf)
+    relative[~bad & (slack == 0)] = torch.inf  # equal to the last bit: nothing to report
     worst = int(relative.argmin())
     return Judgement(
         n=measured.numel(),

@@ -25,6 +25,8 @@ def random_world(rng: np.random.Generator) -> World:
     rows, columns = int(sizes.sum()), int(rng.integers(1, 4))
     tabular = bool(rng.integers(2))
     features = np.eye(rows) if tabular else rng.normal(size=(rows, int(rng.integers(1, rows + 2))))
+    if not tabular:  # what a prompt's features share cancels in the softmax, and costs digits
+        features -= np.repeat(_means(features, sizes), sizes, axis=0)
     design, prompts = torch.as_tensor(features), len(sizes)
 
     def log_prob(theta: Tensor) -> Tensor:
@@ -104,6 +106,10 @@ def centred_score(world: World, score: Tensor) -> Tensor:
     mass = world.log_prob_at().exp()
     mean = score.new_zeros(prompts.shape[0]).index_add(0, index, mass * score)
     return score - mean[index]
+
+
+def _means(features: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    return np.add.reduceat(features, np.cumsum(sizes) - sizes) / sizes[:, None]
 
 
 def _rewards(rng: np.random.Generator, rows: int) -> np.ndarray:

@@ -1,0 +1,50 @@
+"""T8: whatever the optimiser, an objective changes by its covariance with π_new/π_old."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.theory.covariance import exact_change
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.rollout_rounding import ratio_size, row_weight, weighted_rounding
+from covlaw.theory.updates import Update
+
+
+def sides(update: Update, _: np.random.Generator) -> Sides:
+    """Realised change, by enumeration or on fresh samples, against Cov_old(r_j, ρ)."""
+    rollouts, log_ratio = update.rollouts, update.fields.log_ratio
+    law = exact_change(rollouts.rewards, log_ratio, *rollouts.groups)
+    return Sides(
+        update.change,
+        law.estimate,
+        weighted_rounding(rollouts, ratio_size(rollouts, log_ratio)),
+        change_error(update, law.standard_error),
+    )
+
+
+def not_centred(update: Update, rng: np.random.Generator) -> Sides:
+    """E_old[ρ·r_j] = Cov_old(r_j, ρ) + E_old r_j: the new value itself, not its change."""
+    right = sides(update, rng)
+    value = row_weight(update.rollouts) @ update.rollouts.rewards
+    return right._replace(predicted=right.predicted + value)
+
+
+def change_error(update: Update, law_error: Tensor) -> Tensor | None:
+    """Standard error (M,) of change − covariance, on independent samples; None if exact."""
+    if update.rollouts.exact:
+        return None
+    return torch.hypot(update.change_error, law_error)
+
+
+STATEMENT = Statement(
+    id="T8",
+    title="Whatever the optimiser, an objective changes by its covariance with π_new/π_old",
+    kind="identity",
+    formula="J_j(new) − J_j(old) = E_x Cov_{π_old}(r_j, ρ), ρ = π_new/π_old",
+    latex=r"J_j(\pi')-J_j(\pi)=\mathbb{E}_x\,\mathrm{Cov}_{\pi(\cdot|x)}(r_j,\pi'/\pi)",
+    assumptions=("π_new puts no mass where π_old puts none",),
+    source="ours (change of measure)",
+    needs=Update,
+    sides=sides,
+    control=NegativeControl("not centred: E_old[ρ·r_j] in place of the covariance", not_centred),
+)

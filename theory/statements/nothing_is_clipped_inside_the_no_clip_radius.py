@@ -1,0 +1,80 @@
+"""T26: the first inner step is never clipped, and no tilt within the no-clip radius is."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.theory.clipped_law import no_clip_radius
+from covlaw.theory.clipping import Clip, effective_weight
+from covlaw.theory.covariance import within_prompt_covariance
+from covlaw.theory.groups import group_by_prompt
+from covlaw.theory.rounding import rounding
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.tilt import tilt_log_ratio
+from covlaw.theory.updates import InnerStep
+
+ANY_STRENGTH = 1.0
+"""Tilt of log-ratios up to this size where clipping is off and every radius is inside."""
+
+
+def sides(step: InnerStep, rng: np.random.Generator) -> Sides:
+    """Covariances with W and with ρA, at ρ ≡ 1 and at the edge of the radius."""
+    return _compare(step, no_clip_radius(*step.clip), rng)
+
+
+def larger_radius(step: InnerStep, rng: np.random.Generator) -> Sides:
+    """The larger of log(1 + ε_high) and −log(1 − ε_low)."""
+    low, high, _ = step.clip
+    return _compare(step, max(no_clip_radius(low, math.inf), no_clip_radius(1.0, high)), rng)
+
+
+def tilt_to(step: InnerStep, radius: float) -> Tensor:
+    """Log ρ (N,) of the tilt along A that goes to η·range(A) = radius in every prompt."""
+    groups = group_by_prompt(step.rollouts.prompt)
+    extent = groups.span(step.advantage)
+    radius = min(radius, ANY_STRENGTH) if math.isinf(radius) else radius
+    inside = radius - rounding(1 + radius, 16)  # the computed log ρ must not round outwards
+    moves = (extent > 0) & (inside > 0)
+    eta = torch.where(moves, inside / torch.where(moves, extent, 1.0), 0.0)
+    empirical = groups.spread(1 / groups.counts.to(torch.float64))
+    mass = empirical if step.rollouts.mass is None else step.rollouts.mass
+    log_ratio = tilt_log_ratio(groups.spread(eta) * step.advantage, 1.0, step.rollouts.prompt, mass)
+    return torch.where(groups.spread(moves), log_ratio, 0.0)
+
+
+def _compare(step: InnerStep, radius: float, rng: np.random.Generator) -> Sides:
+    standstill = torch.zeros_like(step.advantage)
+    cases = [(standstill, _any_clip(rng)), (tilt_to(step, radius), step.clip)]
+    clipped = [effective_weight(step.advantage, rho, None, *clip) for rho, clip in cases]
+    free = [rho.exp() * step.advantage for rho, _ in cases]
+    measured, predicted = (
+        torch.cat([_covariance(step, signal) for signal in signals]) for signals in (clipped, free)
+    )
+    # W is A or ρA itself where nothing is clipped: both sides round alike, so no tolerance.
+    return Sides(measured, predicted, torch.zeros_like(measured))
+
+
+def _covariance(step: InnerStep, signal: Tensor) -> Tensor:
+    return within_prompt_covariance(step.rollouts.rewards, signal, *step.rollouts.groups).estimate
+
+
+def _any_clip(rng: np.random.Generator) -> Clip:
+    low, high = rng.uniform(0, 1, size=2) * rng.integers(2)  # half of the time a range of 0
+    return float(low), float(high), float(rng.uniform(1, 3)) + 1e-3
+
+
+STATEMENT = Statement(
+    id="T26",
+    title="The first inner step is never clipped, nor is a tilt within the no-clip radius",
+    kind="identity",
+    formula="ρ ≡ 1 ⇒ W = A; η·range(a) ≤ min{log(1+ε_high), −log(1−ε_low), log c} ⇒ W = ρA",
+    latex=r"\rho\equiv1\Rightarrow W=A;\quad \eta\,\mathrm{range}(a)\le\min\{\log(1+\varepsilon_+),"
+    r"-\log(1-\varepsilon_-),\log c\}\Rightarrow W=\rho A",
+    assumptions=("π_θ is π_old tilted by η·a in total",),
+    source="ours",
+    needs=InnerStep,
+    sides=sides,
+    control=NegativeControl("the larger of the two clip ranges as radius", larger_radius),
+)

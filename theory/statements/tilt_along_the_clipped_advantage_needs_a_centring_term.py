@@ -1,0 +1,87 @@
+"""T25: an inner step's law is Cov_old(r, W) minus a centring term, prompt by prompt."""
+
+import numpy as np
+import torch
+
+from covlaw.theory.clipped_law import clipped_law
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.rollout_rounding import ratio_size, weighted_rounding
+from covlaw.theory.updates import InnerStep
+
+IMAGINARY_STEP = 1e-100
+"""Complex step: Im J(i·h)/h is the derivative, its truncation error O(h²) far below rounding."""
+
+
+def sides(step: InnerStep, _: np.random.Generator) -> Sides:
+    """Complex-step derivative of the tilted values against the centred law."""
+    return _compare(step, centred=True)
+
+
+def uncentred(step: InnerStep, _: np.random.Generator) -> Sides:
+    """Cov_old(r_j, W) alone."""
+    return _compare(step, centred=False)
+
+
+def tilt_derivative(step: InnerStep) -> np.ndarray:
+    """dJ_j/dη at η = 0 of π_η ∝ π_θ e^{η·A·1[not clipped]}: (M,).
+
+    By NumPy enumeration, prompt by prompt, with its own reading of the clip rule.
+    """
+    mass, advantage, log_ratio = (
+        t.numpy() for t in (step.rollouts.mass, step.advantage, step.log_ratio) if t is not None
+    )
+    direction = np.where(_inside(advantage, np.exp(log_ratio), step), advantage, 0.0)
+    tilted = mass * np.exp(log_ratio + 1j * IMAGINARY_STEP * direction)
+    ids, prompt = np.unique(step.rollouts.prompt.numpy()), step.rollouts.prompt.numpy()
+    outer = step.rollouts.prompt_mass
+    share = np.full(len(ids), 1 / len(ids)) if outer is None else outer.numpy()
+    value = np.zeros(step.rollouts.rewards.shape[1], dtype=complex)
+    for x, weight in zip(ids, share, strict=True):
+        policy = tilted[prompt == x]
+        value += weight * (policy / policy.sum()) @ step.rollouts.rewards.numpy()[prompt == x]
+    return np.asarray(value.imag / IMAGINARY_STEP)
+
+
+def _inside(advantage: np.ndarray, ratio: np.ndarray, step: InnerStep) -> np.ndarray:
+    ceiling = np.inf if step.dual_clip is None else step.dual_clip
+    rising = (advantage >= 0) & (ratio <= 1 + step.clip_high)
+    falling = (advantage < 0) & (ratio >= 1 - step.clip_low) & (ratio <= ceiling)
+    return rising | falling
+
+
+def _compare(step: InnerStep, centred: bool) -> Sides:
+    rollouts = step.rollouts
+    law = clipped_law(
+        rollouts.rewards,
+        step.advantage,
+        step.log_ratio,
+        step.clip,
+        *rollouts.groups,
+        centred=centred,
+    )
+    scale = step.advantage.abs().max() * ratio_size(rollouts, step.log_ratio)
+    return Sides(
+        torch.as_tensor(tilt_derivative(step)),
+        law.estimate,
+        weighted_rounding(rollouts, scale, 16),
+    )
+
+
+STATEMENT = Statement(
+    id="T25",
+    title="An inner step changes an objective by Cov_old(r_j, W) minus a centring term",
+    kind="identity",
+    formula="dJ_j/dη = Cov_old(r_j, W) − E_x{(E_θ[r_j|x] − E_old[r_j|x])·E_old[W|x]}",
+    latex=r"\frac{dJ_j}{d\eta}=\overline{\mathrm{Cov}}_{\mathrm{old}}(r_j,W)-\mathbb{E}_x"
+    r"\{(\mathbb{E}_\theta r_j-\mathbb{E}_{\mathrm{old}}r_j)\,\mathbb{E}_{\mathrm{old}}W\}",
+    assumptions=(
+        "the step is the tilt of π_θ along A·1[not clipped] "
+        "(the natural gradient of a full tabular softmax)",
+        "sequence-level importance ratio",
+    ),
+    source="ours",
+    needs=InnerStep,
+    sides=sides,
+    control=NegativeControl("centring term forgotten: Cov_old(r_j, W)", uncentred),
+    not_applicable={"llm": "the tilted policy of a language model cannot be enumerated"},
+)
