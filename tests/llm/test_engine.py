@@ -82,23 +82,33 @@ def test_distinct_rows_stand_for_all(policy, draw) -> None:
     assert len(rows.text) < len(batch.text)
     assert [rows.text[i] for i in place.tolist()] == batch.text
     assert torch.equal(rows.prompt[place], batch.prompt)
-    assert len(
-        {(int(p), *t) for p, t in zip(rows.prompt, rows.tokens.tolist(), strict=True)}
-    ) == len(rows.text)
+    keys = {(int(p), *t) for p, t in zip(rows.prompt, rows.tokens.tolist(), strict=True)}
+    assert len(keys) == len(rows.text)
 
 
 def test_forward_mode_derivative_agrees_with_central_differences(policy, draw) -> None:
     model, batch = policy[0], draw()
+    # an untrained policy may sample the padding token, whose embedding is 0: the norm's slope is
+    # 1/√eps there and central differences need another step size
+    padded = ((batch.tokens == policy[1].pad_token_id) & batch.mask).any(1)
+    batch = batch.rows((~padded).nonzero()[:, 0])
     own = copy_of(model)
     generator = torch.Generator().manual_seed(3)
     direction = {n: torch.randn(p.shape, generator=generator) for n, p in own.items()}
     derivative = directional_log_prob(model, batch, direction)
-    step, sides = 1e-3, []
-    for sign in (1, -1):
-        with at(model, {n: own[n] + sign * step * direction[n] for n in own}):
-            sides.append(sequence_log_prob(model, batch))
-    central = (sides[0] - sides[1]) / (2 * step)
-    # float32 log-probs err by ~1e-5, so the quotient by 1e-5/step; the rest is curvature, step²
-    assert (central - derivative).abs().max() < 1e-5 / step + step**2 * 1e3
+
+    def central(step: float) -> torch.Tensor:
+        sides = []
+        for sign in (1, -1):
+            with at(model, {n: own[n] + sign * step * direction[n] for n in own}):
+                sides.append(sequence_log_prob(model, batch))
+        return (sides[0] - sides[1]) / (2 * step)
+
+    wide, narrow = central(2e-3), central(1e-3)
+    # halving the step leaves a quarter of the truncation error, i.e. a third of the difference;
+    # float32 log-probs err by some 2e-5, which the quotient divides by the step
+    tolerance = (wide - narrow).abs() / 3 + 2e-5 / 1e-3
+    assert bool(((narrow - derivative).abs() < 2 * tolerance).all())
+    assert tolerance.max() < 0.01 * derivative.abs().max()
     assert derivative.abs().max() > 1
     assert all(torch.equal(p, own[n]) for n, p in copy_of(model).items())
