@@ -8,7 +8,16 @@ import numpy as np
 
 from covlaw.theory.errors import unknown
 from covlaw.theory.rungs import Instance, Rung, load_rung
-from covlaw.theory.statements import random_instances
+from covlaw.theory.statements import (
+    change_is_the_covariance_with_the_importance_ratio,
+    clipped_gradient_is_the_weighted_score,
+    clipping_changes_the_law_by_at_most_its_margin,
+    nothing_is_clipped_inside_the_no_clip_radius,
+    random_instances,
+    score_field_chain_adds_up_to_the_change,
+    small_gaps_certify_the_sign_of_the_change,
+    tilt_along_the_clipped_advantage_needs_a_centring_term,
+)
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, Verdict
 from covlaw.theory.statements.judge import Judgement, judge
 from covlaw.theory.updates import InnerStep, Update
@@ -27,7 +36,15 @@ __all__ = [
 
 Draw = Callable[[np.random.Generator, int], Iterator[Instance]]
 
-_MODULES: tuple[ModuleType, ...] = ()
+_MODULES: tuple[ModuleType, ...] = (
+    change_is_the_covariance_with_the_importance_ratio,
+    score_field_chain_adds_up_to_the_change,
+    small_gaps_certify_the_sign_of_the_change,
+    clipped_gradient_is_the_weighted_score,
+    tilt_along_the_clipped_advantage_needs_a_centring_term,
+    nothing_is_clipped_inside_the_no_clip_radius,
+    clipping_changes_the_law_by_at_most_its_margin,
+)
 
 STATEMENTS: Mapping[str, Statement] = {m.STATEMENT.id: m.STATEMENT for m in _MODULES}
 """Every statement by id, in THEORY's order."""
