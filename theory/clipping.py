@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
+from covlaw.theory.validation import as_float64
 
 Clip = tuple[float, float, float | None]
 """`(clip_low, clip_high, dual_clip)`."""
@@ -71,15 +72,18 @@ def effective_weight(
     """
     check_clip(clip_low, clip_high, dual_clip)
     clip = (clip_low, clip_high, dual_clip)
-    log_ratio = torch.as_tensor(log_ratio).detach()
-    advantage = torch.as_tensor(advantage, device=log_ratio.device).detach()
+    log_ratio, advantage = (
+        t.detach() if isinstance(t, Tensor) else as_float64(t, what)
+        for t, what in ((log_ratio, "log_ratio"), (advantage, "advantage"))
+    )
+    advantage = advantage.to(log_ratio.device)
+    mask = None if mask is None else torch.as_tensor(mask, device=log_ratio.device)
     _check_shapes(advantage, log_ratio, mask)
     with torch.no_grad():
         if mask is None:
             weight = _weight(advantage, log_ratio, None, clip)
         else:
-            mask = torch.as_tensor(mask, device=log_ratio.device).to(torch.bool)
-            weight = _token_mean(advantage, log_ratio, mask, clip)
+            weight = _token_mean(advantage, log_ratio, mask.to(torch.bool), clip)
     bad = ~torch.isfinite(weight)
     if bad.any():
         row = int(bad.nonzero()[0])

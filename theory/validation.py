@@ -15,8 +15,9 @@ MASS_TOLERANCE = 1e-6
 
 def as_float64(values: Any, what: str, device: torch.device | None = None) -> Tensor:
     """Return a tensor, array or nested list of numbers as float64, on `device` if given."""
-    try:
-        tensor = torch.as_tensor(values)
+    try:  # as_tensor alone would round Python floats to float32
+        known = isinstance(values, Tensor)
+        tensor = values if known else torch.as_tensor(values, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise CovlawError(f"{what} must be numbers, e.g. a float tensor ({error})") from error
     if tensor.is_complex():
