@@ -17,9 +17,17 @@ def dense_natural_gradient(world: World, score: Tensor) -> Tensor:
     argmin_u E(⟨∇log π, u⟩ − A_s)², minimum norm. `score` (N,) is centred within prompts.
     """
     root = world.row_weight().sqrt()
-    system = root[:, None] * world.scores()
-    solution: Tensor = torch.linalg.lstsq(system, (root * score)[:, None], driver="gelsd")[0]
-    return solution[:, 0]
+    return _minimum_norm(root[:, None] * world.scores(), root * score)
+
+
+def dense_natural_step(world: World, gradient: Tensor) -> Tensor:
+    """F⁺g for any gradient g (D,) in the span of the scores: (D,); for small worlds.
+
+    With B the √π-weighted scores, F = B'B and F⁺ = B⁺(B⁺)': two least squares, so that the
+    condition number of F itself (its square, 1e9 on a transformer) never enters.
+    """
+    weighted = world.row_weight().sqrt()[:, None] * world.scores()
+    return _minimum_norm(weighted, _minimum_norm(weighted.T, gradient))
 
 
 class DampedSolution(NamedTuple):
@@ -42,7 +50,8 @@ def damped_natural_gradient(
     """(F + δI)⁻¹g by conjugate gradients, a JVP and a VJP an iteration.
 
     Undamped CG does not converge on a transformer (condition number 1e9); the damping biases the
-    direction, so report it with the residual.
+    direction, so report it with the residual. F + δI ≥ δI, hence ⟨a, u⟩ errs by at most
+    ‖a‖·‖g‖·residual/δ.
 
     Raises:
         CovlawError: if δ ≤ 0.
@@ -60,10 +69,15 @@ def damped_natural_gradient(
         nonlocal iterations
         iterations += 1
 
-    size = gradient.shape[0]
-    operator = LinearOperator((size, size), matvec=apply, dtype=np.float64)
-    solution, _ = cg(
-        operator, gradient.numpy(), rtol=tolerance, maxiter=max_iterations, callback=count
-    )
-    residual = np.linalg.norm(apply(solution) - gradient.numpy()) / np.linalg.norm(gradient.numpy())
-    return DampedSolution(torch.as_tensor(solution), float(residual), iterations)
+    target = gradient.numpy()
+    operator = LinearOperator((len(target), len(target)), matvec=apply, dtype=np.float64)
+    solution, _ = cg(operator, target, rtol=tolerance, maxiter=max_iterations, callback=count)
+    size = float(np.linalg.norm(target))
+    error = float(np.linalg.norm(apply(solution) - target))
+    return DampedSolution(torch.as_tensor(solution), error / size if size else error, iterations)
+
+
+def _minimum_norm(matrix: Tensor, target: Tensor) -> Tensor:
+    """Minimum-norm least squares; singular values below rounding count as 0."""
+    solution: Tensor = torch.linalg.lstsq(matrix, target[:, None], driver="gelsd").solution
+    return solution[:, 0]
