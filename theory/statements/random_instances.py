@@ -109,7 +109,8 @@ def centred_score(world: World, score: Tensor) -> Tensor:
 
 
 def _means(features: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    return np.add.reduceat(features, np.cumsum(sizes) - sizes) / sizes[:, None]
+    total = np.add.reduceat(features, np.cumsum(sizes) - sizes)
+    return np.asarray(total / sizes[:, None])
 
 
 def _rewards(rng: np.random.Generator, rows: int) -> np.ndarray:
