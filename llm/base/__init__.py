@@ -1,0 +1,6 @@
+"""The default base model: trained from scratch, cached, spread over answer styles."""
+
+from covlaw.llm.base.cache import default_root, ensure_base, train_base
+from covlaw.llm.base.config import PRESETS, BaseConfig, StyleShare
+
+__all__ = ["PRESETS", "BaseConfig", "StyleShare", "default_root", "ensure_base", "train_base"]

@@ -1,0 +1,43 @@
+"""What the rewards remember between training batches."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from covlaw.theory.errors import CovlawError
+
+
+class RewardState(NamedTuple):
+    """The memory of the rewards: a NamedTuple of tensors, checkpointed as such.
+
+    Attributes:
+        mean_length: () float64, decaying mean of the completion lengths in tokens.
+    """
+
+    mean_length: Tensor
+
+
+def initial_state(lengths: Tensor) -> RewardState:
+    """Start from the mean length of a first batch, (N,) tokens."""
+    return RewardState(_mean(lengths))
+
+
+def observe_lengths(state: RewardState, lengths: Tensor, decay: float = 0.9) -> RewardState:
+    """Move the mean towards a training batch: m ← m + (1 − decay)·(mean(lengths) − m).
+
+    It forgets, unlike a mean over the whole run, which a policy beats for ever once it has become
+    short. Call it after the batch was rewarded, and never in an evaluation.
+
+    Raises:
+        CovlawError: for a decay outside [0, 1) or an empty batch.
+    """
+    if not 0 <= decay < 1:
+        raise CovlawError(f"decay {decay} of the mean length must lie in [0, 1)")
+    change = _mean(lengths) - state.mean_length
+    return RewardState(state.mean_length + (1 - decay) * change)
+
+
+def _mean(lengths: Tensor) -> Tensor:
+    if lengths.numel() == 0:
+        raise CovlawError("no completion lengths: the mean length needs at least one")
+    return lengths.double().mean()
