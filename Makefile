@@ -1,0 +1,70 @@
+# The README's two commands are `make ladder` and `make test`: each creates .venv, installs the
+# pinned versions and runs. `make help` lists the rest.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+JOBS ?= 2
+ARGS ?=
+
+# sums, and so the last bits of a result, depend on the number of threads
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help ladder test slow bench lint constraints clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+ladder: $(VENV)/.llm  ## climb every rung: verdicts and report in runs/ladder (ARGS="--quick ...")
+	$(BIN)/covlaw ladder $(ARGS)
+
+test: $(VENV)/.test  ## the default tests, JOBS at a time (ARGS="-k covariance ...")
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+slow: $(VENV)/.test  ## the tests that take minutes
+	$(BIN)/python -m pytest -n $(JOBS) -m slow $(ARGS)
+
+bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
+	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
+
+lint: $(VENV)/.dev  ## ruff, mypy, pre-commit's own validation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pre-commit validate-config .pre-commit-config.yaml
+
+constraints: $(VENV)/.dev  ## rewrite constraints.txt from .venv (run the tests first)
+	{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean:  ## remove .venv, caches and builds; recorded runs and models stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# One stamp an extra: dev holds test holds llm, so the bigger one stands in for the smaller.
+$(VENV)/.llm: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing covlaw[llm] into $(VENV) (pinned by constraints.txt; a minute or two)"
+	$(PIP) -e '.[llm]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing covlaw[test] into $(VENV) (pinned by constraints.txt; a minute or two)"
+	$(PIP) -e '.[test]'
+	@touch $(VENV)/.llm $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing covlaw[dev] into $(VENV) (pinned by constraints.txt; a minute or two)"
+	$(PIP) -e '.[dev]'
+	@touch $(VENV)/.llm $(VENV)/.test $@
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { \
+	  echo "covlaw needs Python 3.11 or newer; found: $$(python3 --version 2>&1)." >&2; \
+	  echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "covlaw needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
