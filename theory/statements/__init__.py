@@ -12,11 +12,21 @@ from covlaw.theory.statements import (
     change_is_the_covariance_with_the_importance_ratio,
     clipped_gradient_is_the_weighted_score,
     clipping_changes_the_law_by_at_most_its_margin,
+    covariance_decides_the_sign_of_small_tilts,
+    finite_tilt_is_a_covariance_with_its_weight,
+    first_order_error_is_quadratic,
+    gradients_align_through_a_kernel,
+    large_tilts_can_oppose_the_covariance,
+    natural_gradient_can_oppose_the_covariance,
+    natural_gradient_projects_the_score,
     nothing_is_clipped_inside_the_no_clip_radius,
+    policy_gradient_can_oppose_the_covariance,
     random_instances,
+    sample_covariance_is_unbiased_with_k_minus_one,
     score_field_chain_adds_up_to_the_change,
     small_gaps_certify_the_sign_of_the_change,
     tilt_along_the_clipped_advantage_needs_a_centring_term,
+    tilt_derivative_is_a_covariance,
 )
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, Verdict
 from covlaw.theory.statements.judge import Judgement, judge
@@ -37,13 +47,23 @@ __all__ = [
 Draw = Callable[[np.random.Generator, int], Iterator[Instance]]
 
 _MODULES: tuple[ModuleType, ...] = (
+    tilt_derivative_is_a_covariance,
+    finite_tilt_is_a_covariance_with_its_weight,
+    first_order_error_is_quadratic,
+    covariance_decides_the_sign_of_small_tilts,
     change_is_the_covariance_with_the_importance_ratio,
     score_field_chain_adds_up_to_the_change,
     small_gaps_certify_the_sign_of_the_change,
+    gradients_align_through_a_kernel,
+    natural_gradient_projects_the_score,
+    sample_covariance_is_unbiased_with_k_minus_one,
     clipped_gradient_is_the_weighted_score,
     tilt_along_the_clipped_advantage_needs_a_centring_term,
     nothing_is_clipped_inside_the_no_clip_radius,
     clipping_changes_the_law_by_at_most_its_margin,
+    policy_gradient_can_oppose_the_covariance,
+    natural_gradient_can_oppose_the_covariance,
+    large_tilts_can_oppose_the_covariance,
 )
 
 STATEMENTS: Mapping[str, Statement] = {m.STATEMENT.id: m.STATEMENT for m in _MODULES}

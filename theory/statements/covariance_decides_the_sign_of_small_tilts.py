@@ -1,0 +1,87 @@
+"""T6: below explicit step thresholds a tilt moves every reward the way its covariance says.
+
+sign Δ_j(η) = sign C_j for 0 < η < (a) 12√3·|C_j|/E_x[R_x S_x²], (b) x*/b for one prompt, (c) the
+first zero of Δ_j.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.theory.first_sign_change import first_sign_change
+from covlaw.theory.statements.adversaries import reversing_reward
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.enumeration import tilted_change
+from covlaw.theory.statements.inapplicable import NO_TILT_IN_AN_LLM
+from covlaw.theory.statements.random_instances import random_score
+from covlaw.theory.statements.tilt_strengths import widest_range
+from covlaw.theory.statements.tolerances import change_rounding, covariance_rounding
+from covlaw.theory.thresholds import one_prompt_threshold, range_threshold
+from covlaw.theory.tilt_problem import TiltProblem, tilt_problem
+from covlaw.theory.worlds import World
+
+FRACTIONS = (0.1, 0.5, 0.9, 0.999)
+"""Of each threshold: where the claim is tried."""
+
+UNBOUNDED = 50.0
+"""η·max S tried in place of an infinite threshold."""
+
+BEYOND = 1.1
+"""The control's step, relative to the exact threshold."""
+
+
+def sides(world: World, rng: np.random.Generator) -> Sides:
+    """C_j against Δ_j at four fractions of each threshold, for every reward with a decided C_j."""
+    thresholds = (range_threshold, one_prompt_threshold, first_sign_change)
+    return _signs(world, rng, thresholds, FRACTIONS)
+
+
+def beyond_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: the sign survives a step 10 % beyond the exact threshold."""
+    return _signs(world, rng, (first_sign_change,), (BEYOND,))
+
+
+def _signs(
+    world: World,
+    rng: np.random.Generator,
+    thresholds: Sequence[Callable[[TiltProblem], Tensor]],
+    fractions: Sequence[float],
+) -> Sides:
+    score = random_score(world, rng)
+    # few of a world's own rewards ever turn: add one that does, at a moderate tilt
+    rewards = torch.cat([world.rewards, reversing_reward(world, score, rng)[:, None]], 1)
+    problem = tilt_problem(
+        rewards, score, world.prompt, world.log_prob_at().exp(), world.prompt_mass
+    )
+    ends = torch.stack([threshold(problem) for threshold in thresholds])
+    ends = ends.clamp(max=UNBOUNDED / widest_range(world, score))
+    steps = torch.cat([fraction * ends for fraction in fractions])
+    decided = problem.law.abs() > covariance_rounding(world, rewards, score)
+    tried = ((steps > 0) & decided).nonzero()  # NaN where a threshold does not apply
+    rows = [_at(world, rewards[:, [j]], score, float(steps[f, j])) for f, j in tried.tolist()]
+    change, error = torch.tensor(rows, dtype=torch.float64).reshape(-1, 2).unbind(1)
+    return Sides(change, problem.law[tried[:, 1]], error)
+
+
+def _at(world: World, reward: Tensor, score: Tensor, eta: float) -> tuple[float, float]:
+    change = tilted_change(world, reward, score, eta)
+    return float(change), float(change_rounding(world, reward, eta, score))
+
+
+STATEMENT = Statement(
+    id="T6",
+    title="Below explicit thresholds a tilt moves every reward as its covariance says",
+    kind="sign",
+    formula="sign Δ_j = sign C_j for 0 < η < 12√3|C_j| / E_x[R_x S_x²]; one prompt: η < x*/b,"
+    " (e^{x*} − 1 − x*)/x* = b|C_j| / (R_± Var s); exactly: η < first zero of Δ_j",
+    latex=r"\mathrm{sign}\,\Delta_j = \mathrm{sign}\,C_j \quad\text{for}\quad"
+    r"0<\eta<\frac{12\sqrt3\,|C_j|}{\mathbb{E}_x[R_x S_x^2]}",
+    assumptions=("π_η ∝ π e^{ηs} prompt by prompt", "C_j ≠ 0", "η > 0"),
+    source="ours",
+    needs=World,
+    sides=sides,
+    control=NegativeControl("the sign survives 10 % beyond the exact threshold", beyond_sides),
+    not_applicable={"llm": NO_TILT_IN_AN_LLM},
+)

@@ -1,0 +1,55 @@
+"""F4: the covariance's sign does not hold for tilts of every strength.
+
+π = (1/4, 1/2, 1/4), s = (0, 1/2, 1), r = (0, 1, 1/5): Cov(r, s) = 1/40, yet Δ(1) = −.0025 and
+Δ(2) = −.0499; the sign turns at η = .904 (T6c).
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.explicit_worlds import (
+    as_tensor,
+    explicit_bandit,
+    forecast_against_change,
+)
+from covlaw.theory.statements.inapplicable import AN_EXPLICIT_BANDIT
+from covlaw.theory.worlds import World
+
+POLICY = (Fraction(1, 4), Fraction(1, 2), Fraction(1, 4))
+REWARD, SCORE = (0, 1, Fraction(1, 5)), (0, Fraction(1, 2), 1)
+TURNED, NOT_YET = (1.0, 2.0), (0.1, 0.5)
+"""Listed η beyond the sign change, and below it."""
+
+
+def sides(world: World, rng: np.random.Generator) -> Sides:
+    """Cov(r, s) > 0 against the change of r at two listed η beyond the turn and a random one."""
+    return _tilt((*TURNED, float(rng.uniform(1, 4))))
+
+
+def small_tilt_sides(world: World, rng: np.random.Generator) -> Sides:
+    """Where the claim is true: tilts too weak to turn the sign."""
+    return _tilt((*NOT_YET, float(rng.uniform(0.1, 0.5))))
+
+
+def _tilt(etas: tuple[float, ...]) -> Sides:
+    # one free logit an arm: adding η·s to the logits is the tilt
+    bandit, s = explicit_bandit("F4", POLICY, REWARD), as_tensor(SCORE)
+    return forecast_against_change(bandit, s, s, etas)
+
+
+STATEMENT = Statement(
+    id="F4",
+    title="The covariance's sign does not hold for tilts of every strength",
+    kind="counterexample",
+    formula="π = (1/4, 1/2, 1/4), s = (0, 1/2, 1), r = (0, 1, 1/5): Cov = +1/40,"
+    " Δ(1) = −.0025, Δ(2) = −.0499",
+    latex=r"\mathrm{Cov}(r,s)=\tfrac1{40}\quad\text{but}\quad \Delta(1)<0",
+    assumptions=("π_η ∝ π e^{ηs}", "η beyond the first zero of Δ (T6c)"),
+    source="ours",
+    needs=World,
+    sides=sides,
+    control=NegativeControl("small tilts, where the claim is true", small_tilt_sides),
+    not_applicable=AN_EXPLICIT_BANDIT,
+)

@@ -1,0 +1,89 @@
+"""How large a tilt may be before a covariance no longer decides its sign (T6)."""
+
+import math
+import sys
+from typing import NamedTuple
+
+import torch
+from scipy.optimize import brentq
+from torch import Tensor
+
+from covlaw.theory.first_sign_change import first_sign_change
+from covlaw.theory.remainder import THIRD_CUMULANT, phi
+from covlaw.theory.tilt_problem import TiltProblem, tilt_problem
+
+
+class StepThreshold(NamedTuple):
+    """sign Δ_j(η) = sign C_j for every 0 < η below each of these, (M,) in units of 1/s."""
+
+    ranges: Tensor
+    """(a) 12√3·|C| / E_x[R_x S_x²]: closed form, any number of prompts."""
+    one_prompt: Tensor
+    """(b) x*/b, x* the root of (e^x − 1 − x)/x = b|C|/(R_± Var s), b = max s − E s; NaN for
+    several prompts."""
+    exact: Tensor
+    """(c) the first positive zero of Δ_j, inf where there is none."""
+
+    @property
+    def closed_form(self) -> Tensor:
+        """The larger of (a) and (b)."""
+        return torch.fmax(self.ranges, self.one_prompt)
+
+
+def step_threshold(
+    values: Tensor,
+    score: Tensor,
+    prompt: Tensor,
+    mass: Tensor | None = None,
+    prompt_mass: Tensor | None = None,
+) -> StepThreshold:
+    """How far one may tilt along `score` with each reward moving as its covariance says (T6).
+
+    0 < (a), (b) ≤ (c) wherever C_j ≠ 0; all are 0 where C_j = 0. For η < 0 negate `score`.
+
+    Args:
+        values: (N, M) or (N,) rewards.
+        score: (N,) s.
+        prompt: (N,) integer prompt ids.
+        mass: (N,) probabilities, or None for the empirical distribution of samples.
+        prompt_mass: (P,) or None for uniform.
+
+    Raises:
+        CovlawError: as `within_prompt_covariance`.
+    """
+    problem = tilt_problem(values, score, prompt, mass, prompt_mass)
+    return StepThreshold(
+        range_threshold(problem), one_prompt_threshold(problem), first_sign_change(problem)
+    )
+
+
+def range_threshold(problem: TiltProblem) -> Tensor:
+    """(a) 2|C| / ((√3/18)·E_x[R S²]) = 12√3·|C| / E_x[R S²]: (M,)."""
+    live = problem.law != 0
+    return 2 * problem.law.abs() / torch.where(live, THIRD_CUMULANT * problem.bend, 1.0)
+
+
+def one_prompt_threshold(problem: TiltProblem) -> Tensor:
+    """(b) x*/b of the only prompt: (M,); NaN for several prompts."""
+    if problem.prompt_mass.shape[0] > 1:
+        return torch.full_like(problem.law, math.nan)
+    low, high = (end[0] for end in problem.advantages)
+    room = torch.where(problem.law > 0, -low, high)  # R_±
+    reach, variance = problem.scores.high[0], problem.mass @ problem.score.square()
+    live = problem.law != 0
+    target = reach * problem.law.abs() / torch.where(live, room * variance, 1.0)
+    roots = [_root(float(k)) if k > 0 else 0.0 for k in target]
+    return torch.tensor(roots, dtype=torch.float64) / torch.where(live, reach, 1.0)
+
+
+def _root(target: float) -> float:
+    """Solve x·φ(x) = k > 0; the Lambert-W form of SciPy loses half its digits for small k."""
+
+    def gap(x: float) -> float:
+        return x * float(phi(torch.tensor(x, dtype=torch.float64))) - target
+
+    # φ ≥ 1/2, and x·φ(x) ≥ k at x = 2 + 2·log(1 + k), where e^x = e²(1 + k)²
+    upper = min(2 * target, 2 + 2 * math.log1p(target))
+    epsilon = sys.float_info.epsilon
+    root: float = brentq(gap, 0.0, upper, xtol=sys.float_info.min, rtol=4 * epsilon)
+    return root
