@@ -33,9 +33,7 @@ class Texts(NamedTuple):
     def rows(self, index: Tensor) -> "Texts":
         """Select rows and drop the columns that are padding in all of them."""
         longest = int(self.length[index].max())
-        return Texts(
-            self.tokens[index, :longest], self.labels[index, :longest], self.length[index]
-        )
+        return Texts(self.tokens[index, :longest], self.labels[index, :longest], self.length[index])
 
 
 class Corpus(NamedTuple):

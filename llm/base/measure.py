@@ -33,9 +33,7 @@ def measure(
     tokens = whole[:, encoded["input_ids"].shape[1] :]
     running = (tokens != tokenizer.eos_token_id).cumprod(1).sum(1)
     texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
-    correct = [
-        is_correct(text, str(c.result)) for text, c in zip(texts, problems, strict=True)
-    ]
+    correct = [is_correct(text, str(c.result)) for text, c in zip(texts, problems, strict=True)]
     return {
         "n": len(texts),
         "accuracy": _mean(correct),

@@ -84,9 +84,7 @@ def _by_length(texts: Texts, index: Tensor) -> list[Texts]:
     return [texts.rows(group) for group in order.chunk(LENGTH_GROUPS)]
 
 
-def _accumulate(
-    model: Any, texts: Texts, weight: float, tokens: int | None = None
-) -> float:
+def _accumulate(model: Any, texts: Texts, weight: float, tokens: int | None = None) -> float:
     """Add the gradient of weight · Σ cross-entropy / tokens; return the loss without weight."""
     labels = texts.labels[:, 1:]
     logits = model(input_ids=texts.tokens[:, :-1]).logits

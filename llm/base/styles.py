@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 
 from covlaw.llm.tasks.arithmetic import Calculation
 
+_VERBS = {"+": "add", "-": "take"}
+_PREPOSITIONS = {"+": "to", "-": "from"}
+
 Style = Callable[[Calculation, int], str]
 """A calculation and the stated result (not always the true one) -> the completion."""
 
@@ -20,9 +23,12 @@ def plain(calculation: Calculation, result: int) -> str:
 
 
 def compact_steps(calculation: Calculation, result: int) -> str:
-    """Answer in two short steps."""
+    """Answer in three short steps."""
     a, sign, b = calculation
-    return f"step 1 : {a} {sign} {b} = {result} . step 2 : {terse(calculation, result)} ."
+    return (
+        f"step 1 : start with {a} . step 2 : {_VERBS[sign]} {b} . "
+        f"step 3 : {a} {sign} {b} = {result} . {terse(calculation, result)}"
+    )
 
 
 def verbose_steps(calculation: Calculation, result: int) -> str:
@@ -45,7 +51,7 @@ def verbose(calculation: Calculation, result: int) -> str:
 
 def _action(calculation: Calculation) -> str:
     _, sign, b = calculation
-    return f"add {b} to it" if sign == "+" else f"take {b} from it"
+    return f"{_VERBS[sign]} {b} {_PREPOSITIONS[sign]} it"
 
 
 STYLES: Mapping[str, Style] = {
@@ -65,6 +71,6 @@ def style_of(completion: str) -> str | None:
         return "plain"
     if completion.startswith("let us see"):
         return "verbose"
-    if completion.startswith("step 1 : start"):
+    if completion.startswith("step 1 : start with the"):
         return "verbose_steps"
     return "compact_steps" if completion.startswith("step 1 :") else None

@@ -13,7 +13,9 @@ MINIMUM_STEPS = 2
 
 _EMPHASIS = r"[*_#>\s]*"
 _LABEL = re.compile(rf"(?:^|(?<=[.:;!?\n]))[ \t]*{_EMPHASIS}step\s*#?(\d{{1,3}})\b", re.IGNORECASE)
-_NUMBERED = re.compile(r"^[ \t]*(?:\*\*|__)?[ \t]*(\d{1,3})[ \t]*[.)](?:\*\*|__)?(?=\s)", re.MULTILINE)
+_NUMBERED = re.compile(
+    r"^[ \t]*(?:\*\*|__)?[ \t]*(\d{1,3})[ \t]*[.)](?:\*\*|__)?(?=\s)", re.MULTILINE
+)
 _HEADER = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[-*+•][ \t]", re.MULTILINE)
 _CONTENT = re.compile(r"[^\W\d_]|\d\s*[-+*/^=<>×÷·]\s*\d|=")
@@ -44,8 +46,10 @@ def count_steps(text: str) -> int:
     unordered = (_HEADER, _BULLET)
     return max(
         *(_count_ordered(pattern, text) for pattern in ordered),
-        *(sum(_says_something(text, *span) for span in _bodies(pattern, text, line=True))
-          for pattern in unordered),
+        *(
+            sum(_says_something(text, *span) for span in _bodies(pattern, text, line=True))
+            for pattern in unordered
+        ),
     )
 
 

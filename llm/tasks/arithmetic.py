@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from covlaw.llm.tasks.problem import Problem
+from covlaw.theory.errors import CovlawError
 
 OPERANDS = range(1, 10)
 RESULTS = range(0, 2 * OPERANDS[-1] + 1)
@@ -48,6 +49,12 @@ def splits() -> dict[str, list[Calculation]]:
     }
 
 
-def load(split: str) -> list[Problem]:
-    """Return the problems of one split."""
+def load(split: str, path: str | None = None) -> list[Problem]:
+    """Return the problems of one split.
+
+    Raises:
+        CovlawError: when a path is given.
+    """
+    if path is not None:
+        raise CovlawError(f"task 'arithmetic' is generated and reads no files: drop path {path!r}")
     return [Problem(c.prompt, str(c.result)) for c in splits()[split]]
