@@ -1,0 +1,164 @@
+"""T15–T17: the covariance law token by token, by enumeration."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from covlaw.theory.covariance import within_prompt_covariance
+from covlaw.theory.rounding import rounding
+from covlaw.theory.statements.random_instances import nearby, random_score
+from covlaw.theory.tilt import tilt_log_ratio
+from covlaw.toys.softmax_steps import policy_gradient
+from covlaw.toys.tabular import TabularWorld, draw_tabular
+from covlaw.toys.token_law import tilted_token_policy, token_change, token_covariance
+
+SEEDS = range(8)
+STEP = 1e-100
+
+
+def drawn(seed: int) -> tuple[TabularWorld, Tensor, np.random.Generator]:
+    rng = np.random.default_rng(seed)
+    tabular = draw_tabular(rng)
+    return tabular, random_score(tabular.world, rng), rng
+
+
+def error(tabular: TabularWorld, *sizes: Tensor) -> Tensor:
+    """Rounding (M,) of sums over all completions of products of rewards and such sizes.
+
+    A conditional expectation divides two sums of the same terms, hence errs relatively.
+    """
+    magnitude = tabular.world.rewards.abs().amax(0) * float(np.prod([float(s) for s in sizes]))
+    return rounding(4 * magnitude, 8 * len(tabular.world.prompt) + 128)
+
+
+def value(tabular: TabularWorld, logits: np.ndarray) -> np.ndarray:
+    """J_j by walking down the tree, for complex logits (P, C, V): (M,)."""
+    world, tree = tabular.world, tabular.contexts.tree
+    end, rewards = tree.vocabulary - 1, world.rewards.numpy()
+    share = np.full(len(logits), 1 / len(logits))
+    share = share if world.prompt_mass is None else world.prompt_mass.numpy()
+    strings = [(*s, end) for k in range(tree.length) for s in product(range(end), repeat=k)]
+    strings += list(product(range(end), repeat=tree.length))
+    contexts = [c for k in range(tree.length) for c in product(range(end), repeat=k)]
+    policy = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
+    total = np.zeros(rewards.shape[1], dtype=logits.dtype)
+    for row, (x, string) in enumerate(product(range(len(logits)), strings)):
+        p = share[x]
+        for t, token in enumerate(string):
+            p = p * policy[x, contexts.index(string[:t]), token]
+        total += p * rewards[row]
+    return total
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_t15_the_covariance_is_a_sum_over_tokens(seed: int) -> None:
+    tabular, score, _ = drawn(seed)
+    values = tabular.values()
+    direction = tabular.values(score[:, None]).action[..., 0]
+    tokens = token_covariance(values, direction)
+    whole = within_prompt_covariance(
+        tabular.world.rewards, score, *tabular.world.rollouts().groups
+    ).estimate
+    assert ((tokens - whole).abs() <= error(tabular, score.abs().max())).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_t15_needs_the_visits_of_each_context(seed: int) -> None:
+    """With every context counted alike the identity fails."""
+    tabular, score, _ = drawn(seed)
+    values = tabular.values()
+    alike = values._replace(visit=torch.full_like(values.visit, float(values.visit.mean())))
+    direction = tabular.values(score[:, None]).action[..., 0]
+    off = token_covariance(alike, direction) - token_covariance(values, direction)
+    assert (off.abs() > error(tabular, score.abs().max())).any()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_t15_the_reward_is_its_mean_plus_its_token_advantages(seed: int) -> None:
+    """r_j − E r_j = Σ_t A_j(h_t, y_t), completion by completion."""
+    tabular, _, _ = drawn(seed)
+    contexts, values = tabular.contexts, tabular.values()
+    advantage = values.advantage.flatten(1, 2)[:, contexts.edge]
+    total = (advantage * contexts.mask[None, :, :, None]).sum(2).flatten(0, 1)
+    mean = values.state[:, 0].repeat_interleave(len(contexts.edge), 0)
+    assert ((tabular.world.rewards - mean - total).abs() <= error(tabular)).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_t16_a_token_tilt_moves_objectives_by_token_covariances(seed: int) -> None:
+    tabular, _, rng = drawn(seed)
+    logits = tabular.logits()
+    direction = torch.as_tensor(rng.normal(size=logits.shape))
+    slope = value(tabular, logits.numpy() + 1j * STEP * direction.numpy()).imag / STEP
+    predicted = token_covariance(tabular.values(), direction)
+    scale = tabular.contexts.tree.length * direction.abs().max()
+    assert ((torch.as_tensor(slope) - predicted).abs() <= error(tabular, scale)).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_t16_a_scalar_on_all_tokens_acts_through_its_conditional_mean(seed: int) -> None:
+    """Σ_t scalar·∇log π(y_t|h_t) has the mean of the tilt along w = E[scalar|h, a]."""
+    tabular, score, _ = drawn(seed)
+    world = tabular.world
+    direction = tabular.values(score[:, None])
+    gradient = world.score_sum(world.row_weight() * score)
+    joint = direction.visit[..., None] * direction.policy * direction.advantage[..., 0]
+    assert ((gradient - joint.flatten()).abs() <= rounding(4 * score.abs().max(), 512)).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_t17_finite_changes_from_either_side(seed: int) -> None:
+    tabular, _, rng = drawn(seed)
+    world = tabular.world
+    moved = tabular.at(nearby(world, rng, 0.8))
+    old, new = tabular.values(), moved.values()
+    change = (moved.world.row_weight() - world.row_weight()) @ world.rewards
+    forward = token_change(new.visit, old.policy, old.action, new.policy)
+    backward = token_change(old.visit, old.policy, new.action, new.policy)
+    mixed = token_change(old.visit, old.policy, old.action, new.policy)
+    bound = error(tabular)
+    assert ((forward - change).abs() <= bound).all()
+    assert ((backward - change).abs() <= bound).all()
+    assert ((mixed - change).abs() > bound).any()  # first order only
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_t17_the_sequence_tilt_is_a_token_policy_of_soft_values(seed: int) -> None:
+    tabular, score, _ = drawn(seed)
+    world, eta = tabular.world, 0.9
+    policy = tilted_token_policy(tabular.contexts, world.row_weight(), score, eta)
+    tokens = tabular.at(policy.log()).world.log_prob_at()
+    mass = world.log_prob_at().exp()
+    tilt = world.log_prob_at() + tilt_log_ratio(score, eta, world.prompt, mass)
+    size = 1 + tokens.abs().max() + eta * score.abs().max()
+    assert ((tokens - tilt).abs() <= rounding(4 * size, 512)).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_t17_the_tilt_along_action_values_agrees_to_first_order_only(seed: int) -> None:
+    """dπ_η(a|h)/dη = π(a|h)·A_s(h, a) at η = 0 for both; at η = 0.9 they differ."""
+    tabular, score, _ = drawn(seed)
+    weight, values = tabular.world.row_weight(), tabular.values(score[:, None])
+    nudged = tilted_token_policy(tabular.contexts, weight, score, 1j * STEP)
+    slope, expected = nudged.imag / STEP, values.policy * values.advantage[..., 0]
+    bound = rounding(4 * score.abs().max(), 8 * len(score) + 128)
+    assert ((slope - expected).abs() <= bound).all()
+    soft = tilted_token_policy(tabular.contexts, weight, score, 0.9)
+    plain = (tabular.logits() + 0.9 * values.action[..., 0]).softmax(2)
+    assert float((soft - plain).abs().max()) > float(rounding(4.0, 8 * len(score) + 128))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_vanilla_policy_gradient_weighs_contexts_by_squared_visits(seed: int) -> None:
+    """⟨∇J_j, ∇J_s⟩ = Σ_h d(h)² Σ_a π² A_j A_s, unlike the law's Σ_h d(h) Σ_a π A_j A_s."""
+    tabular, score, _ = drawn(seed)
+    world, values = tabular.world, tabular.values()
+    own = tabular.values(score[:, None]).advantage
+    taken = values.visit[..., None] * values.policy
+    closed = torch.einsum("pcv,pcvm,pcv->m", taken.square(), values.advantage, own[..., 0])
+    gradient = policy_gradient(world, score)
+    kernel = torch.stack([policy_gradient(world, r) @ gradient for r in world.rewards.T])
+    assert ((kernel - closed).abs() <= error(tabular, score.abs().max())).all()
