@@ -39,7 +39,7 @@ def optimiser_budgets(seed: int = 0, quick: bool = False) -> list[dict[str, Any]
 
     Args:
         seed: Model, prompts and batch depend on it alone.
-        quick: A model with 4 tokens and 242 completions instead of 8 tokens and 5,602.
+        quick: A model with 4 tokens and 242 completions instead of 6 tokens and 1,562.
 
     Returns:
         A record an update and objective: `optimiser`, `learning_rate`, `objective`, `terms` (the

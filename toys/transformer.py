@@ -55,12 +55,13 @@ def _draw_prompts(rng: np.random.Generator, shape: ModelShape, count: int) -> Te
     return torch.as_tensor(rng.permutation(pairs)[:count])
 
 
-def draw_update(rng: np.random.Generator, large: bool, kind: int) -> Update:
+def draw_update(rng: np.random.Generator, large: bool, turn: int) -> Update:
     """Train a model a little, then take one step: on- or off-policy, on a batch or exactly.
 
     The natural gradient is exact, since F⁺ blows the noise of a small batch up without bound.
     """
-    name = _OPTIMISERS[kind % (2 if large else 3)]
+    choices = _OPTIMISERS[:2] if large else _OPTIMISERS
+    name = choices[turn % len(choices)]
     rate = float(10 ** rng.uniform(*_RATES[name]))
     start = draw_world(rng, large)
     score = random_score(start.world, rng)
@@ -95,7 +96,7 @@ class _Transformer:
         return (draw_world(rng, _large(k)).world for k in range(count))
 
     def updates(self, rng: np.random.Generator, count: int) -> Iterator[Update]:
-        return (draw_update(rng, _large(k), k) for k in range(count))
+        return (draw_update(rng, _large(k), k // PERIOD if _large(k) else k) for k in range(count))
 
     def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
         return (draw_inner_step(rng, _large(k), k % 3 == 0) for k in range(count))
