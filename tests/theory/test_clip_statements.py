@@ -127,3 +127,21 @@ def test_no_clip_radius_of_the_usual_ranges() -> None:
     assert no_clip_radius(1.0, math.inf) == math.inf
     with pytest.raises(CovlawError, match="clip_low"):
         no_clip_radius(1.2, 0.2)
+
+
+@pytest.mark.parametrize("clip", [(0.0, 0.0, None), (1.0, math.inf, None), (1.0, math.inf, 1.05)])
+def test_t26_holds_for_ranges_that_always_or_never_clip(clip: tuple[Any, ...]) -> None:
+    low, high, dual = clip
+    steps = [
+        replace(step, clip_low=low, clip_high=high, dual_clip=dual)
+        for step in instances("T26", "theory")
+    ]
+    sides = [STATEMENTS["T26"].sides(step, np.random.default_rng(0)) for step in steps]
+    assert all(torch.equal(s.measured, s.predicted) for s in sides)
+
+
+def test_the_reported_comparison_is_not_an_empty_one() -> None:
+    """Constant rewards give 0 = 0; the table shows a comparison that had something to say."""
+    verdict = check("T25", seed=0, instances=40)
+    assert verdict.measured != 0
+    assert verdict.tolerance > 0
