@@ -36,6 +36,8 @@ class TrainConfig:
             drawn where the scalarizer observes covariances, at least 2.
         observe: Signal of that covariance: "ratio" ρ, or "clipped_ratio" ρ clipped to the range.
         max_tokens: Longest completion.
+        length_decay: Memory of the mean length that conciseness is judged against, in [0, 1): the
+            share that a batch keeps of it. 0.98 forgets half in 34 batches.
         temperature: Of sampling, and of the policy whose log-probs are trained.
         learning_rate: AdamW's, constant after `warmup` steps.
         weight_decay: AdamW's.
@@ -72,6 +74,7 @@ class TrainConfig:
     observed: int = 16
     observe: str = "clipped_ratio"
     max_tokens: int = 44
+    length_decay: float = 0.98
     temperature: float = 1.0
     learning_rate: float = 2e-4
     warmup: int = 0
@@ -148,6 +151,8 @@ def _check_counts(config: TrainConfig) -> None:
     for name in ("temperature", "learning_rate"):
         if not 0 < getattr(config, name) < float("inf"):
             raise CovlawError(f"{name} is {getattr(config, name)}: use a finite value > 0")
+    if not 0 <= config.length_decay < 1:
+        raise CovlawError(f"length_decay is {config.length_decay}: use a value in [0, 1)")
     for name in ("weight_decay", "grad_clip", "kl_coefficient"):
         if not 0 <= getattr(config, name) < float("inf"):
             raise CovlawError(f"{name} is {getattr(config, name)}: use a finite value ≥ 0")

@@ -108,7 +108,9 @@ class Trainer:
             sample = Sample(train_rows.completions, train_rows.rewards, advantage)
             audits = self.auditor.after(step, pending, sample, Transition(old, trace, rate))
         record = step_record(step, config, drawn, weights, trace, audits)
-        lengths = observe_lengths(states.rewards, drawn.completions.lengths.double())
+        lengths = observe_lengths(
+            states.rewards, drawn.completions.lengths.double(), config.length_decay
+        )
         return States(state, lengths), record
 
     def _draw(self, step: int, states: States) -> tuple[Drawn, States]:
