@@ -118,7 +118,7 @@ def _train_into(folder: Path, config: BaseConfig, progress: Progress) -> None:
         model = new_model(config, corpus.tokenizer)
         loss = fit(model, corpus, config, progress)
         model.eval()
-        measured = measure(model, corpus.tokenizer, config.samples)
+        measured = measure(model, corpus.tokenizer, config.samples, config.seed)
     model.generation_config.update(do_sample=True, temperature=1.0, top_k=0, top_p=1.0)
     with _quiet():
         model.save_pretrained(folder)

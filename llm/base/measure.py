@@ -1,11 +1,13 @@
 """What the finished base model does: its styles, how often it is right, clear, and how long."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
 from covlaw.llm.base.styles import STYLES, style_of
+from covlaw.llm.engine import TransformersEngine
 from covlaw.llm.rewards.accuracy import is_correct
 from covlaw.llm.rewards.clarity import is_clear
 from covlaw.llm.tasks.arithmetic import calculations
@@ -14,37 +16,40 @@ MAX_TOKENS = 44
 
 
 def measure(
-    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, samples: int
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, samples: int, seed: int
 ) -> dict[str, Any]:
     """Sample every problem at temperature 1 and describe the completions.
 
     Args:
         model: A causal language model.
-        tokenizer: Its tokenizer; prompts must encode to one length.
+        tokenizer: Its tokenizer.
         samples: Completions a problem.
+        seed: Of the sampling.
 
     Returns:
         n, accuracy, clarity, length_mean (tokens, end of sequence included), finished (share that
         ended by itself), and for each style its share and its accuracy (None where it is absent).
     """
-    problems = calculations() * samples
-    encoded = tokenizer([c.prompt for c in problems], return_tensors="pt")
-    whole = model.generate(**encoded, do_sample=True, top_k=0, max_new_tokens=MAX_TOKENS)
-    tokens = whole[:, encoded["input_ids"].shape[1] :]
-    running = (tokens != tokenizer.eos_token_id).cumprod(1).sum(1)
-    texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
-    correct = [is_correct(text, str(c.result)) for text, c in zip(texts, problems, strict=True)]
+    problems = calculations()
+    drawn = TransformersEngine(model, tokenizer).sample(
+        [c.prompt for c in problems],
+        samples,
+        MAX_TOKENS,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    references = [str(problems[i].result) for i in drawn.prompt.tolist()]
+    correct = [is_correct(*pair) for pair in zip(drawn.text, references, strict=True)]
     return {
-        "n": len(texts),
+        "n": len(correct),
         "accuracy": _mean(correct),
-        "clarity": _mean([is_clear(text) for text in texts]),
-        "length_mean": (running + 1).clamp(max=MAX_TOKENS).double().mean().item(),
-        "finished": (running < tokens.shape[1]).double().mean().item(),
-        "styles": _per_style(texts, correct),
+        "clarity": _mean([is_clear(text) for text in drawn.text]),
+        "length_mean": drawn.lengths.double().mean().item(),
+        "finished": (drawn.tokens == tokenizer.eos_token_id).any(1).double().mean().item(),
+        "styles": _per_style(drawn.text, correct),
     }
 
 
-def _per_style(texts: list[str], correct: list[bool]) -> dict[str, dict[str, float | None]]:
+def _per_style(texts: Sequence[str], correct: list[bool]) -> dict[str, dict[str, float | None]]:
     found = [style_of(text) for text in texts]
     groups = {
         style: [right for right, name in zip(correct, found, strict=True) if name == style]

@@ -11,14 +11,15 @@ from covlaw.llm.rewards.state import RewardState
 
 MINIMUM_STEPS = 2
 
-_EMPHASIS = r"[*_#>\s]*"
-_LABEL = re.compile(rf"(?:^|(?<=[.:;!?\n]))[ \t]*{_EMPHASIS}step\s*#?(\d{{1,3}})\b", re.IGNORECASE)
-_NUMBERED = re.compile(
-    r"^[ \t]*(?:\*\*|__)?[ \t]*(\d{1,3})[ \t]*[.)](?:\*\*|__)?(?=\s)", re.MULTILINE
+_EMPHASIS = r"[*_#>\s]{0,8}"
+_LABEL = re.compile(
+    rf"(?:(?:^|(?<=[.:;!?\n])){_EMPHASIS}|\b(?=step\s?\d{{1,3}}\s?:))step\s?#?(\d{{1,3}})\b",
+    re.IGNORECASE,
 )
+_NUMBERED = re.compile(r"^[ \t]{0,8}(?:\*\*|__)?(\d{1,3})[.)](?:\*\*|__)?(?=\s)", re.MULTILINE)
 _HEADER = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
-_BULLET = re.compile(r"^[ \t]*[-*+•][ \t]", re.MULTILINE)
-_CONTENT = re.compile(r"[^\W\d_]|\d\s*[-+*/^=<>×÷·]\s*\d|=")
+_BULLET = re.compile(r"^[ \t]{0,8}[-*+•][ \t]", re.MULTILINE)
+_CONTENT = re.compile(r"[^\W\d_]|\d ?[-+*/^=<>×÷·] ?\d|=")
 
 
 def clarity(
@@ -37,37 +38,30 @@ def is_clear(text: str) -> bool:
 def count_steps(text: str) -> int:
     """Count the steps of the best structured reading of the text.
 
-    Four readings: labels ("Step 1", at the start of a line or sentence), numbered lines ("1." or
-    "**1)**"), Markdown headers, bullets. Numbers must run 1, 2, 3, …; a step must say something
-    before the next one begins (a letter, an equation or an operation between two numbers), so
-    "1. 2.", "3.14 and 2.71" and "5 - 3 - 2" have none.
+    Four readings: labels ("Step 1" at the start of a line or sentence, "step 1:" anywhere),
+    numbered lines ("1." or "**1)**"), Markdown headers, bullets. Numbers must run 1, 2, 3, …; a
+    step must say something before the next one begins (a letter, an equation or an operation
+    between two numbers), so "1. 2.", "3.14 and 2.71" and "5 - 3 - 2" have none.
     """
-    ordered = (_LABEL, _NUMBERED)
-    unordered = (_HEADER, _BULLET)
-    return max(
-        *(_count_ordered(pattern, text) for pattern in ordered),
-        *(
-            sum(_says_something(text, *span) for span in _bodies(pattern, text, line=True))
-            for pattern in unordered
-        ),
-    )
+    labels, numbered = (_ordered(marker, text) for marker in (_LABEL, _NUMBERED))
+    headers, bullets = (_unordered(marker, text) for marker in (_HEADER, _BULLET))
+    return max(labels, numbered, headers, bullets)
 
 
-def _count_ordered(marker: re.Pattern[str], text: str) -> int:
+def _ordered(marker: re.Pattern[str], text: str) -> int:
+    """Count 1, 2, 3, … with content up to the next marker."""
+    found = list(marker.finditer(text))
+    ends = [*(match.start() for match in found), len(text)][1:]
     count = 0
-    numbers = [int(match[1]) for match in marker.finditer(text)]
-    for number, span in zip(numbers, _bodies(marker, text, line=False), strict=True):
-        count += number == count + 1 and _says_something(text, *span)
+    for match, end in zip(found, ends, strict=True):
+        count += int(match[1]) == count + 1 and _says_something(text, match.end(), end)
     return count
 
 
-def _bodies(marker: re.Pattern[str], text: str, line: bool) -> list[tuple[int, int]]:
-    """Spans from each marker to the next one, or to the end of its own line."""
-    matches = list(marker.finditer(text))
-    ends = [*[match.start() for match in matches], len(text)][1:]
-    if line:
-        ends = [min(end, _line_end(text, m.end())) for m, end in zip(matches, ends, strict=True)]
-    return [(match.end(), end) for match, end in zip(matches, ends, strict=True)]
+def _unordered(marker: re.Pattern[str], text: str) -> int:
+    """Count markers with content on their own line."""
+    starts = [match.end() for match in marker.finditer(text)]
+    return sum(_says_something(text, start, _line_end(text, start)) for start in starts)
 
 
 def _line_end(text: str, start: int) -> int:

@@ -29,19 +29,19 @@ def load_task(
         name: A task in `TASKS`.
         split: train, val or test; no problem is in two of them, whatever the seed.
         path: Where the task's files are (math500: a folder or a hub id); arithmetic has none.
-        limit: Keep this many problems; None for all.
+        limit: Keep at most this many problems; None for all.
         seed: Decides the order, and with `limit` which problems are kept.
 
     Raises:
-        CovlawError: for an unknown task or split (with near matches), a limit below 1 or above
-            the number of problems, or files that cannot be read.
+        CovlawError: for an unknown task or split (with near matches), a limit below 1,
+            or files that cannot be read.
     """
     if name not in TASKS:
         raise unknown("task", name, tuple(TASKS))
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     problems = TASKS[name](split, path)
-    if limit is not None and not 1 <= limit <= len(problems):
-        raise CovlawError(f"limit {limit}: task {name!r} has 1 to {len(problems)} {split} problems")
+    if limit is not None and limit < 1:
+        raise CovlawError(f"limit {limit} of task {name!r} must be at least 1")
     order = np.random.default_rng(seed).permutation(len(problems))
     return [problems[i] for i in order[:limit]]
