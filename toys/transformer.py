@@ -29,7 +29,7 @@ PERIOD = 8
 """Every eighth instance is a large one."""
 
 _OPTIMISERS = ("SGD", "AdamW", "natural gradient")
-_RATES = {"SGD": (-3.0, 0.5), "AdamW": (-5.0, -2.0), "natural gradient": (-6.0, -2.0)}
+_RATES = {"SGD": (-3.0, 0.5), "AdamW": (-5.0, -2.0), "natural gradient": (-7.0, -3.0)}
 """log10 of the learning rates: from where the law holds to where it does not."""
 
 
