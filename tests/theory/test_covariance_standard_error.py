@@ -131,3 +131,11 @@ def test_a_single_prompt_has_no_standard_error() -> None:
     assert torch.isfinite(seen.estimate).all()
     alone = estimates(torch.tensor([[0, 1, 2], [1, 1, 3]]), torch.tensor([1.0, 0.0]))
     assert torch.isnan(alone.standard_error).all()
+
+
+def test_prompts_of_probability_zero_do_not_count() -> None:
+    samples = torch.tensor([[0, 1, 2], [1, 1, 3], [2, 0, 0]])
+    with_zero = estimates(samples, torch.tensor([0.75, 0.25, 0.0]))
+    without = estimates(samples[:2], torch.tensor([0.75, 0.25]))
+    assert torch.equal(with_zero.estimate, without.estimate)
+    assert torch.equal(with_zero.standard_error, without.standard_error)
