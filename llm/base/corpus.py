@@ -1,6 +1,7 @@
 """The training texts: every question with every completion, encoded once, drawn by row."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -50,8 +51,9 @@ class Corpus(NamedTuple):
     facts: Texts
 
 
+@cache
 def build_corpus() -> Corpus:
-    """Write and encode the language."""
+    """Write and encode the language, once in a process."""
     questions = [
         (f"{c.prompt} ", write(c, result))
         for c in calculations()

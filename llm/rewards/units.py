@@ -5,31 +5,8 @@ import re
 _SHORT_UNITS = "cm|mm|km|kg|mg|ml|mL|ft|in|oz|lb|mi|hr|am|pm|AM|PM"
 _WORD = rf"(?:(?<![A-Za-z0-9])[A-Za-z]{{3,}}|(?<![A-Za-z])(?:{_SHORT_UNITS}))(?![A-Za-z0-9_^(])"
 _PHRASE = re.compile(rf"\\(?:begin|end)\{{\w+\*?\}}|\\[A-Za-z]+|({_WORD}(?: {_WORD})*)")
-_FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "log",
-        "exp",
-        "sqrt",
-        "gcd",
-        "lcm",
-        "max",
-        "min",
-        "det",
-        "deg",
-        "mod",
-    ]
+_FUNCTION = re.compile(
+    "(arc)?(sin|cos|tan|cot|sec|csc)h?|log|exp|sqrt|gcd|lcm|max|min|det|deg|mod", re.IGNORECASE
 )
 _SYMBOLS = {"%": "percent", "^\\circ": "degree", "°": "degree", "\\$": "dollar"}
 _BASE = re.compile(r"\d_(\d+)")
@@ -42,7 +19,7 @@ def phrases(text: str) -> list[str]:
     "sin(x)" is a function.
     """
     runs = [found[1].lower() for found in _PHRASE.finditer(text) if found[1]]
-    return [run.removesuffix("s") for run in runs if run not in _FUNCTIONS]
+    return [run.removesuffix("s") for run in runs if not _FUNCTION.fullmatch(run)]
 
 
 def units(text: str) -> set[str]:
@@ -54,7 +31,7 @@ def without_phrases(text: str) -> str:
     """Remove the words and keep the mathematics."""
 
     def keep(found: re.Match[str]) -> str:
-        is_word = found[1] and found[1].lower() not in _FUNCTIONS
+        is_word = found[1] and not _FUNCTION.fullmatch(found[1])
         return " " if is_word else found[0]
 
     return " ".join(_PHRASE.sub(keep, text).replace("\\$", "").split())
