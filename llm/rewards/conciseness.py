@@ -18,6 +18,8 @@ def conciseness(
     perfect. A length equal to the mean counts: a policy with a single length is not verbose.
     """
     del references
-    answered = torch.tensor([last_boxed(text) is not None for text in completions])
+    answered = torch.tensor(
+        [last_boxed(text) is not None for text in completions], dtype=torch.bool
+    )
     short = lengths.double().cpu() <= state.mean_length.double().cpu()
     return (answered & short).double()
