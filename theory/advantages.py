@@ -15,7 +15,7 @@ Normaliser = Callable[[Tensor, Groups], Tensor]
 
 def centred(score: Tensor, groups: Groups) -> Tensor:
     """Dr. GRPO: s − mean of the prompt's group."""
-    return groups.centre(score, groups.spread(1 / groups.counts.to(torch.float64)))
+    return groups.centre(score, groups.share(None))
 
 
 def leave_one_out(score: Tensor, groups: Groups) -> Tensor:

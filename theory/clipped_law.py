@@ -80,7 +80,7 @@ def centred_weight(weight: Tensor, ratio: Tensor, groups: Groups, mass: Tensor |
         mass: (N,) probabilities under π_old, or None for its samples.
     """
     counts = groups.spread(groups.counts.to(torch.float64))
-    share = 1 / counts if mass is None else mass / groups.spread(groups.sum(mass))
+    share = groups.share(mass)
     mean = groups.spread(groups.sum(share * weight))
     if mass is not None:
         return weight - mean * ratio

@@ -6,14 +6,8 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
-from covlaw.theory.groups import Groups, group_by_prompt
-from covlaw.theory.validation import (
-    as_float64,
-    as_mass,
-    as_prompt_ids,
-    as_prompt_mass,
-    require_pairs,
-)
+from covlaw.theory.validation import as_float64
+from covlaw.theory.weighting import Weighting, weighting
 
 
 class Covariance(NamedTuple):
@@ -29,14 +23,6 @@ class Covariance(NamedTuple):
     """(P,) prompt ids, ascending."""
 
 
-class _Weighted(NamedTuple):
-    groups: Groups
-    row: Tensor  # (N,) weights that sum to 1 within a prompt
-    correction: Tensor  # (P,) K/(K−1) for samples, 1 for masses
-    prompt: Tensor  # (P,) weights that sum to 1
-    exact: bool
-
-
 def within_prompt_covariance(
     values: Tensor,
     signal: Tensor,
@@ -47,9 +33,8 @@ def within_prompt_covariance(
     r"""E_x Cov_x(r_j, s): the covariance law's prediction for each objective (T1, T19).
 
     With `mass` the population covariance under those probabilities; without it the unbiased
-    (K−1) estimate averaged over prompts, with a standard error clustered by prompt: the
-    delete-one-prompt jackknife, √((P−1)/P Σ_x (w_x(C_x − C̄)/(1−w_x))²). For uniform w_x it is
-    the usual √(Σ(C_x − C̄)²/(P(P−1))); a few heavy prompts do not make it too small.
+    (K−1) estimate averaged over prompts, with a standard error clustered by prompt
+    (`weighting.Weighting.average`).
 
     Tensors of any float type, arrays and lists are accepted; the work is done in float64 on the
     device of `prompt`.
@@ -65,13 +50,14 @@ def within_prompt_covariance(
         CovlawError: on mismatched shapes, NaN or infinite entries, masses that do not sum to 1,
             and sampled prompts with a single completion.
     """
-    weights = _weights(prompt, mass, prompt_mass)
+    weights = weighting(prompt, mass, prompt_mass)
     columns = _finite(values, "values", weights)
     columns = columns[:, None] if columns.ndim == 1 else columns
     centred_signal = weights.groups.centre(_finite(signal, "signal", weights, 1), weights.row)
     centred = weights.groups.centre(columns, weights.row)
     per_prompt = weights.groups.sum((weights.row * centred_signal)[:, None] * centred)
-    return _average(per_prompt * weights.correction[:, None], weights)
+    per_prompt = per_prompt * weights.correction[:, None]
+    return Covariance(*weights.average(per_prompt), per_prompt, weights.groups.prompts)
 
 
 def covariance_matrix(
@@ -84,7 +70,7 @@ def covariance_matrix(
 
     Arguments and errors as `within_prompt_covariance`.
     """
-    weights = _weights(prompt, mass, prompt_mass)
+    weights = weighting(prompt, mass, prompt_mass)
     centred = weights.groups.centre(_finite(rewards, "rewards", weights, 2), weights.row)
     row = weights.row * weights.groups.spread(weights.prompt * weights.correction)
     matrix = centred.T @ (row[:, None] * centred)
@@ -121,38 +107,7 @@ def exact_change(
     return within_prompt_covariance(rewards, ratio, prompt, mass, prompt_mass)
 
 
-def _weights(prompt: Tensor, mass: Tensor | None, prompt_mass: Tensor | None) -> _Weighted:
-    groups = group_by_prompt(as_prompt_ids(prompt))
-    mass = as_mass(mass, groups)
-    prompt_mass = as_prompt_mass(prompt_mass, groups)
-    counts = groups.counts.to(torch.float64)
-    if mass is None:
-        require_pairs(groups)
-        row, correction = groups.spread(1 / counts), counts / (counts - 1)
-    else:
-        row, correction = mass / groups.spread(groups.sum(mass)), torch.ones_like(counts)
-    if prompt_mass is None:
-        prompt_mass = torch.ones_like(counts)
-    return _Weighted(groups, row, correction, prompt_mass / prompt_mass.sum(), mass is not None)
-
-
-def _average(per_prompt: Tensor, weights: _Weighted) -> Covariance:
-    estimate = weights.prompt @ per_prompt
-    if weights.exact:
-        standard_error = torch.zeros_like(estimate)
-    else:
-        standard_error = _jackknife(per_prompt - estimate, weights.prompt)
-    return Covariance(estimate, standard_error, per_prompt, weights.groups.prompts)
-
-
-def _jackknife(deviation: Tensor, weight: Tensor) -> Tensor:
-    # a single prompt says nothing of the spread between prompts: 0/0 is NaN on purpose
-    influence = (weight / (1 - weight))[:, None] * deviation
-    count = (weight > 0).sum()
-    return (influence.square().sum(0) * (count - 1) / count).sqrt()
-
-
-def _finite(values: Tensor, what: str, weights: _Weighted, ndim: int | None = None) -> Tensor:
+def _finite(values: Tensor, what: str, weights: Weighting, ndim: int | None = None) -> Tensor:
     values = as_float64(values, what, weights.groups.position.device)
     rows = weights.groups.position.shape[0]
     if values.shape[:1] != (rows,) or values.ndim not in ((ndim,) if ndim else (1, 2)):

@@ -25,6 +25,12 @@ class Groups(NamedTuple):
         """Give each row its prompt's value: (P, ...) -> (N, ...)."""
         return per_prompt[self.position]
 
+    def share(self, mass: Tensor | None) -> Tensor:
+        """Weights (N,) float64 that sum to 1 within each prompt: `mass` normalised, or 1/K."""
+        if mass is None:
+            return self.spread(1 / self.counts.to(torch.float64))
+        return mass / self.spread(self.sum(mass))
+
     def span(self, values: Tensor) -> Tensor:
         """Max − min of `values` (N, ...) within each prompt: (P, ...)."""
         index = _rowwise(self.position, values).expand_as(values)

@@ -88,7 +88,7 @@ def _bounds(
     """The three bounds, (P, M) each; `lost` (N,) is Y, 0 exactly where nothing is clipped."""
     counts = groups.counts.to(torch.float64)
     inflation = (counts / (counts - 1))[:, None] if mass is None else 1.0
-    share = groups.spread(1 / counts) if mass is None else mass / groups.spread(groups.sum(mass))
+    share = groups.share(mass)
 
     def mean(values: Tensor) -> Tensor:
         return groups.sum(share[:, None] * values)
