@@ -1,0 +1,32 @@
+"""Reward functions as a user would bring them, by "own_rewards:name"."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from covlaw.llm.rewards import RewardState
+
+
+def digits(
+    completions: Sequence[str], references: Sequence[str], lengths: Tensor, state: RewardState
+) -> list[float]:
+    """Share of digits among the words: dense, so that a random policy has something to learn."""
+    del references, lengths, state
+    words = [text.split() or [""] for text in completions]
+    return [sum(w.isdigit() for w in row) / len(row) for row in words]
+
+
+def brief(
+    completions: Sequence[str], references: Sequence[str], lengths: Tensor, state: RewardState
+) -> Tensor:
+    """1 / length."""
+    del completions, references, state
+    return 1 / lengths.double()
+
+
+def broken(
+    completions: Sequence[str], references: Sequence[str], lengths: Tensor, state: RewardState
+) -> list[float]:
+    """NaN on the fourth completion."""
+    del references, lengths, state
+    return [float("nan") if k == 3 else 0.0 for k, _ in enumerate(completions)]
