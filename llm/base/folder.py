@@ -75,6 +75,7 @@ def _train_into(folder: Path, config: BaseConfig, progress: Progress) -> None:
         loss = fit(model, corpus, config, progress)
         model.eval()
         measured = measure(model, corpus.tokenizer, config.samples, config.seed)
+    corpus.tokenizer.backend_tokenizer.no_padding()  # the last call's padding would be saved too
     model.generation_config.update(do_sample=True, temperature=1.0, top_k=0, top_p=1.0)
     with _quiet():
         model.save_pretrained(folder)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from covlaw.llm.rewards import accuracy, judge, state
 from covlaw.llm.rewards.accuracy import is_correct
 from covlaw.llm.rewards.equivalence import equivalent
+from covlaw.theory.errors import CovlawError
 
 EQUAL = [
     (r"\frac12", "0.5"),
@@ -213,3 +215,14 @@ def test_a_forked_worker_gets_a_judge_of_its_own() -> None:
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert judge.ask("x+x", "2x")
+
+
+def test_a_judge_that_cannot_start_is_an_error_not_a_wrong_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "judge_process.py"
+    broken.write_text("import a_module_that_is_not_installed\n")
+    judge._stop()
+    monkeypatch.setattr(judge, "_PROGRAM", broken)
+    with pytest.raises(CovlawError, match="math-verify cannot be started"):
+        judge.ask("x+x", "2x")
