@@ -10,6 +10,7 @@ from torch import Tensor
 
 from covlaw.theory.budget import ScoreFields, deviation, law_budget, short_budget
 from covlaw.theory.rounding import rounding
+from covlaw.theory.tilt import tilt_log_ratio
 
 TERMS = ("f0", "kernel", "clipping", "sampling", "optimiser", "logit", "tilt")
 
@@ -99,21 +100,43 @@ def test_a_small_step_along_the_score_is_certified() -> None:
     assert against.certified.tolist() == [True]
 
 
-@pytest.mark.parametrize("constant", [0.1, 0.3, 1e8 + 0.1])
+def test_a_large_step_that_reverses_the_law_is_not_certified() -> None:
+    """F4: along s exactly, so without a direction gap; the curvature of exp alone reverses it."""
+    mass = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+    score = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    reward = torch.tensor([0.0, 1.0, 0.2], dtype=torch.float64)[:, None]
+    prompt = torch.zeros(3, dtype=torch.int64)
+    log_ratio = tilt_log_ratio(score, 1.0, prompt, mass)
+    fields = ScoreFields(score, score, score, score, score, log_ratio)
+    short = short_budget(reward, fields, prompt, mass)
+    assert short.law.item() > 0 > law_budget(reward, fields, prompt, mass).realised.item()
+    assert not short.certified.any()
+
+
+IRREGULAR = torch.tensor(
+    [0.3, -0.7, 0.11, 0.05, 0.9, -0.2, 0.77, -0.3, 1 / 3, 2 / 3, -1 / 7], dtype=torch.float64
+)
+"""Eleven values: a constant listed eleven times does not centre to 0 exactly."""
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.3, 0.7, 1e8 + 0.1])
 def test_a_constant_score_has_no_law(constant: float) -> None:
     """Its computed variance is rounding, not 0: regressing on it would give any c at all."""
-    rows = 7
-    field = torch.linspace(-1, 1, rows, dtype=torch.float64)
-    fields = ScoreFields(torch.full((rows,), constant), field, field, field, field, field)
-    prompt = torch.zeros(rows, dtype=torch.int64)
-    for scale in (
-        law_budget(field[:, None], fields, prompt).scale,
-        short_budget(field[:, None], fields, prompt).scale,
-    ):
-        assert scale.item() == 0
-    constant_reward = torch.full((rows, 1), constant, dtype=torch.float64)
-    moving = fields._replace(score=field)
-    assert not short_budget(constant_reward, moving, prompt).certified.any()
+    score = torch.full_like(IRREGULAR, constant)
+    fields = ScoreFields(score, *[IRREGULAR] * 5)
+    prompt = torch.zeros_like(IRREGULAR, dtype=torch.int64)
+    assert law_budget(IRREGULAR, fields, prompt).scale.item() == 0
+    assert short_budget(IRREGULAR, fields, prompt).scale.item() == 0
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.3, 0.7, 1e8 + 0.1])
+def test_a_constant_reward_is_never_certified(constant: float) -> None:
+    """No gap at all, and a law that is rounding: the tie is not decided by it."""
+    tiny = 1e-20 * IRREGULAR  # e^x − 1 = x in float64
+    prompt = torch.zeros_like(IRREGULAR, dtype=torch.int64)
+    short = short_budget(torch.full_like(tiny, constant), ScoreFields(*[tiny] * 6), prompt)
+    assert short.bound.item() == 0
+    assert not short.certified.any()
 
 
 def test_float32_fields_add_up_as_well_as_float64_ones() -> None:

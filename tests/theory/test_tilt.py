@@ -1,5 +1,7 @@
 """π_η/π = e^{ηs}/E e^{ηs}, against 60-digit arithmetic."""
 
+import math
+
 import mpmath
 import pytest
 import torch
@@ -62,6 +64,20 @@ def test_a_shift_of_the_score_cancels(bandit: Bandit, eta: float, shift: float) 
     coarse = torch.round(bandit.score.clamp(-9, 9) * 4) / 4  # so that the shift itself is exact
     seen = tilt_log_ratio(coarse + shift, eta, bandit.prompt, bandit.mass)
     assert torch.equal(seen, tilt_log_ratio(coarse, eta, bandit.prompt, bandit.mass))
+
+
+@pytest.mark.parametrize("eta", [-40.0, 40.0])
+def test_strong_tilts_of_either_sign_do_not_overflow(eta: float) -> None:
+    score, mass = torch.tensor([0.0, 100.0]), torch.tensor([0.5, 0.5])
+    seen = tilt_log_ratio(score, eta, torch.zeros(2, dtype=torch.int64), mass)
+    assert abs(float(seen.max()) - math.log(2)) <= rounding(1.0, 4)  # all mass on one completion
+    assert abs(float(seen.max() - seen.min()) - 4000) <= rounding(4000.0, 4)
+
+
+def test_masses_that_sum_to_one_only_roughly_are_normalised() -> None:
+    score, mass = torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5 + 5e-7], dtype=torch.float64)
+    tilted = mass * tilt_log_ratio(score, 2.0, torch.zeros(2, dtype=torch.int64), mass).exp()
+    assert abs(tilted.sum() - mass.sum()) <= rounding(4.0, 16)
 
 
 def test_scores_without_mass_are_not_read() -> None:
