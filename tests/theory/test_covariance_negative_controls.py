@@ -61,9 +61,7 @@ def test_pooling_prompts_reverses_the_sign() -> None:
     score, prompt = torch.tensor([1.0, 0.0, 11.0, 10.0]), torch.tensor([0, 0, 1, 1])
     uniform, together = torch.full((4,), 0.5), torch.zeros(4, dtype=torch.int64)
     law = within_prompt_covariance(rewards, score, prompt, uniform)
-    pooled = within_prompt_covariance(
-        rewards, score, torch.zeros(4, dtype=torch.int64), uniform / 2
-    )
+    pooled = within_prompt_covariance(rewards, score, together, uniform / 2)
     assert law.estimate.item() == -0.25
     assert pooled.estimate.item() == 24.75
 
