@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from covlaw.llm.parameters import trainable
+from covlaw.llm.quiet import quiet
 from covlaw.theory.errors import CovlawError
 
 KEEP = 2
@@ -90,8 +91,9 @@ def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Write the finished model as a plain Hugging Face folder, whole or not at all."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
+    with quiet():
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
     temporary.rename(folder)
 
 

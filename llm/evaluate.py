@@ -9,6 +9,7 @@ from covlaw.llm.engine import TransformersEngine
 from covlaw.llm.policy import load_policy
 from covlaw.llm.randomness import torch_stream
 from covlaw.llm.rewards import initial_state
+from covlaw.llm.sampling import as_prompts
 from covlaw.llm.scoring import Rewards
 from covlaw.llm.tasks import load_task
 from covlaw.theory.errors import CovlawError
@@ -64,10 +65,11 @@ def evaluate(config: EvalConfig) -> tuple[list[Evaluation], float]:
     """
     rewards = Rewards(config.rewards)
     path, limit = config.task_path or None, config.limit or None
-    problems = load_task(config.task, config.split, path=path, limit=limit)
-    if len(problems) < 2:
-        raise CovlawError(f"split {config.split!r} has {len(problems)} prompts: use at least 2")
+    questions = load_task(config.task, config.split, path=path, limit=limit)
+    if len(questions) < 2:
+        raise CovlawError(f"split {config.split!r} has {len(questions)} prompts: use at least 2")
     engine = TransformersEngine(*load_policy(config.model, config.device))
+    problems = as_prompts(engine.tokenizer, questions)
     generator = torch_stream(config.seed, 0, "completions", config.device)
     prompts = [problem.prompt for problem in problems]
     completions = engine.sample(

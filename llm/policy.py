@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging
 
 from covlaw.llm.base import BaseConfig, default_root, ensure_base
+from covlaw.llm.quiet import quiet
 from covlaw.theory.errors import CovlawError
 
 
@@ -24,12 +24,12 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
             end-of-sequence token.
     """
     path = resolve_model(model)
-    logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        policy: Any = AutoModelForCausalLM.from_pretrained(
-            path, dtype=torch.float32, attn_implementation="sdpa"
-        )
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            policy: Any = AutoModelForCausalLM.from_pretrained(
+                path, dtype=torch.float32, attn_implementation="sdpa"
+            )
     except (OSError, ValueError, KeyError) as error:
         where = "folder" if Path(path).exists() else "hub id or folder"
         reason = str(error).splitlines()[0]
@@ -37,8 +37,6 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
             f"cannot load the model from {where} {path!r} ({reason}): give a folder with a Hugging "
             "Face causal LM, a reachable hub id, or 'base'"
         ) from error
-    finally:
-        logging.enable_progress_bar()
     if tokenizer.eos_token_id is None:
         raise CovlawError(f"the tokenizer of {path!r} has no end-of-sequence token")
     if tokenizer.pad_token_id is None:

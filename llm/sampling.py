@@ -12,6 +12,7 @@ from covlaw.llm.engine import Completions, Engine
 from covlaw.llm.rewards import RewardState
 from covlaw.llm.scoring import Rewards
 from covlaw.llm.tasks import Problem
+from covlaw.llm.tokenizer import render_prompt
 from covlaw.theory.advantages import group_advantage
 from covlaw.theory.scalarizers import Batch, Scalarizer
 
@@ -48,6 +49,11 @@ class Sampler:
         """Draw and score `n` completions of each problem; the reward state stays as it is."""
         completions = self.sample(problems, n, generator)
         return Drawn(completions, self.rewards(completions, problems, state))
+
+
+def as_prompts(tokenizer: Any, problems: Sequence[Problem]) -> list[Problem]:
+    """Put each question into the model's chat template, where it has one."""
+    return [p._replace(prompt=render_prompt(tokenizer, p.prompt)) for p in problems]
 
 
 def choose(problems: Sequence[Problem], count: int, rng: np.random.Generator) -> list[Problem]:

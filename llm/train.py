@@ -19,7 +19,7 @@ from covlaw.llm.policy import load_policy
 from covlaw.llm.policy_step import TrainingBatch, policy_step
 from covlaw.llm.randomness import numpy_stream, torch_stream
 from covlaw.llm.rewards import RewardState, initial_state, observe_lengths
-from covlaw.llm.sampling import Drawn, Sampler, advantage_of, choose
+from covlaw.llm.sampling import Drawn, Sampler, advantage_of, as_prompts, choose
 from covlaw.llm.scoring import Rewards
 from covlaw.llm.step_record import step_record
 from covlaw.llm.tasks import load_task
@@ -63,8 +63,9 @@ class Trainer:
         self.config, self.folder = config, folder
         options = config.options.get(config.scalarizer, {})
         self.scalarizer = make(config.scalarizer, config.rewards, **options)
-        self.problems = load_task(config.task, "train", path=config.task_path or None)
+        problems = load_task(config.task, "train", path=config.task_path or None)
         self.model, self.tokenizer = load_policy(config.model, config.device)
+        self.problems = as_prompts(self.tokenizer, problems)
         kl = config.kl_coefficient
         self.reference = load_policy(config.model, config.device)[0] if kl else None
         self.optimizer = torch.optim.AdamW(

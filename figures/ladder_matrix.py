@@ -1,0 +1,74 @@
+"""Every statement on every rung, at a glance."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from covlaw.figures.records import verdict_file
+from covlaw.figures.registry import Description
+from covlaw.figures.style import GRID, INK, MUTED, new_figure
+from covlaw.theory.rungs import RUNG_NAMES
+
+STATUS = {
+    "holds": ("✓", "#009e73", "holds"),
+    "refuted": ("✗", "#d55e00", "refuted"),
+    "inconclusive": ("?", "#e69f00", "inconclusive"),
+    "not_applicable": ("–", GRID, "not applicable"),
+}
+"""Symbol, colour and word of each status."""
+
+
+def draw(run: Path) -> Figure:
+    """Draw a row a rung and a column a statement."""
+    verdicts = verdict_file(run)["verdicts"]
+    statements = list(dict.fromkeys(v["id"] for v in verdicts))
+    rungs = rungs_of(verdicts)
+    figure = new_figure(0.9 + 0.34 * len(rungs))
+    axes = figure.subplots()
+    for verdict in verdicts:
+        _cell(axes, statements.index(verdict["id"]), rungs.index(verdict["rung"]), verdict)
+    axes.set_xlim(-0.5, max(len(statements), 1) - 0.5)
+    axes.set_ylim(max(len(rungs), 1) - 0.5, -0.5)
+    axes.set_xticks(range(len(statements)), statements, fontsize=7.5)
+    axes.set_yticks(range(len(rungs)), rungs)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def describe(run: Path) -> Description:
+    """Count the verdicts."""
+    record = verdict_file(run)
+    verdicts = record["verdicts"]
+    count = Counter(v["status"] for v in verdicts)
+    judged = len(verdicts) - count["not_applicable"]
+    title = f"{count['holds']} of {judged} checks hold, {count['refuted']} refuted"
+    if count["inconclusive"]:
+        title += f", {count['inconclusive']} inconclusive"
+    statements = len({v["id"] for v in verdicts})
+    comparisons = sum(v["n"] for v in verdicts)
+    symbols = ", ".join(f"{symbol} {word}" for symbol, _, word in STATUS.values())
+    caption = (
+        f"{statements} statements on {len(rungs_of(verdicts))} rungs, {comparisons:,} comparisons, "
+        f"seed {record['seed']}. {symbols}. A check holds only if its negative control, a "
+        "plausible false variant, is refuted by the same judge."
+    )
+    return Description(title, caption)
+
+
+def rungs_of(verdicts: list[dict[str, Any]]) -> list[str]:
+    """Rungs that occur, from theory up; rungs of plug-ins after ours."""
+    found = {v["rung"] for v in verdicts}
+    return [r for r in RUNG_NAMES if r in found] + sorted(found - set(RUNG_NAMES))
+
+
+def _cell(axes: Axes, x: int, y: int, verdict: dict[str, Any]) -> None:
+    symbol, color, _ = STATUS[verdict["status"]]
+    blank = verdict["status"] == "not_applicable"
+    if not blank:
+        axes.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, facecolor=color, alpha=0.35))
+    axes.text(x, y, symbol, ha="center", va="center_baseline", color=MUTED if blank else INK)

@@ -1,0 +1,48 @@
+"""The figures by name: a new one is one module and one line here."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from covlaw.theory.errors import unknown
+
+FIGURES = (
+    "ladder_matrix",
+    "interference",
+    "predicted_vs_realised",
+    "law_budget",
+    "same_sample_optimism",
+)
+"""Every figure, in the order of a report. Each is a module of this package with `draw`, the
+picture, and `describe`, its title and caption; both read recorded files only."""
+
+
+class Description(NamedTuple):
+    """The words of a figure, computed from the same records as the picture."""
+
+    title: str
+    """The claim, true of these records."""
+    caption: str
+    """n, seeds, intervals and how to read it."""
+
+
+class Drawing(NamedTuple):
+    """A figure's two functions of a run folder."""
+
+    draw: Callable[[Path], Figure]
+    describe: Callable[[Path], Description]
+
+
+def load(name: str) -> Drawing:
+    """Find a figure by name.
+
+    Raises:
+        CovlawError: for an unknown name, with the near matches.
+    """
+    if name not in FIGURES:
+        raise unknown("figure", name, FIGURES)
+    module = import_module(f"covlaw.figures.{name}")
+    return Drawing(module.draw, module.describe)

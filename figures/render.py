@@ -1,0 +1,60 @@
+"""From a figure's name and a run to bytes: SVG and PNG files, or SVG for a page."""
+
+import io
+import re
+import textwrap
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from covlaw.figures.registry import Description, load
+from covlaw.figures.style import MUTED, PAPER, house_style
+
+METADATA = {"Date": None, "Creator": None}
+"""Left out, so that the same records give the same bytes."""
+CHARACTERS_AN_INCH = 16
+"""Of the caption's small type."""
+
+
+def recorded() -> Path:
+    """Return the small recorded ladder kept beside the figures."""
+    return Path(__file__).parent / "data" / "ladder"
+
+
+def save(name: str, run: Path, out: Path) -> list[Path]:
+    """Write `<name>.svg` and `<name>.png` with title and caption; return their paths."""
+    drawing = load(name)
+    paths = [out / f"{name}.{kind}" for kind in ("svg", "png")]
+    with house_style():
+        figure = drawing.draw(run)
+        _write_words(figure, drawing.describe(run))
+        figure.savefig(paths[0], metadata=METADATA, facecolor=PAPER)
+        figure.savefig(paths[1], dpi=200, facecolor=PAPER)
+    return paths
+
+
+def inline_svg(name: str, run: Path) -> str:
+    """Draw a figure as an SVG element for a page, without title and caption.
+
+    Ids are made unique to the figure, and each colour #rrggbb becomes var(--rrggbb, #rrggbb), so
+    that a page can restyle it for a dark screen.
+    """
+    buffer = io.StringIO()
+    with house_style():
+        load(name).draw(run).savefig(buffer, format="svg", metadata=METADATA)
+    svg = buffer.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r"(?<=: )(#([0-9a-f]{6}))\b", r"var(--c\2, \1)", svg)
+    return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
+
+
+def _write_words(figure: Figure, words: Description) -> None:
+    width, height = figure.get_size_inches()
+    title = textwrap.fill(words.title, int(width * 11.5))
+    caption = textwrap.fill(words.caption, int(width * CHARACTERS_AN_INCH))
+    lines = title.count("\n") * 0.17 + caption.count("\n") * 0.125
+    figure.set_size_inches(width, height + 0.5 + lines)
+    style = {"x": 0.01, "ha": "left"}
+    figure.suptitle(title, fontsize=10.5, fontweight="bold", **style)
+    figure.supxlabel(caption, fontsize=7.5, color=MUTED, **style)

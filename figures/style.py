@@ -1,0 +1,116 @@
+"""One look for every figure: colours, markers and line styles that survive greyscale.
+
+Hues are Okabe and Ito's (2008), safe for the common kinds of colour blindness; whatever a colour
+says, a marker, a line style or a hatch says too.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK, MUTED, GRID, PAPER = "#1c2128", "#57606a", "#d0d7de", "#ffffff"
+WIDTH = 6.5
+"""Inches: a paper's text width."""
+
+RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.facecolor": "none",
+    "text.color": INK,
+    "text.parse_math": False,  # names of objectives may hold dollar signs
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.6,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "covlaw",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "figure.constrained_layout.use": True,
+}
+
+
+class Look(NamedTuple):
+    """How one series is drawn."""
+
+    color: str
+    marker: str
+    line: str
+    hatch: str = ""
+
+
+OBJECTIVES = (
+    Look("#0072b2", "o", "-"),
+    Look("#e69f00", "s", "--"),
+    Look("#009e73", "^", "-."),
+    Look("#cc79a7", "D", ":"),
+    Look("#56b4e9", "v", "-"),
+    Look("#d55e00", "P", "--"),
+)
+SCALARIZERS = {"linear": Look("#d55e00", "o", "--"), "ctwa": Look("#0072b2", "s", "-")}
+OTHER_SCALARIZERS = (Look("#009e73", "^", "-."), Look("#cc79a7", "D", ":"))
+
+
+def objective_look(index: int) -> Look:
+    """Look of the index-th objective; they repeat after six."""
+    return OBJECTIVES[index % len(OBJECTIVES)]
+
+
+def scalarizer_looks(names: list[str]) -> dict[str, Look]:
+    """Look of each scalarizer; `linear` and `ctwa` always keep theirs."""
+    others = [name for name in names if name not in SCALARIZERS]
+    spare = {name: OTHER_SCALARIZERS[k % 2] for k, name in enumerate(others)}
+    return {name: (SCALARIZERS | spare)[name] for name in names}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Apply the look to whatever is drawn and saved inside."""
+    with mpl.rc_context(RC):
+        yield
+
+
+def new_figure(height: float, width: float = WIDTH) -> Figure:
+    """Return an empty figure of the house width, in inches."""
+    return Figure(figsize=(width, height))
+
+
+def zero_line(axes: Axes) -> None:
+    """Draw the line that separates rise from fall."""
+    axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
+
+
+def shorten(text: str, limit: int = 18) -> str:
+    """Cut a long name to fit an axis; the page's tables hold it in full."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def objective_columns(
+    figure: Figure, columns: int, heights: tuple[float, ...]
+) -> NDArray[np.object_]:
+    """Lay out a column an objective and a row a quantity; rows share their vertical axis."""
+    grid = {"height_ratios": heights}
+    axes = figure.subplots(
+        len(heights), columns, sharex="col", sharey="row", squeeze=False, gridspec_kw=grid
+    )
+    return np.asarray(axes)

@@ -1,0 +1,81 @@
+"""`covlaw check`: some statements on one rung, both sides shown."""
+
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from covlaw.ladder.matrix import MARKS
+from covlaw.theory.errors import CovlawError
+from covlaw.theory.statements import STATEMENTS, Verdict, find
+from covlaw.theory.statements import check as check_statement
+
+
+def check(
+    ids: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    rung: str = "theory",
+    instances: int | None = None,
+    seed: int = 0,
+    proof: bool = False,
+) -> int:
+    """Check statements on one rung, measured against predicted.
+
+    Args:
+        ids: Statement ids, e.g. T5 F1; none: all.
+        rung: theory, bandit, tabular, transformer, or llm (recorded runs below $COVLAW_RUNS).
+        instances: How many instances; none: the rung's default.
+        seed: Decides the instances.
+        proof: Show what each symbolic proof left: its residual must be 0.
+    """
+    if instances is not None and instances < 1:
+        raise CovlawError(f"instances is {instances}: use a whole number ≥ 1")
+    if seed < 0:
+        raise CovlawError(f"seed is {seed}: use a whole number ≥ 0")
+    statements = [find(id) for id in ids] or list(STATEMENTS.values())
+    console = Console()
+    watched = track(
+        statements, "checking", console=Console(stderr=True), transient=True, disable=len(ids) == 1
+    )
+    verdicts = [check_statement(s.id, rung, seed, instances) for s in watched]
+    console.print(_table(verdicts))
+    if proof:
+        _show_proofs(console, [v.id for v in verdicts])
+    return 1 if any(v.status == "refuted" for v in verdicts) else 0
+
+
+def _table(verdicts: list[Verdict]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("", "verdict", "measured", "predicted", "tolerance", "n", "tightness"):
+        table.add_column(name, justify="left" if name in ("", "verdict") else "right", no_wrap=True)
+    table.add_column("negative control")
+    for verdict in verdicts:
+        mark = MARKS[verdict.status]
+        control = verdict.negative_control
+        table.add_row(
+            verdict.id,
+            Text(f"{mark.symbol} {mark.word}", style=mark.style),
+            *(_number(x) for x in (verdict.measured, verdict.predicted)),
+            _number(verdict.tolerance, 1),
+            str(verdict.n or ""),
+            _number(verdict.tightness),
+            Text(verdict.note if control is None else _control(control)),
+        )
+    return table
+
+
+def _control(control: dict[str, Any]) -> str:
+    return f"{'refuted' if control['refuted'] else 'NOT refuted'}: {control['name']}"
+
+
+def _show_proofs(console: Console, ids: list[str]) -> None:
+    for id in ids:
+        statement = STATEMENTS[id]
+        for proved in statement.proofs() if statement.proofs else []:
+            console.print(Text(f"{id}  {proved.claim}: residual {proved.residual}"))
+
+
+def _number(value: float | None, digits: int = 6) -> str:
+    return "" if value is None else f"{value:.{digits}g}"

@@ -1,0 +1,46 @@
+"""The command `covlaw`: arguments in, exit code out, no traceback for a user's mistake."""
+
+import sys
+from collections.abc import Sequence
+
+from covlaw.ladder.exit_codes import BAD_USAGE, INTERRUPTED
+
+DESCRIPTION = (
+    "Check the covariance law of multi-objective alignment, from a symbolic proof to an LLM RL "
+    "loop. Exit code: 0, 1 if a claim is refuted, 2 for a mistake on the command line."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        import tyro
+
+        from covlaw.ladder import commands
+    except ModuleNotFoundError as error:
+        return _complain(f"the command line needs {error.name!r}: pip install 'covlaw[cli]'")
+    from covlaw.theory.errors import CovlawError
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    nested = arguments[:1] == ["llm"]
+    try:
+        code = tyro.extras.subcommand_cli_from_dict(
+            commands.LLM_COMMANDS if nested else commands.COMMANDS,
+            prog="covlaw llm" if nested else "covlaw",
+            description=commands.llm.__doc__ if nested else DESCRIPTION,
+            args=arguments[1:] if nested else arguments,
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
+        )
+    except CovlawError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        _complain("interrupted; what was recorded is kept, the same command continues")
+        return INTERRUPTED
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else BAD_USAGE
+    return int(code or 0)
+
+
+def _complain(message: str) -> int:
+    print(f"covlaw: {message}", file=sys.stderr)
+    return BAD_USAGE

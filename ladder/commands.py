@@ -1,0 +1,65 @@
+"""The commands themselves; each returns an exit code or None."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from covlaw.ladder.check_command import check
+from covlaw.ladder.ladder_command import ladder
+from covlaw.ladder.llm_commands import audit, base, evaluate, train
+from covlaw.ladder.report import write_report
+
+_console = Console(stderr=False)
+
+
+def report(run: Annotated[Path, tyro.conf.Positional]) -> None:
+    """Write report.html into a ladder's or an LLM run's folder: one self-contained page.
+
+    Args:
+        run: Folder of a ladder or of one LLM run.
+    """
+    _console.print(f"report: {write_report(run)}", soft_wrap=True)
+
+
+def figures(
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    run: Path | None = None,
+    out: Path = Path("figures-out"),
+) -> None:
+    """Draw figures (SVG and PNG) from recorded runs only.
+
+    Args:
+        names: Which; none: all.
+        run: Folder of recorded runs; none: the small one kept in the source tree.
+        out: Folder for the pictures.
+    """
+    from covlaw.figures.registry import FIGURES, load
+    from covlaw.figures.render import recorded, save
+
+    for name in names:
+        load(name)
+    for name in names or FIGURES:
+        for path in save(name, run or recorded(), out):
+            _console.print(str(path), soft_wrap=True)
+
+
+def llm() -> None:
+    """The LLM rung: base, train, audit, eval (`covlaw llm --help`)."""
+
+
+LLM_COMMANDS: dict[str, Callable[..., Any]] = {
+    "base": base,
+    "train": train,
+    "audit": audit,
+    "eval": evaluate,
+}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "ladder": ladder,
+    "check": check,
+    "llm": llm,
+    "report": report,
+    "figures": figures,
+}

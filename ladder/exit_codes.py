@@ -1,0 +1,10 @@
+"""Exit codes of the command."""
+
+REFUTED = 1
+"""A claim is refuted."""
+BAD_USAGE = 2
+"""A mistake of the user: the message names it and the remedy."""
+FAILED = 3
+"""A check crashed; the others' results are kept."""
+INTERRUPTED = 130
+"""Ctrl-C."""

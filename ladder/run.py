@@ -1,0 +1,104 @@
+"""Climb the ladder: jobs to processes, verdicts to the folder, and where it stands."""
+
+import os
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from covlaw.ladder.folder import LadderFolder
+from covlaw.ladder.plan import Job, Settings, exact_jobs, training_jobs
+from covlaw.ladder.state import State
+from covlaw.ladder.workers import check_recorded, start_worker, work
+from covlaw.theory.errors import CovlawError
+
+POLL = 0.5
+"""Seconds between looks at the running jobs."""
+
+
+def climb(
+    folder: LadderFolder, settings: Settings, jobs: int, show: Callable[[State], None]
+) -> State:
+    """Do everything that is left of a ladder, `jobs` processes at a time.
+
+    Finished checks are found in the folder and not repeated; LLM runs continue where they stood.
+    A job that crashes is recorded and counted; the others go on.
+    """
+    done = folder.finished()
+    state = State(settings, folder.path, dict(done))
+    waiting = [j for j in exact_jobs(settings) if j.name not in done]
+    if folder.has_budgets:
+        waiting = [j for j in waiting if j.kind != "budgets"]
+    if "llm" in settings.rungs:
+        # the base model comes first: the runs wait for it
+        waiting.insert(0, Job("base", "base model", (settings.base,), 100.0))
+    os.environ["OMP_NUM_THREADS"] = "1"  # before the workers import torch
+    context = get_context("spawn")
+    state.plan(waiting, training_jobs(settings, str(folder.path), ""))
+    with ProcessPoolExecutor(jobs, context, initializer=start_worker) as pool:
+        try:
+            _drive(pool, waiting, jobs, folder, state, show)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list((getattr(pool, "_processes", None) or {}).values()):
+                process.terminate()
+            raise
+    _check_llm(folder, settings, state)
+    show(state)
+    return state
+
+
+def _drive(
+    pool: ProcessPoolExecutor,
+    waiting: list[Job],
+    jobs: int,
+    folder: LadderFolder,
+    state: State,
+    show: Callable[[State], None],
+) -> None:
+    running: dict[Future[Any], Job] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            job = waiting.pop(0)
+            running[pool.submit(work, job)] = job
+            state.started(job)
+        finished, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
+        for future in finished:
+            job = running.pop(future)
+            waiting[:0] = _finish(job, future, folder, state)
+            state.finished(job)
+        show(state)
+
+
+def _finish(job: Job, future: Future[Any], folder: LadderFolder, state: State) -> list[Job]:
+    """Record a job's result; return the jobs that it makes possible."""
+    error = future.exception()
+    if isinstance(error, CovlawError) and job.kind in ("base", "train"):
+        raise error  # a mistake in the settings, not a failed check
+    if error is not None:
+        text = "".join(traceback.format_exception(error))
+        folder.fail(job.name, text)
+        state.failures[job.name] = f"{type(error).__name__}: {error}"
+        return []
+    result = future.result()
+    if job.kind == "check":
+        folder.add(result)
+        state.verdicts[job.name] = result
+    elif job.kind == "budgets":
+        folder.write_budgets(result)
+    elif job.kind == "base":
+        return training_jobs(state.settings, str(folder.path), result)
+    return []
+
+
+def _check_llm(folder: LadderFolder, settings: Settings, state: State) -> None:
+    runs = sorted(Path(folder.path).glob("llm/*/audits"))
+    if "llm" not in settings.rungs or not runs:
+        return
+    started = time.perf_counter()
+    for verdict in check_recorded([audits.parent for audits in runs], settings.seed):
+        state.verdicts[f"{verdict['id']} llm"] = verdict
+    state.llm_check_seconds = time.perf_counter() - started

@@ -1,0 +1,74 @@
+"""What runs in the worker processes, each with one thread."""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from covlaw.ladder.plan import Job
+
+
+def start_worker() -> None:
+    """Prepare a worker process: one thread, no warnings between the lines of the table."""
+    import torch
+
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def work(job: Job) -> Any:
+    """Do one job; what it returns depends on its kind."""
+    return _WORK[job.kind](*job.arguments)
+
+
+def check_recorded(runs: list[Path], seed: int) -> list[dict[str, Any]]:
+    """Check every statement on the audits of recorded LLM runs."""
+    from covlaw.llm.rung import instances
+    from covlaw.theory.statements import STATEMENTS, check, check_on
+
+    verdicts = []
+    for id, statement in STATEMENTS.items():
+        if "llm" in statement.not_applicable:
+            verdict = check(id, "llm", seed)
+        else:
+            recorded = chain.from_iterable(instances(run, statement.needs) for run in runs)
+            verdict = check_on(statement, recorded, "llm", seed)
+        verdicts.append(asdict(verdict))
+    return verdicts
+
+
+def _check(id: str, rung: str, seed: int, instances: int | None) -> dict[str, Any]:
+    from covlaw.theory.statements import check
+
+    return asdict(check(id, rung, seed, instances))
+
+
+def _budgets(seed: int, quick: bool) -> list[dict[str, Any]]:
+    from covlaw.toys.optimiser_budgets import optimiser_budgets
+
+    return optimiser_budgets(seed, quick)
+
+
+def _base(model: str) -> str:
+    from covlaw.llm.policy import resolve_model
+
+    return resolve_model(model)
+
+
+def _train(preset: str, overrides: dict[str, Any]) -> str:
+    from covlaw.llm.config import TrainConfig
+    from covlaw.llm.train import train
+
+    return str(train(TrainConfig.preset(preset, **overrides)))
+
+
+_WORK: dict[str, Callable[..., Any]] = {
+    "check": _check,
+    "budgets": _budgets,
+    "base": _base,
+    "train": _train,
+}
