@@ -32,7 +32,8 @@ def draw(run: Path) -> Figure:
         for scalarizer, look in looks.items():
             own = [r for r in runs if r.scalarizer == scalarizer]
             _curves(curve, own, column, look, scalarizer)
-            _forecasts(forecast, own, column, look)
+            _forecasts(forecast, own, column, look, "first_order")
+            _forecasts(forecast, own, column, look, "law")
         zero_line(forecast)
         forecast.set_xlabel("step")
     axes[0, 0].set_ylabel("mean reward of a batch")
@@ -53,8 +54,9 @@ def describe(run: Path) -> Description:
     )
     if count:
         caption += (
-            f"Beneath: the law's forecast c·Cov(r, s) at {count} audits, on samples apart from "
-            "the batch that made the update; bars are 95 % intervals."
+            f"Beneath: what one update was forecast to change, at {count} audits on samples apart "
+            "from its batch. Filled: the law along the optimiser's step, Cov(r, ⟨∇log π, u⟩); "
+            "hollow: the bare law, c·Cov(r, s). Bars are 95 % intervals."
         )
     return Description(interference_claim(runs), caption)
 
@@ -74,17 +76,19 @@ def _curves(axes: Axes, runs: list[LlmRun], column: int, look: Look, label: str)
     axes.grid(axis="y")
 
 
-def _forecasts(axes: Axes, runs: list[LlmRun], column: int, look: Look) -> None:
+def _forecasts(axes: Axes, runs: list[LlmRun], column: int, look: Look, prediction: str) -> None:
     found = audits(runs)
     if not found:
         return
-    pairs = [audit.change("law") for audit in found]
+    bare = prediction == "law"
+    pairs = [audit.change(prediction) for audit in found]
     axes.errorbar(
-        [audit.step for audit in found],
+        [audit.step + (0.7 if bare else 0) for audit in found],
         [estimate[column] for estimate, _ in pairs],
         yerr=[TWO_SIDED_95 * error[column] for _, error in pairs],
         fmt=look.marker,
         color=look.color,
+        markerfacecolor="none" if bare else look.color,
         markersize=3.5,
         linewidth=0.8,
     )

@@ -12,6 +12,7 @@ from covlaw.llm.records import (
     open_run,
     read_config,
     read_lines,
+    start_run,
     to_json,
     write_text,
 )
@@ -44,7 +45,7 @@ class LadderFolder:
     def __init__(self, path: Path, settings: Settings, fresh: bool = False) -> None:
         self.path, self.settings = path, settings
         if fresh and path.exists():
-            _clear(path)
+            _clear(path, settings)
         open_run(path, settings.to_dict())
 
     def finished(self) -> dict[str, dict[str, Any]]:
@@ -82,7 +83,7 @@ class LadderFolder:
         write_text(self.path / "verdicts.json", to_json(record, indent=1) + "\n")
 
 
-def _clear(path: Path) -> None:
+def _clear(path: Path, settings: Settings) -> None:
     if not any(path.iterdir()):
         return
     if not (path / CONFIG).exists() or read_config(path).get("kind") != "ladder":
@@ -92,3 +93,4 @@ def _clear(path: Path) -> None:
     for run in (path / "llm").glob("*"):
         if (run / CONFIG).exists():
             shutil.rmtree(run)
+    start_run(path, settings.to_dict())  # files that are not ours stay beside it

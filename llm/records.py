@@ -30,10 +30,15 @@ def open_run(folder: Path, config: dict[str, Any]) -> None:
         elif entries:
             raise CovlawError(f"{folder} holds other files ({min(entries)}): choose another folder")
         else:
-            write_text(folder / "environment.json", to_json(describe(), indent=1) + "\n")
-            write_text(folder / CONFIG, tomli_w.dumps(config))
+            start_run(folder, config)
     except OSError as error:
         raise CovlawError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
+def start_run(folder: Path, config: dict[str, Any]) -> None:
+    """Write what a run is and what it runs on."""
+    write_text(folder / "environment.json", to_json(describe(), indent=1) + "\n")
+    write_text(folder / CONFIG, tomli_w.dumps(config))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

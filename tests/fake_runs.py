@@ -1,0 +1,127 @@
+"""Small made-up runs in the format of DESIGN (Records), for tests of whatever reads records."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+OBJECTIVES = ("accuracy", "conciseness", "clarity")
+FINAL = {"linear": (0.98, 1.0, 0.0), "ctwa": (0.6, 0.8, 0.85)}
+START = (0.48, 0.5, 0.44)
+TERMS = ("f0", "kernel", "clipping", "sampling", "optimiser", "logit", "tilt")
+
+
+def write_ladder(folder: Path, objectives: tuple[str, ...] = OBJECTIVES, seeds: int = 3) -> Path:
+    """Write a finished ladder folder: verdicts, budgets and RL runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "verdicts.json").write_text(json.dumps(verdicts()))
+    (folder / "config.toml").write_text('kind = "ladder"\nseed = 0\n')
+    (folder / "environment.json").write_text(json.dumps({"python": "3.11", "packages": {}}))
+    lines(folder / "budgets.jsonl", budgets(objectives))
+    for scalarizer in FINAL:
+        for seed in range(seeds):
+            write_llm_run(folder / "llm" / f"{scalarizer}-seed{seed}", scalarizer, seed, objectives)
+    return folder
+
+
+def write_llm_run(
+    folder: Path,
+    scalarizer: str = "linear",
+    seed: int = 0,
+    objectives: tuple[str, ...] = OBJECTIVES,
+    steps: int = 20,
+) -> Path:
+    """Write one RL run's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([seed, len(scalarizer)])
+    (folder / "config.toml").write_text(f'scalarizer = "{scalarizer}"\nseed = {seed}\n')
+    (folder / "environment.json").write_text(json.dumps({"python": "3.11", "packages": {}}))
+    lines(
+        folder / "steps.jsonl",
+        [step(rng, scalarizer, seed, objectives, t, steps) for t in range(steps)],
+    )
+    return folder
+
+
+def step(
+    rng: np.random.Generator,
+    scalarizer: str,
+    seed: int,
+    objectives: tuple[str, ...],
+    t: int,
+    of: int,
+) -> dict[str, Any]:
+    progress = t / max(of - 1, 1)
+    mean = np.array(START) + progress * (np.array(FINAL[scalarizer]) - START)
+    mean = np.clip(mean + 0.02 * rng.normal(size=3), 0, 1)
+    return {
+        "schema": 1, "step": t, "seed": seed, "scalarizer": scalarizer,
+        "objectives": list(objectives), "reward_mean": mean.tolist(), "reward_se": [0.02] * 3,
+        "weights": [1 / 3] * 3, "length_mean": 20.0, "clip_fraction_low": 0.0,
+        "clip_fraction_high": 0.0, "kl_reference": None, "grad_norm": 1.0,
+        "engine_log_prob_gap": 1e-6, "tokens": 5000,
+        "audits": [audit(rng, s) for s in ("independent", "same")] if t % 5 == 0 else [],
+    }  # fmt: skip
+
+
+def audit(rng: np.random.Generator, sample: str) -> dict[str, Any]:
+    change = np.array([0.02, 0.02, -0.01]) + 0.01 * rng.normal(size=3)
+    flattery = 2.5 if sample == "same" else 1.0
+
+    def estimate(value: np.ndarray, se: float) -> dict[str, list[float]]:
+        return {"estimate": (value + se * rng.normal(size=3)).tolist(), "se": [se] * 3}
+
+    return {
+        "n_prompts": 32, "n_completions": 1024, "sample": sample, "scale": 0.1,
+        "law": estimate(10 * flattery * change, 0.03),
+        "clipped": estimate(10 * flattery * change, 0.03),
+        "clipped_centred": estimate(10 * flattery * change, 0.03),
+        "first_order": estimate(flattery * change, 0.003),
+        "exact_change": estimate(flattery * change, 0.003),
+        "measured": estimate(change, 0.008),
+        "budget": {name: (0.002 * rng.normal(size=3)).tolist() for name in TERMS},
+        "short": {name: [0.01] * 3 for name in ("law", "direction", "logit", "tilt", "bound")},
+    }  # fmt: skip
+
+
+def budgets(objectives: tuple[str, ...] = OBJECTIVES) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    records = []
+    for optimiser in ("SGD", "AdamW", "natural gradient"):
+        for rate in (0.001, 0.01, 0.1):
+            for objective in objectives:
+                terms = dict(zip(TERMS, (rate * rng.normal(size=7)).tolist(), strict=True))
+                short = dict.fromkeys(("law", "direction", "logit", "tilt", "bound"), 0.1)
+                records.append({
+                    "optimiser": optimiser, "learning_rate": rate, "objective": objective,
+                    "terms": terms, "short": short | {"certified": bool(rng.integers(2))},
+                    "realised": sum(terms.values()), "note": "",
+                })  # fmt: skip
+    return records
+
+
+def verdict(id: str, rung: str, status: str, **fields: Any) -> dict[str, Any]:
+    base = {
+        "id": id, "rung": rung, "kind": "identity", "status": status, "measured": 0.1,
+        "predicted": 0.1, "slack": 1e-16, "tolerance": 1e-15, "violations": 0, "n": 200,
+        "tightness": None, "negative_control": {"name": "K instead of K − 1", "refuted": True},
+        "note": "",
+    }  # fmt: skip
+    return base | fields
+
+
+def verdicts(**fields: Any) -> dict[str, Any]:
+    rungs = ("theory", "bandit", "tabular", "transformer", "llm")
+    some = [
+        verdict(id, rung, "not_applicable" if id == "T12" and rung == "llm" else "holds")
+        for id in ("T1", "T2", "T8", "T12", "F1")
+        for rung in rungs
+    ]
+    some[3]["status"] = "inconclusive"
+    base = {"schema": 1, "covlaw": "0.1.0", "seed": 0, "quick": False, "omitted": []}
+    return base | {"verdicts": some} | fields
+
+
+def lines(path: Path, records: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))

@@ -1,0 +1,85 @@
+"""The command line: exit codes, and a message with the culprit and the remedy for each mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from covlaw.ladder.cli import main
+
+BAD: list[tuple[list[str], str]] = [
+    (["check", "T55"], "unknown statement 'T55': did you mean T5"),
+    (["check", "T5", "--rung", "bandits"], "did you mean bandit"),
+    (["check", "T5", "--instances", "0"], "instances is 0"),
+    (["check", "T5", "--seed", "-1"], "seed is -1"),
+    (["ladder", "--rungs", "teory"], "unknown rung 'teory': did you mean theory"),
+    (["ladder", "--jobs", "0"], "jobs is 0"),
+    (["ladder", "--seed", "-2"], "seed is -2"),
+    (["figures", "interferences"], "unknown figure 'interferences': did you mean interference"),
+    (["report", "/nowhere/at/all"], "holds no run"),
+    (["llm", "audit", "/nowhere/at/all"], "holds no run"),
+    (["llm", "train", "--scalarizer", "liner"], "unknown scalarizer 'liner': did you mean linear"),
+    (["llm", "train", "--preset", "cpu-dmo"], "did you mean cpu-demo"),
+    (["llm", "train", "--set", "clip_low=1.5"], "clip_low is 1.5"),
+    (["llm", "train", "--set", "steps"], "write KEY=VALUE"),
+    (["llm", "train", "--set", "stepz=3"], "did you mean steps"),
+    (["llm", "train", "--set", "options.linear.weights=1"], "unknown setting"),
+    (["llm", "eval", "--task", "aritmetic"], "did you mean arithmetic"),
+    (["llm", "eval", "--split", "tset"], "did you mean test"),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), BAD, ids=[" ".join(argv) for argv, _ in BAD])
+def test_a_mistake_is_named_without_a_traceback(
+    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert error.startswith("covlaw: ")
+
+
+@pytest.mark.parametrize("argv", [["chek"], [], ["llm"], ["llm", "trian"], ["check", "--nope"]])
+def test_an_unknown_command_or_option_is_bad_usage(argv: list[str]) -> None:
+    assert main(argv) == 2
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--help"],
+        ["ladder", "--help"],
+        ["check", "--help"],
+        ["llm", "--help"],
+        ["llm", "train", "--help"],
+        ["report", "--help"],
+    ],
+)
+def test_help_reads(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 0
+    shown = capsys.readouterr().out
+    assert "usage: covlaw" in shown
+    assert "Args:" not in shown  # docstrings are parsed, not pasted
+
+
+def test_check_shows_both_sides_and_the_control(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "t19", "--instances", "5", "--proof"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("T19", "holds", "measured", "predicted", "refuted", "residual 0"):
+        assert part in shown
+
+
+def test_an_unwritable_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["ladder", "--rungs", "bandit", "--out", str(tmp_path / "file" / "x")]) == 2
+    assert "cannot write to" in capsys.readouterr().err
+
+
+def test_a_folder_of_other_things_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    for extra in ([], ["--fresh"]):
+        assert main(["ladder", "--rungs", "bandit", "--out", str(tmp_path), *extra]) == 2
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+    assert "choose another folder" in capsys.readouterr().err
