@@ -56,8 +56,9 @@ def remainder_bounds(
     """
     problem = tilt_problem(values, score, prompt, mass, prompt_mass)
     variance = problem.groups.sum(problem.mass * problem.score.square())
-    by_variance = problem.prompt_mass * variance * phi(abs(eta) * problem.scores.range)
+    spread = (problem.prompt_mass * variance)[:, None] * problem.advantages.range
+    growth = phi(abs(eta) * problem.scores.range)[:, None]  # overflows to inf beyond e^709
     return RemainderBounds(
         THIRD_CUMULANT / 2 * eta**2 * problem.bend,
-        eta**2 * (by_variance @ problem.advantages.range),
+        eta**2 * torch.where(spread > 0, spread * growth, 0.0).sum(0),
     )

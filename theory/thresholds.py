@@ -22,7 +22,7 @@ class StepThreshold(NamedTuple):
     """(b) x*/b, x* the root of (e^x − 1 − x)/x = b|C|/(R_± Var s), b = max s − E s; NaN for
     several prompts."""
     exact: Tensor
-    """(c) the first positive zero of Δ_j, inf where there is none."""
+    """(c) the first positive zero of Δ_j, inf where there is none (`first_sign_change`)."""
 
     @property
     def closed_form(self) -> Tensor:
@@ -39,7 +39,7 @@ def step_threshold(
 ) -> StepThreshold:
     """How far one may tilt along `score` with each reward moving as its covariance says (T6).
 
-    0 < (a), (b) ≤ (c) wherever C_j ≠ 0; all are 0 where C_j = 0. For η < 0 negate `score`.
+    0 < (a), (b) ≤ (c) wherever C_j ≠ 0; all are 0 where C_j is 0 or below its rounding. For η < 0 negate `score`.
 
     Args:
         values: (N, M) or (N,) rewards.
@@ -52,9 +52,10 @@ def step_threshold(
         CovlawError: as `within_prompt_covariance`.
     """
     problem = tilt_problem(values, score, prompt, mass, prompt_mass)
-    return StepThreshold(
-        range_threshold(problem), one_prompt_threshold(problem), first_sign_change(problem)
-    )
+    ranges, one_prompt = range_threshold(problem), one_prompt_threshold(problem)
+    # a march that rounding stopped early certifies less than the closed forms do
+    exact = torch.fmax(first_sign_change(problem), torch.fmax(ranges, one_prompt))
+    return StepThreshold(ranges, one_prompt, exact)
 
 
 def range_threshold(problem: TiltProblem) -> Tensor:
@@ -67,11 +68,10 @@ def one_prompt_threshold(problem: TiltProblem) -> Tensor:
     """(b) x*/b of the only prompt: (M,); NaN for several prompts."""
     if problem.prompt_mass.shape[0] > 1:
         return torch.full_like(problem.law, math.nan)
-    low, high = (end[0] for end in problem.advantages)
-    room = torch.where(problem.law > 0, -low, high)  # R_±
-    reach, variance = problem.scores.high[0], problem.mass @ problem.score.square()
-    live = problem.law != 0
-    target = reach * problem.law.abs() / torch.where(live, room * variance, 1.0)
+    room = torch.where(problem.law > 0, problem.advantages.drop, problem.advantages.rise)  # R_±
+    reach, variance = problem.scores.rise, problem.mass @ problem.score.square()
+    live = (problem.law != 0) & (room[0] * variance > 0)
+    target = reach * problem.law.abs() / torch.where(live, room[0] * variance, torch.inf)
     roots = [_root(float(k)) if k > 0 else 0.0 for k in target]
     return torch.tensor(roots, dtype=torch.float64) / torch.where(live, reach, 1.0)
 

@@ -6,20 +6,21 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.covariance import within_prompt_covariance
-from covlaw.theory.groups import Groups, group_by_prompt
-from covlaw.theory.validation import as_float64, as_prompt_ids, as_prompt_mass
+from covlaw.theory.groups import Groups
+from covlaw.theory.rounding import rounding
+from covlaw.theory.validation import as_float64
+from covlaw.theory.weighting import weighting
 
 
-class Extremes(NamedTuple):
-    """Smallest and largest value within each prompt, on the support."""
+class Spread(NamedTuple):
+    """How far values reach within each prompt, on the support; offsets of the values cancel."""
 
-    low: Tensor
-    high: Tensor
-
-    @property
-    def range(self) -> Tensor:
-        """Largest minus smallest."""
-        return self.high - self.low
+    drop: Tensor
+    """E_x v − min v ≥ 0."""
+    rise: Tensor
+    """max v − E_x v ≥ 0."""
+    range: Tensor
+    """max v − min v."""
 
 
 class TiltProblem(NamedTuple):
@@ -35,11 +36,11 @@ class TiltProblem(NamedTuple):
     score: Tensor
     """(N,) s − E_x s."""
     law: Tensor
-    """(M,) C_j = E_x Cov_x(r_j, s); exactly 0 where no prompt lets both r_j and s vary."""
-    advantages: Extremes
-    """(P, M); their range is R_x."""
-    scores: Extremes
-    """(P,); their range is S_x."""
+    """(M,) C_j = E_x Cov_x(r_j, s); exactly 0 where it is no larger than its own rounding."""
+    advantages: Spread
+    """(P, M); its range is R_x."""
+    scores: Spread
+    """(P,); its range is S_x."""
 
     @property
     def bend(self) -> Tensor:
@@ -66,34 +67,43 @@ def tilt_problem(
     Raises:
         CovlawError: as `within_prompt_covariance`.
     """
-    groups = group_by_prompt(as_prompt_ids(prompt))
-    given = groups.spread(1 / groups.counts.to(torch.float64)) if mass is None else mass
-    law = within_prompt_covariance(values, score, prompt, given, prompt_mass).estimate
-    mass = as_float64(given, "mass", groups.position.device)
-    mass = mass / groups.spread(groups.sum(mass))
-    outer = as_prompt_mass(prompt_mass, groups)
-    outer = torch.ones_like(groups.counts, dtype=torch.float64) if outer is None else outer
-    advantage, centred = (_centre(groups, mass, v) for v in (values, score))
-    advantage = advantage.reshape(len(mass), -1)
-    ends = [_extremes(groups, mass, v) for v in (advantage, centred)]
-    problem = TiltProblem(groups, mass, outer / outer.sum(), advantage, centred, law, *ends)
-    return problem._replace(law=torch.where(problem.bend > 0, law, 0.0))
+    within_prompt_covariance(values, score, prompt, mass, prompt_mass)  # refuses bad input
+    weights = weighting(prompt, mass, prompt_mass)
+    groups, outer = weights.groups, weights.prompt
+    columns = as_float64(values, "values").reshape(len(weights.row), -1)
+    advantage, advantages = _centre(groups, weights.row, columns)
+    centred, scores = _centre(groups, weights.row, as_float64(score, "score")[:, None])
+    law = within_prompt_covariance(advantage, centred[:, 0], prompt, weights.row, outer).estimate
+    scores = Spread(*(f[:, 0] for f in scores))
+    problem = TiltProblem(
+        groups, weights.row, outer, advantage, centred[:, 0], law, advantages, scores
+    )
+    return problem._replace(law=torch.where(law.abs() > _law_rounding(problem), law, 0.0))
 
 
-def _centre(groups: Groups, mass: Tensor, values: Tensor) -> Tensor:
-    values = as_float64(values, "values", groups.position.device)
-    centred = groups.centre(values, mass)
-    return torch.where((mass > 0).reshape(-1, *([1] * (values.ndim - 1))), centred, 0.0)
+def _law_rounding(problem: TiltProblem) -> Tensor:
+    """Rounding of C_j: a centred value errs relative to itself and to its mean's distance."""
+    groups, (r, s) = problem.groups, (problem.advantages, problem.scores)
+    size_r = problem.advantage.abs() + groups.spread(torch.minimum(r.drop, r.rise))
+    size_s = problem.score.abs() + groups.spread(torch.minimum(s.drop, s.rise))
+    weight = problem.mass * groups.spread(problem.prompt_mass) * size_s
+    operations = 16 * (int(groups.counts.max()) + len(groups.counts) + 16)
+    return rounding(weight @ size_r, operations)
 
 
-def _extremes(groups: Groups, mass: Tensor, values: Tensor) -> Extremes:
-    rowwise = (-1, *([1] * (values.ndim - 1)))
-    index = groups.position.reshape(rowwise).expand_as(values)
-    on_support = (mass > 0).reshape(rowwise)
-    shape = (groups.prompts.shape[0], *values.shape[1:])
+def _centre(groups: Groups, mass: Tensor, values: Tensor) -> tuple[Tensor, Spread]:
+    """Values less their mean, measured from the nearer extreme: neither offset nor range rounds."""
+    weight, index = mass[:, None], groups.position[:, None].expand_as(values)
+    support = weight > 0
 
     def extreme(fill: float, reduce: str) -> Tensor:
-        kept = torch.where(on_support, values, fill)
-        return values.new_full(shape, fill).scatter_reduce(0, index, kept, reduce)
+        start = values.new_full((len(groups.counts), values.shape[1]), fill)
+        return start.scatter_reduce(0, index, torch.where(support, values, fill), reduce)
 
-    return Extremes(extreme(torch.inf, "amin"), extreme(-torch.inf, "amax"))
+    low, high = extreme(torch.inf, "amin"), extreme(-torch.inf, "amax")
+    above = torch.where(support, values - groups.spread(low), 0.0)
+    below = torch.where(support, groups.spread(high) - values, 0.0)
+    drop, rise = groups.sum(weight * above), groups.sum(weight * below)
+    near_low, near_high = above - groups.spread(drop), groups.spread(rise) - below
+    centred = torch.where(support, torch.where(above < below, near_low, near_high), 0.0)
+    return centred, Spread(drop, rise, high - low)

@@ -17,11 +17,11 @@ def is_dense(world: World) -> bool:
 
 
 def largest_score_norm(world: World) -> float:
-    """max_y ‖∇log π(y|x)‖: exact in small worlds, else from four Gaussian probes.
+    """max_y ‖∇log π(y|x)‖: exact where the scores are at hand, else from four Gaussian probes.
 
     A probe v has E⟨∇log π, v⟩² = ‖∇log π‖²; the largest of many estimates errs upwards.
     """
-    if is_dense(world):
+    if is_dense(world) or "scores" in world.cache:
         return float(world.scores().norm(dim=1).max())
     normal = np.random.default_rng(0).standard_normal((_PROBES, world.theta.shape[0]))
     slopes = torch.stack([world.directional(torch.as_tensor(v)) for v in normal])

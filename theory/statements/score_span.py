@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,11 +24,11 @@ def score_span(world: World) -> ScoreSpan | None:
     The cut-off is max(N, D)·2⁻⁵²·σ_max, as in the least squares under test. A singular value
     within a factor 100 of it may be kept by one and dropped by the other.
     """
-    weighted = (world.row_weight().sqrt()[:, None] * world.scores()).numpy()
-    left, values, _ = np.linalg.svd(weighted, full_matrices=False)
-    cut = max(weighted.shape) * np.finfo(float).eps * values[0]
+    weighted = world.row_weight().sqrt()[:, None] * world.scores()
+    left, values, _ = torch.linalg.svd(weighted, full_matrices=False)
+    cut = max(weighted.shape) * torch.finfo(torch.float64).eps * values[0]
     kept = values > cut
     undecided = (values > cut / _EDGE) & (values < cut * _EDGE)
-    if undecided.any() or not kept.any():
+    if bool(undecided.any()) or not bool(kept.any()):
         return None
-    return ScoreSpan(torch.as_tensor(left[:, kept]), float(values[kept].min()))
+    return ScoreSpan(left[:, kept], float(values[kept].min()))
