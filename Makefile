@@ -29,11 +29,8 @@ slow: $(VENV)/.test  ## the tests that take minutes
 bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
 
-lint: $(VENV)/.dev  ## ruff, mypy, pre-commit's own validation
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pre-commit validate-config .pre-commit-config.yaml
+lint: $(VENV)/.dev  ## every pre-commit hook on every file: ruff, formatting, mypy, white space
+	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
 constraints: $(VENV)/.dev  ## rewrite constraints.txt from .venv (run the tests first)
 	{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
