@@ -96,7 +96,7 @@ def exact_jobs(settings: Settings) -> list[Job]:
     return sorted(jobs, key=lambda job: -job.cost)
 
 
-def training_jobs(settings: Settings, out: str, base: str) -> list[Job]:
+def training_jobs(settings: Settings, out: str) -> list[Job]:
     """The LLM runs, every scalarizer with every seed, long ones first."""
     if "llm" not in settings.rungs:
         return []
@@ -106,7 +106,7 @@ def training_jobs(settings: Settings, out: str, base: str) -> list[Job]:
     for scalarizer in reversed(SCALARIZERS):
         for seed in range(settings.seed, settings.seed + count):
             name = f"{scalarizer}-seed{seed}"
-            overrides = {"out": f"{out}/llm/{name}", "model": base, "seed": seed, **changes}
+            overrides = {"out": f"{out}/llm/{name}", "model": settings.base, "seed": seed, **changes}
             cost = {"linear": 60.0, "ctwa": 90.0}[scalarizer] * (0.25 if settings.quick else 1)
             arguments = ("cpu-demo", {"scalarizer": scalarizer, **overrides})
             jobs.append(Job("train", name, arguments, cost))

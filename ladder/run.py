@@ -37,7 +37,7 @@ def climb(
         waiting.insert(0, Job("base", "base model", (settings.base,), 100.0))
     os.environ["OMP_NUM_THREADS"] = "1"  # before the workers import torch
     context = get_context("spawn")
-    state.plan(waiting, training_jobs(settings, str(folder.path), ""))
+    state.plan(waiting, training_jobs(settings, str(folder.path)))
     with ProcessPoolExecutor(jobs, context, initializer=start_worker) as pool:
         try:
             _drive(pool, waiting, jobs, folder, state, show)
@@ -90,7 +90,7 @@ def _finish(job: Job, future: Future[Any], folder: LadderFolder, state: State) -
     elif job.kind == "budgets":
         folder.write_budgets(result)
     elif job.kind == "base":
-        return training_jobs(state.settings, str(folder.path), result)
+        return training_jobs(state.settings, str(folder.path))
     return []
 
 
