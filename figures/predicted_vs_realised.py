@@ -49,8 +49,8 @@ def describe(run: Path) -> Description:
     seeds = len({r.seed for r in runs})
     caption = (
         f"{len(found)} audits of {len(runs)} runs ({seeds} seeds), a point an objective. Bars are "
-        "95 % intervals, clustered by prompt; they are wide, for both sides hold the spread between "
-        "the same prompts. Predictions come from samples apart from the batch that made the "
+        "95 % intervals, clustered by prompt; they are wide, for both sides hold the spread "
+        "between the same prompts. Predictions come from samples apart from the batch that made the "
         "update, the measured change from fresh samples of both policies. "
         "On the line a prediction is perfect."
     )

@@ -106,9 +106,9 @@ def training_jobs(settings: Settings, out: str) -> list[Job]:
     for scalarizer in reversed(SCALARIZERS):
         for seed in range(settings.seed, settings.seed + count):
             name = f"{scalarizer}-seed{seed}"
-            overrides = {"out": f"{out}/llm/{name}", "model": settings.base, "seed": seed, **changes}
+            run = {"out": f"{out}/llm/{name}", "model": settings.base, "seed": seed}
             cost = {"linear": 60.0, "ctwa": 90.0}[scalarizer] * (0.25 if settings.quick else 1)
-            arguments = ("cpu-demo", {"scalarizer": scalarizer, **overrides})
+            arguments = ("cpu-demo", {"scalarizer": scalarizer, **run, **changes})
             jobs.append(Job("train", name, arguments, cost))
     return jobs
 
