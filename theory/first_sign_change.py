@@ -114,7 +114,7 @@ def _safe_step(march: _March, now: _Moments, eta: Tensor) -> Tensor:
     root = (slope.square() + 2 * bend * height).sqrt()
     # the two forms of the quadratic's root, each where it does not cancel
     step = torch.where(slope > 0, (slope + root) / bend, 2 * height / (root - slope))
-    longer = torch.maximum(step, eta) * _STRETCH
+    longer = torch.maximum(step, eta) * _STRETCH.to(eta.device)
     safe = _local_bound(march, now, longer[:, None, :]) > 0
     return torch.maximum(step, torch.where(safe, longer, 0.0).amax(0)).nan_to_num(0.0)
 

@@ -27,9 +27,10 @@ class RemainderBounds(NamedTuple):
 
 def phi(b: Tensor) -> Tensor:
     """φ(b) = (e^b − 1 − b)/b², increasing, φ(0) = 1/2: elementwise, float64, either sign of b."""
+    b = b.to(torch.float64)
     small = b.abs() < _SERIES_BELOW
     near, far = torch.where(small, b, 0.0), torch.where(small, 1.0, b)
-    series = near[..., None] ** _POWERS @ _COEFFICIENTS
+    series = near[..., None] ** _POWERS.to(b.device) @ _COEFFICIENTS.to(b.device)
     return torch.where(small, series, (torch.expm1(far) - far) / far.square())
 
 

@@ -39,7 +39,8 @@ def step_threshold(
 ) -> StepThreshold:
     """How far one may tilt along `score` with each reward moving as its covariance says (T6).
 
-    0 < (a), (b) ≤ (c) wherever C_j ≠ 0; all are 0 where C_j is 0 or below its rounding. For η < 0 negate `score`.
+    0 < (a), (b) ≤ (c) wherever C_j ≠ 0; all are 0 where C_j is 0 or below its rounding. For η < 0
+    negate `score`.
 
     Args:
         values: (N, M) or (N,) rewards.
@@ -73,7 +74,7 @@ def one_prompt_threshold(problem: TiltProblem) -> Tensor:
     live = (problem.law != 0) & (room[0] * variance > 0)
     target = reach * problem.law.abs() / torch.where(live, room[0] * variance, torch.inf)
     roots = [_root(float(k)) if k > 0 else 0.0 for k in target]
-    return torch.tensor(roots, dtype=torch.float64) / torch.where(live, reach, 1.0)
+    return reach.new_tensor(roots) / torch.where(live, reach, 1.0)
 
 
 def _root(target: float) -> float:
