@@ -50,8 +50,8 @@ def describe(run: Path) -> Description:
     caption = (
         f"{len(found)} audits of {len(runs)} runs ({seeds} seeds), a point an objective. Bars are "
         "95 % intervals, clustered by prompt; they are wide, for both sides hold the spread "
-        "between the same prompts. Predictions come from samples apart from the batch that made the "
-        "update, the measured change from fresh samples of both policies. "
+        "between the same prompts. Predictions come from samples apart from the batch that made "
+        "the update, the measured change from fresh samples of both policies. "
         "On the line a prediction is perfect."
     )
     return Description(title, caption)
