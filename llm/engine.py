@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from covlaw.llm.decode import decode, prefill
+
 
 class Completions(NamedTuple):
     """Sampled completions, prompt-major: rows of one prompt are adjacent."""
@@ -90,9 +92,11 @@ class TransformersEngine:
     ) -> Completions:
         """Draw `n` completions of each prompt; log-probs are those of the tempered policy."""
         tokens, mask = encode_prompts(self.tokenizer, prompts, self.model.device)
-        drawn, log_prob = self._decode(tokens, mask, n, max_tokens, temperature, generator)
-        ended = (drawn == self.tokenizer.eos_token_id).cumsum(1)
-        kept = (ended == 0) | ((ended == 1) & (drawn == self.tokenizer.eos_token_id))
+        eos = self.tokenizer.eos_token_id
+        start = prefill(self.model, tokens, mask, n)
+        drawn, log_prob = decode(self.model, start, eos, max_tokens, temperature, generator)
+        ended = (drawn == eos).cumsum(1)
+        kept = (ended == 0) | ((ended == 1) & (drawn == eos))
         width = int(kept.sum(1).max())
         drawn, kept = drawn[:, :width], kept[:, :width]
         drawn = torch.where(kept, drawn, self.tokenizer.pad_token_id)
@@ -105,49 +109,6 @@ class TransformersEngine:
             torch.arange(len(prompts), device=tokens.device).repeat_interleave(n),
             self.tokenizer.batch_decode(drawn, skip_special_tokens=True),
         )
-
-    def _decode(
-        self,
-        tokens: Tensor,
-        mask: Tensor,
-        n: int,
-        max_tokens: int,
-        temperature: float,
-        generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor]:
-        eos = self.tokenizer.eos_token_id
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
-        out = self.model(
-            input_ids=tokens,
-            attention_mask=mask.long(),
-            position_ids=positions,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        cache = out.past_key_values
-        cache.batch_repeat_interleave(n)
-        logits = out.logits[:, -1].repeat_interleave(n, 0)
-        mask, position = mask.repeat_interleave(n, 0), positions[:, -1:].repeat_interleave(n, 0)
-        done = torch.zeros(mask.shape[0], dtype=torch.bool, device=tokens.device)
-        drawn, log_probs = [], []
-        for step in range(max_tokens):
-            log_prob = torch.log_softmax(logits.float() / temperature, -1)
-            choice = torch.multinomial(log_prob.exp(), 1, generator=generator)
-            drawn.append(choice)
-            log_probs.append(log_prob.gather(1, choice))
-            done = done | (choice[:, 0] == eos)
-            if bool(done.all()) or step == max_tokens - 1:
-                break
-            mask, position = torch.cat([mask, mask.new_ones(mask.shape[0], 1)], 1), position + 1
-            out = self.model(
-                input_ids=choice,
-                attention_mask=mask.long(),
-                position_ids=position,
-                past_key_values=cache,
-                use_cache=True,
-            )
-            logits = out.logits[:, -1]
-        return torch.cat(drawn, 1), torch.cat(log_probs, 1)
 
 
 def encode_prompts(tokenizer: Any, prompts: Sequence[str], device: Any) -> tuple[Tensor, Tensor]:
