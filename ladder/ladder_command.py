@@ -57,7 +57,7 @@ def ladder(
 
 
 def _summary(console: Console, state: State, page: Path) -> None:
-    console.print(matrix(state.verdicts, state.settings.rungs))
+    console.print(matrix(state.verdicts, state.settings.rungs, console.width))
     console.print()
     console.print(totals(state.verdicts))
     for name, error in state.failures.items():

@@ -1,6 +1,7 @@
 """The verdict matrix, statement × rung, and the line beneath it."""
 
 from collections import Counter
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 from rich.table import Table
@@ -25,16 +26,17 @@ MARKS = {
 }
 
 
-def matrix(verdicts: dict[str, dict[str, Any]], rungs: tuple[str, ...]) -> Table:
-    """Build a table with a row a statement and a column a rung."""
+def matrix(verdicts: dict[str, dict[str, Any]], rungs: tuple[str, ...], width: int) -> Table:
+    """Build a table with a row a statement and a column a rung, `width` characters wide."""
+    room = max(16, width - 6 - sum(len(rung) + 2 for rung in rungs))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", no_wrap=True)
-    table.add_column("statement", overflow="ellipsis", no_wrap=True, max_width=60)
+    table.add_column("", no_wrap=True, min_width=3)
+    table.add_column("statement", no_wrap=True, max_width=room)
     for rung in rungs:
-        table.add_column(rung, justify="center", no_wrap=True)
+        table.add_column(rung, justify="center", no_wrap=True, min_width=len(rung))
     for id, statement in STATEMENTS.items():
         cells = [_cell(verdicts.get(f"{id} {rung}")) for rung in rungs]
-        table.add_row(id, statement.title, *cells)
+        table.add_row(id, shorten(statement.title, room, placeholder="…"), *cells)
     return table
 
 
