@@ -112,3 +112,27 @@ def test_forward_mode_derivative_agrees_with_central_differences(policy, draw) -
     assert tolerance.max() < 0.01 * derivative.abs().max()
     assert derivative.abs().max() > 1
     assert all(torch.equal(p, own[n]) for n, p in copy_of(model).items())
+
+
+def test_common_random_numbers_couple_two_policies(policy, draw) -> None:
+    """What audits rely on: with the same numbers, a small update changes few completions."""
+    model, rows = policy[0], 600
+    before = draw(n=rows // 3).text
+    own = copy_of(model)
+    generator = torch.Generator().manual_seed(11)
+    near = {n: p + 1e-3 * torch.randn(p.shape, generator=generator) for n, p in own.items()}
+    with at(model, near):
+        coupled, independent = draw(n=rows // 3).text, draw(n=rows // 3, seed=1).text
+    agree = [sum(a == b for a, b in zip(before, t, strict=True)) for t in (coupled, independent)]
+    # both counts are sums of `rows` indicators: standard deviation at most √rows / 2 each
+    assert agree[0] - agree[1] > 5 * (rows / 2) ** 0.5
+    assert agree[0] < rows  # the update did change something
+
+
+def test_rows_that_end_leave_the_others_alone(policy, draw) -> None:
+    """Ended rows are dropped from the cache; the rest are what they would have been."""
+    long, cut = draw(n=200, tokens=8), draw(n=200, tokens=5)
+    width = cut.tokens.shape[1]
+    assert torch.equal(long.tokens[:, :width] * cut.mask, cut.tokens * cut.mask)
+    trainer = token_log_prob(policy[0], long)
+    assert (trainer - long.log_prob).abs().max() < 100 * 2.0**-23 * 10
