@@ -13,6 +13,9 @@ from covlaw.theory.errors import CovlawError
 from covlaw.theory.statements import STATEMENTS, Verdict, find
 from covlaw.theory.statements import check as check_statement
 
+FEW = 4
+"""Up to so many statements are described above their table."""
+
 
 def check(
     ids: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
@@ -40,6 +43,8 @@ def check(
         statements, "checking", console=Console(stderr=True), transient=True, disable=len(ids) == 1
     )
     verdicts = [check_statement(s.id, rung, seed, instances) for s in watched]
+    if len(ids) in range(1, FEW + 1):
+        _describe(console, verdicts)
     console.print(_table(verdicts))
     if proof:
         _show_proofs(console, [v.id for v in verdicts])
@@ -50,7 +55,7 @@ def _table(verdicts: list[Verdict]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("", "verdict", "measured", "predicted", "tolerance", "n", "tightness"):
         table.add_column(name, justify="left" if name in ("", "verdict") else "right", no_wrap=True)
-    table.add_column("negative control")
+    table.add_column("control", no_wrap=True)
     for verdict in verdicts:
         mark = MARKS[verdict.status]
         control = verdict.negative_control
@@ -61,13 +66,26 @@ def _table(verdicts: list[Verdict]) -> Table:
             _number(verdict.tolerance, 1),
             str(verdict.n or ""),
             _number(verdict.tightness),
-            Text(verdict.note if control is None else _control(control)),
+            Text(_control(control) if control else ""),
         )
     return table
 
 
 def _control(control: dict[str, Any]) -> str:
-    return f"{'refuted' if control['refuted'] else 'NOT refuted'}: {control['name']}"
+    return "refuted" if control["refuted"] else "NOT refuted"
+
+
+def _describe(console: Console, verdicts: list[Verdict]) -> None:
+    """Say what a few statements claim, and what their false variants are."""
+    for verdict in verdicts:
+        statement = STATEMENTS[verdict.id]
+        console.print(Text(f"{statement.id}  {statement.title}", style="bold"))
+        console.print(Text(f"    {statement.formula}"))
+        console.print(Text(f"    assumes: {'; '.join(statement.assumptions)}"))
+        console.print(Text(f"    control: {statement.control.name}"))
+        if verdict.note:
+            console.print(Text(f"    note: {verdict.note}"))
+    console.print()
 
 
 def _show_proofs(console: Console, ids: list[str]) -> None:

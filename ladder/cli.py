@@ -1,13 +1,15 @@
 """The command `covlaw`: arguments in, exit code out, no traceback for a user's mistake."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 
-from covlaw.ladder.exit_codes import BAD_USAGE, INTERRUPTED
+from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, INTERRUPTED
 
 DESCRIPTION = (
     "Check the covariance law of multi-objective alignment, from a symbolic proof to an LLM RL "
-    "loop. Exit code: 0, 1 if a claim is refuted, 2 for a mistake on the command line."
+    "loop. Exit code: 0, 1 if a claim is refuted, 2 for a mistake on the command line, 3 for a "
+    "crash."
 )
 
 
@@ -38,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else BAD_USAGE
+    except Exception:  # Python's own exit code for it, 1, would say that a claim is refuted
+        traceback.print_exc()
+        return FAILED
     return int(code or 0)
 
 

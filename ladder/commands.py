@@ -21,7 +21,7 @@ def report(run: Annotated[Path, tyro.conf.Positional]) -> None:
     Args:
         run: Folder of a ladder or of one LLM run.
     """
-    _console.print(f"report: {write_report(run)}", soft_wrap=True)
+    _console.print(f"report: {write_report(run)}", soft_wrap=True, markup=False)
 
 
 def figures(
@@ -43,7 +43,7 @@ def figures(
         load(name)
     for name in names or FIGURES:
         for path in save(name, run or recorded(), out):
-            _console.print(str(path), soft_wrap=True)
+            _console.print(str(path), soft_wrap=True, markup=False)
 
 
 def llm() -> None:

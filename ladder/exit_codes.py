@@ -5,6 +5,6 @@ REFUTED = 1
 BAD_USAGE = 2
 """A mistake of the user: the message names it and the remedy."""
 FAILED = 3
-"""A check crashed; the others' results are kept."""
+"""A check, or the command itself, crashed; what was recorded is kept."""
 INTERRUPTED = 130
 """Ctrl-C."""

@@ -19,13 +19,14 @@ from covlaw.llm.records import (
 from covlaw.theory.errors import CovlawError
 
 SCHEMA = 1
+FAILURES = "failures.log"
 _OURS = (
     "config.toml",
     "environment.json",
     "verdicts.json",
     "verdicts.jsonl",
     "budgets.jsonl",
-    "failures.log",
+    FAILURES,
     "report.html",
 )
 
@@ -47,10 +48,20 @@ class LadderFolder:
         if fresh and path.exists():
             _clear(path, settings)
         open_run(path, settings.to_dict())
+        self.failures.unlink(missing_ok=True)  # what crashed is tried again
+
+    @property
+    def failures(self) -> Path:
+        """Where the tracebacks of this climb's crashed jobs are."""
+        return self.path / FAILURES
 
     def finished(self) -> dict[str, dict[str, Any]]:
-        """Verdicts recorded so far, by job name."""
-        return {f"{v['id']} {v['rung']}": v for v in read_lines(self.path / "verdicts.jsonl")}
+        """Verdicts recorded so far, by job name; a line cut by a kill is removed."""
+        path = self.path / "verdicts.jsonl"
+        verdicts = list(read_lines(path))
+        if path.exists():  # the next verdict must not be appended to half a line
+            write_text(path, "".join(to_json(verdict) + "\n" for verdict in verdicts))
+        return {f"{v['id']} {v['rung']}": v for v in verdicts}
 
     def add(self, verdict: dict[str, Any]) -> None:
         """Record one verdict."""
@@ -67,7 +78,7 @@ class LadderFolder:
 
     def fail(self, job: str, error: str) -> None:
         """Record a job that crashed."""
-        with (self.path / "failures.log").open("a", encoding="utf-8") as file:
+        with self.failures.open("a", encoding="utf-8") as file:
             file.write(f"{job}\n{error}\n")
 
     def write_verdicts(self, verdicts: list[dict[str, Any]]) -> None:

@@ -64,4 +64,4 @@ def _summary(console: Console, state: State, page: Path) -> None:
         console.print(Text(f"crashed: {name}: {error} (see failures.log)", style="bold red"))
     if state.settings.omitted:
         console.print(Text(f"left out: {'; '.join(state.settings.omitted)}", style="yellow"))
-    console.print(f"{duration(state.elapsed)} min; report: {page}", soft_wrap=True, highlight=False)
+    console.print(Text(f"{duration(state.elapsed)} min; report: {page}"), soft_wrap=True)

@@ -43,7 +43,7 @@ class Display:
             self._live.update(_table(state, self.jobs), refresh=True)
         elif time.perf_counter() - self._last_line > QUIET_SECONDS:
             self._last_line = time.perf_counter()
-            self.console.print(_line(state, self.jobs))
+            self.console.print(Text(_line(state, self.jobs)), soft_wrap=True)
 
 
 def duration(seconds: float | None) -> str:

@@ -37,7 +37,7 @@ def base(out: Path | None = None, seed: int = 0) -> None:
             path = ensure_base(config, default_root(), news)
         else:
             path = train_base(config, out, news)
-    _console.print(f"base model: {path}", soft_wrap=True, highlight=False)
+    _console.print(f"base model: {path}", soft_wrap=True, highlight=False, markup=False)
 
 
 def train(
@@ -74,7 +74,7 @@ def train(
             show(done, total, _means(record))
 
         path = run_training(config.with_options(out=str(folder)), news)
-    _console.print(f"run: {path} (covlaw report {path})", soft_wrap=True, highlight=False)
+    _console.print(Text(f"run: {path} (covlaw report {path})"), soft_wrap=True)
 
 
 def audit(run: Annotated[Path, tyro.conf.Positional]) -> None:

@@ -12,6 +12,7 @@ from covlaw.figures.findings import agreement, interference_claim
 from covlaw.figures.records import LlmRun, audits, llm_runs, verdict_file
 from covlaw.figures.registry import FIGURES, load
 from covlaw.figures.render import inline_svg
+from covlaw.ladder.folder import FAILURES
 from covlaw.ladder.matrix import MARKS
 from covlaw.llm.records import read_config, write_text
 from covlaw.theory.errors import CovlawError
@@ -52,6 +53,7 @@ def write_report(run: Path) -> Path:
             claim=interference_claim(runs) if runs else "",
             agreement=_agreement(runs),
             omitted=verdicts["omitted"],
+            crashed=(run / FAILURES).is_file(),
             figures=[_figure(name, run) for name in FIGURES if _NEEDS[name] in found],
             rungs=[r for r in RUNG_NAMES if any(v["rung"] == r for v in verdicts["verdicts"])],
             by_cell={(v["id"], v["rung"]): v for v in verdicts["verdicts"]},

@@ -1,10 +1,10 @@
 """Climb the ladder: jobs to processes, verdicts to the folder, and where it stands."""
 
 import os
-import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def climb(
     """Do everything that is left of a ladder, `jobs` processes at a time.
 
     Finished checks are found in the folder and not repeated; LLM runs continue where they stood.
-    A job that crashes is recorded and counted; the others go on.
+    A job that crashes is recorded and counted; the others go on, in new processes where one died.
     """
     done = folder.finished()
     state = State(settings, folder.path, dict(done))
@@ -38,17 +38,24 @@ def climb(
     os.environ["OMP_NUM_THREADS"] = "1"  # before the workers import torch
     context = get_context("spawn")
     state.plan(waiting, training_jobs(settings, str(folder.path)))
-    with ProcessPoolExecutor(jobs, context, initializer=start_worker) as pool:
-        try:
-            _drive(pool, waiting, jobs, folder, state, show)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((getattr(pool, "_processes", None) or {}).values()):
-                process.terminate()
-            raise
+    while waiting:
+        with ProcessPoolExecutor(jobs, context, initializer=start_worker) as pool:
+            try:
+                _drive(pool, waiting, jobs, folder, state, show)
+            except BaseException:
+                stop(pool)
+                raise
     _check_llm(folder, settings, state)
     show(state)
     return state
+
+
+def stop(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes at once, whatever they are doing."""
+    processes = dict(getattr(pool, "_processes", None) or {})  # shutdown forgets them
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes.values():
+        process.terminate()
 
 
 def _drive(
@@ -59,12 +66,17 @@ def _drive(
     state: State,
     show: Callable[[State], None],
 ) -> None:
+    """Work until nothing is left, or until a process has died: then the pool takes no more."""
     running: dict[Future[Any], Job] = {}
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            job = waiting.pop(0)
-            running[pool.submit(work, job)] = job
-            state.started(job)
+    usable = True
+    while (waiting and usable) or running:
+        while waiting and usable and len(running) < jobs:
+            try:
+                running[pool.submit(work, waiting[0])] = waiting[0]
+            except BrokenProcessPool:
+                usable = False
+            else:
+                state.started(waiting.pop(0))
         finished, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
         for future in finished:
             job = running.pop(future)
@@ -79,9 +91,7 @@ def _finish(job: Job, future: Future[Any], folder: LadderFolder, state: State) -
     if isinstance(error, CovlawError) and job.kind in ("base", "train"):
         raise error  # a mistake in the settings, not a failed check
     if error is not None:
-        text = "".join(traceback.format_exception(error))
-        folder.fail(job.name, text)
-        state.failures[job.name] = f"{type(error).__name__}: {error}"
+        state.failures[job.name] = _crash(folder, job.name, error)
         return []
     result = future.result()
     if job.kind == "check":
@@ -94,11 +104,18 @@ def _finish(job: Job, future: Future[Any], folder: LadderFolder, state: State) -
     return []
 
 
+def _crash(folder: LadderFolder, name: str, error: BaseException) -> str:
+    folder.fail(name, "".join(traceback.format_exception(error)))
+    return f"{type(error).__name__}: {error}"
+
+
 def _check_llm(folder: LadderFolder, settings: Settings, state: State) -> None:
     runs = sorted(Path(folder.path).glob("llm/*/audits"))
     if "llm" not in settings.rungs or not runs:
         return
-    started = time.perf_counter()
-    for verdict in check_recorded([audits.parent for audits in runs], settings.seed):
-        state.verdicts[f"{verdict['id']} llm"] = verdict
-    state.llm_check_seconds = time.perf_counter() - started
+    try:
+        verdicts = check_recorded([audits.parent for audits in runs], settings.seed)
+    except Exception as error:
+        state.failures["checks on the LLM runs"] = _crash(folder, "checks on the LLM runs", error)
+        return
+    state.verdicts |= {f"{verdict['id']} llm": verdict for verdict in verdicts}

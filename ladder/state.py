@@ -19,11 +19,11 @@ class State:
     failures: dict[str, str] = field(default_factory=dict)
     running: dict[str, Job] = field(default_factory=dict)
     begun: float = field(default_factory=time.perf_counter)
-    llm_check_seconds: float = 0.0
     _open: dict[str, float] = field(default_factory=dict)
     _spent: float = 0.0
     _costed: float = 0.0
     _starts: dict[str, float] = field(default_factory=dict)
+    _done_before: dict[str, float] = field(default_factory=dict)
 
     def plan(self, *groups: list[Job]) -> None:
         """Take note of all work ahead."""
@@ -33,13 +33,15 @@ class State:
         """A job has been handed to a process."""
         self.running[job.name] = job
         self._starts[job.name] = time.perf_counter()
+        self._done_before[job.name] = self._share(job.name)
 
     def finished(self, job: Job) -> None:
         """A job has ended, well or not."""
         self.running.pop(job.name, None)
         self._open.pop(job.name, None)
-        self._spent += time.perf_counter() - self._starts[job.name]
-        self._costed += job.cost
+        if job.kind != "base":  # trained or found: its time says nothing of the others'
+            self._spent += time.perf_counter() - self._starts[job.name]
+            self._costed += job.cost * (1 - self._done_before[job.name])
 
     @property
     def elapsed(self) -> float:
@@ -50,12 +52,11 @@ class State:
         """Seconds to the end: the open jobs' rough costs, corrected by how the others went."""
         if self._costed < 20:
             return None
-        left = sum(cost * (1 - self._share(name)) for name, cost in self._open.items())
-        longest = max(self._open.values(), default=0.0)
-        return max(left / jobs, longest / 2) * self._spent / self._costed
+        left = [cost * (1 - self._share(name)) for name, cost in self._open.items()]
+        return max(sum(left) / jobs, *left, 0.0) * self._spent / self._costed
 
     def _share(self, name: str) -> float:
-        """Part of a running LLM run that is done."""
+        """Part of a running LLM run that is done; what a killed ladder did counts."""
         progress = self.training(name)
         return progress[0] / progress[1] if progress else 0.0
 

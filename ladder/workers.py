@@ -1,23 +1,39 @@
 """What runs in the worker processes, each with one thread."""
 
 import os
+import signal
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import chain
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from covlaw.ladder.plan import Job
 
 
 def start_worker() -> None:
-    """Prepare a worker process: one thread, no warnings between the lines of the table."""
+    """Prepare a worker process: one thread, no warnings between the lines of the table.
+
+    Ctrl-C is the parent's to handle, and a worker never outlives its parent: it would go on writing
+    into a run that the next ladder continues.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def work(job: Job) -> Any:

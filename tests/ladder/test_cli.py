@@ -39,6 +39,17 @@ def test_a_mistake_is_named_without_a_traceback(
     assert error.startswith("covlaw: ")
 
 
+def test_a_crash_is_not_taken_for_a_refuted_claim(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash(*_: object) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr("covlaw.ladder.commands.write_report", crash)
+    assert main(["report", "somewhere"]) == 3
+    assert "on purpose" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("argv", [["chek"], [], ["llm"], ["llm", "trian"], ["check", "--nope"]])
 def test_an_unknown_command_or_option_is_bad_usage(argv: list[str]) -> None:
     assert main(argv) == 2

@@ -1,5 +1,6 @@
 """The report: one self-contained page that says what was checked, hostile names and all."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -60,6 +61,21 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     assert "linear loses clarity in 3 of 3 runs" in text
     assert re.search(r"✓ 23</b>holds", text)
     assert re.search(r"\? 1</b>inconclusive", text)
+
+
+def test_the_page_names_no_rung_that_was_not_climbed_and_tells_of_crashes(tmp_path: Path) -> None:
+    folder = write_ladder(tmp_path)
+    path = folder / "verdicts.json"
+    record = json.loads(path.read_text())
+    text = write_report(folder).read_text()
+    assert "from symbols to a language model" in text
+    assert "crashed" not in text
+    record["verdicts"] = [v for v in record["verdicts"] if v["rung"] == "bandit"]
+    path.write_text(json.dumps(record))
+    (folder / "failures.log").write_text("T8 bandit\n")
+    text = write_report(folder).read_text()
+    assert "to a language model" not in text
+    assert "Some jobs crashed and are missing here" in text
 
 
 def test_a_single_run_has_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
