@@ -84,7 +84,7 @@ def test_the_worst_comparison_is_reported() -> None:
 
 def test_standard_errors_widen_the_tolerance_by_bonferronis_quantile() -> None:
     z = NormalDist().inv_cdf(1 - ERROR_RATE / 4)  # two comparisons, two sides
-    assert critical_value(2) == z
+    assert abs(critical_value(2) - z) < 1e-12  # two libraries' quantiles, each to a few ulps
     near, far = sides(0.0, z * 0.999, 0.0, 1.0), sides(0.0, z * 1.001, 0.0, 1.0)
     assert holds("identity", near, near)
     assert not holds("identity", near, far)

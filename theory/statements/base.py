@@ -1,10 +1,11 @@
 """What a statement is: both sides, its assumptions, and a false variant that must be refuted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 Kind = Literal["identity", "bound", "sign", "counterexample"]
@@ -26,6 +27,14 @@ class Sides(NamedTuple):
     """(n,) derived bound on rounding (and quadrature) error of `measured − predicted`."""
     standard_error: Tensor | None = None
     """(n,) Monte-Carlo standard error of `measured − predicted`; None where both are exact."""
+    freedom: int | None = None
+    """Degrees of freedom of the standard errors: prompts − 1; None where they are known."""
+
+
+def joined(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Sides:
+    """Put exact comparisons together: each part is (measured, predicted, tolerance), (n,) each."""
+    measured, predicted, tolerance = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Sides(measured, predicted, tolerance)
 
 
 SidesOf = Callable[[Any, np.random.Generator], Sides]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.covariance import exact_change
+from covlaw.theory.covariance import Covariance, exact_change
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.statements.rollout_rounding import ratio_size, row_weight, weighted_rounding
 from covlaw.theory.updates import Update
@@ -18,7 +18,8 @@ def sides(update: Update, _: np.random.Generator) -> Sides:
         update.change,
         law.estimate,
         weighted_rounding(rollouts, ratio_size(rollouts, log_ratio)),
-        change_error(update, law.standard_error),
+        change_error(update, law),
+        None if rollouts.exact else law.prompts.shape[0] - 1,
     )
 
 
@@ -29,11 +30,20 @@ def not_centred(update: Update, rng: np.random.Generator) -> Sides:
     return right._replace(predicted=right.predicted + value)
 
 
-def change_error(update: Update, law_error: Tensor) -> Tensor | None:
-    """Standard error (M,) of change − covariance, on independent samples; None if exact."""
-    if update.rollouts.exact:
+def change_error(update: Update, law: Covariance) -> Tensor | None:
+    """Standard error (M,) of change − covariance, on independent samples; None if exact.
+
+    Near convergence a change comes from few completions, and a sample without any of them reports
+    an error of 0. If rewards are 0 or R, a mean change δ over N completions has a standard error
+    of at least √(R|δ|/N), its completions changing all one way: the larger side is taken for δ.
+    """
+    rollouts = update.rollouts
+    if rollouts.exact:
         return None
-    return torch.hypot(update.change_error, law_error)
+    reach = rollouts.rewards.amax(0) - rollouts.rewards.amin(0)
+    larger = torch.maximum(update.change.abs(), law.estimate.abs())
+    least = (reach * larger / rollouts.prompt.shape[0]).sqrt()
+    return torch.maximum(torch.hypot(update.change_error, law.standard_error), least)
 
 
 STATEMENT = Statement(

@@ -7,7 +7,7 @@ from torch import Tensor
 from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.margin import ClipMargin, clip_margin
 from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.rollout_rounding import weighted_rounding
 from covlaw.theory.updates import InnerStep
 
@@ -16,7 +16,7 @@ def sides(step: InnerStep, _: np.random.Generator) -> Sides:
     """|Cov_old(r, ρA) − Cov_old(r, W)| of each prompt against each bound; certified signs."""
     margin = _margin(step)
     bounds, signs = _bounds(step, margin, 1.0), _certified_signs(step, margin)
-    return Sides(*(torch.cat(pair) for pair in zip(bounds[:3], signs[:3], strict=True)))
+    return joined([bounds[:3], signs[:3]])
 
 
 def halved(step: InnerStep, _: np.random.Generator) -> Sides:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement
+from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
 from covlaw.theory.statements.enumeration import tilted_change
 from covlaw.theory.statements.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements.random_instances import random_score
@@ -41,7 +41,7 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
     """The enumerated change, against the weight's covariance and against the path integral."""
     score = random_score(world, rng)
     parts = [_at(world, score, eta) for eta in tilt_strengths(world, score, rng, 2)]
-    return Sides(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return joined(parts)
 
 
 def _at(world: World, score: Tensor, eta: float) -> tuple[Tensor, Tensor, Tensor]:

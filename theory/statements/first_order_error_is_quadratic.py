@@ -11,7 +11,7 @@ from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.remainder import remainder_bounds
 from covlaw.theory.rounding import rounding
 from covlaw.theory.statements.adversaries import extremal_indicator
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.enumeration import tilted_change
 from covlaw.theory.statements.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements.random_instances import random_score
@@ -31,7 +31,7 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
         (extremal[:, None], extremal, _small(rng)),
     ]
     parts = [remainder_sides(world, *case) for case in cases]
-    return Sides(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return joined(parts)
 
 
 def shrunk_sides(world: World, rng: np.random.Generator) -> Sides:

@@ -1,10 +1,11 @@
 """From both sides on many instances to one verdict."""
 
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import torch
+from scipy.stats import norm
+from scipy.stats import t as student
 from torch import Tensor
 
 from covlaw.theory.statements.base import Kind, Sides
@@ -54,18 +55,23 @@ def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
     )
 
 
-def critical_value(comparisons: int) -> float:
-    """Two-sided normal quantile at ERROR_RATE, Bonferroni over the comparisons."""
-    return NormalDist().inv_cdf(1 - ERROR_RATE / (2 * max(comparisons, 1)))
+def critical_value(comparisons: int, freedom: int | None = None) -> float:
+    """Two-sided quantile at ERROR_RATE, Bonferroni over the comparisons.
+
+    Student's t where the standard error is itself estimated from `freedom` + 1 prompts.
+    """
+    tail = ERROR_RATE / (2 * max(comparisons, 1))
+    return float(norm.isf(tail) if freedom is None else student.isf(tail, freedom))
 
 
 def _stack(sides: Sequence[Sides]) -> tuple[Tensor, Tensor, Tensor]:
     if not sides:
         return (torch.empty(0, dtype=torch.float64),) * 3
     sampled = sum(s.measured.numel() for s in sides if s.standard_error is not None)
-    z = critical_value(sampled)
     tolerance = [
-        s.tolerance if s.standard_error is None else s.tolerance + z * s.standard_error
+        s.tolerance
+        if s.standard_error is None
+        else s.tolerance + critical_value(sampled, s.freedom) * s.standard_error
         for s in sides
     ]
     columns = ([s.measured for s in sides], [s.predicted for s in sides], tolerance)

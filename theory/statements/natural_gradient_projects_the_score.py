@@ -11,7 +11,7 @@ from torch import Tensor
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.natural_gradient import dense_natural_gradient
 from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.gradient_rounding import (
     gradient_roundings,
     is_dense,
@@ -37,7 +37,7 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
     worlds = [in_subspace(world, rng, int(rng.integers(1, 5)))]
     worlds += [world] if is_dense(world) else []
     parts = [_projection_sides(w, score) for w in worlds]
-    return Sides(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return joined(parts)
 
 
 def covariance_sides(world: World, rng: np.random.Generator) -> Sides:

@@ -35,13 +35,14 @@ def _compare(update: Update, budget: ShortBudget, listed: Tensor) -> Sides:
     size = torch.stack([budget.scale * fields.score, fields.step, fields.log_ratio]).abs().sum(0)
     tolerance = weighted_rounding(rollouts, size + ratio_size(rollouts, fields.log_ratio), 4)
     # On samples the certificate is one of the sample covariance with ρ, which has its own error.
-    error = exact_change(rollouts.rewards, fields.log_ratio, *rollouts.groups).standard_error
-    combined = change_error(update, error)
+    law = exact_change(rollouts.rewards, fields.log_ratio, *rollouts.groups)
+    combined = change_error(update, law)
     return Sides(
         update.change[listed],
         budget.law[listed],
         tolerance[listed],
         None if combined is None else combined[listed],
+        None if combined is None else law.prompts.shape[0] - 1,
     )
 
 
