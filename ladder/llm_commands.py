@@ -67,7 +67,8 @@ def train(
     chosen: dict[str, Any] = {"scalarizer": scalarizer, "model": model, "seed": seed}
     overrides = _settings(set) | {k: v for k, v in chosen.items() if v is not None}
     config = TrainConfig.preset(preset, **overrides)
-    folder = out or Path("runs") / f"{config.scalarizer}-seed{config.seed}"
+    default = f"runs/{config.scalarizer}-seed{config.seed}"
+    folder = out or Path(overrides.get("out", default))
     with _progress("training") as show:
 
         def news(done: int, total: int, record: dict[str, Any]) -> None:

@@ -107,7 +107,8 @@ def load_evidence(path: Path) -> tuple[Evidence, Measured]:
 
 
 def _prompt_means(drawn: Drawn, prompts: int) -> Tensor:
-    rewards, prompt = drawn.rewards, drawn.completions.prompt
+    rewards = drawn.rewards
+    prompt = drawn.completions.prompt.to(rewards.device)  # rewards stay on the CPU
     total = rewards.new_zeros(prompts, rewards.shape[1]).index_add(0, prompt, rewards)
     return total / torch.bincount(prompt, minlength=prompts)[:, None]
 

@@ -80,7 +80,7 @@ def restore(
     for path in found:
         try:
             return _load(path, model, optimizer, states), warnings
-        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             warnings.append(f"checkpoint {path.name} is corrupt ({error}); trying the one before")
     if found:
         raise CovlawError(f"no checkpoint in {folder} is whole: remove the run to start over")

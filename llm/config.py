@@ -6,6 +6,15 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from typing import Any
 
+from covlaw.llm.checks import (
+    check_choices,
+    check_counts,
+    check_kinds,
+    check_not_negative,
+    check_options,
+    check_positive,
+)
+from covlaw.llm.tasks import TASKS
 from covlaw.theory.advantages import NORMALISERS
 from covlaw.theory.clipping import check_clip
 from covlaw.theory.errors import CovlawError
@@ -97,9 +106,15 @@ class TrainConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         object.__setattr__(self, "rewards", tuple(self.rewards))
-        _check_counts(self)
-        _check_choices(self)
+        check_counts(self, _AT_LEAST)
+        check_positive(self, "temperature", "learning_rate")
+        check_not_negative(self, "weight_decay", "grad_clip", "kl_coefficient")
+        if not 0 <= self.length_decay < 1:
+            raise CovlawError(f"length_decay is {self.length_decay}: use a value in [0, 1)")
+        check_choices(self, _CHOICES)
+        check_options(self.options)
         check_clip(self.clip_low, self.clip_high, self.dual_clip or None)
         make(self.scalarizer, self.rewards, **self.options.get(self.scalarizer, {}))
 
@@ -139,32 +154,18 @@ class TrainConfig:
         return replace(self, **changes)
 
 
-def _check_counts(config: TrainConfig) -> None:
-    least = {"steps": 1, "prompts": 2, "completions": 2, "observed": 2, "max_tokens": 1}
-    least |= {"epochs": 1, "micro_batch": 1, "audits": 0, "audit_prompts": 2}
-    least |= {"audit_completions": 2, "measured_completions": 1, "checkpoint_every": 1}
-    least |= {"threads": 1, "warmup": 0, "seed": 0}
-    for name, smallest in least.items():
-        value = getattr(config, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-            raise CovlawError(f"{name} is {value!r}: use a whole number ≥ {smallest}")
-    for name in ("temperature", "learning_rate"):
-        if not 0 < getattr(config, name) < float("inf"):
-            raise CovlawError(f"{name} is {getattr(config, name)}: use a finite value > 0")
-    if not 0 <= config.length_decay < 1:
-        raise CovlawError(f"length_decay is {config.length_decay}: use a value in [0, 1)")
-    for name in ("weight_decay", "grad_clip", "kl_coefficient"):
-        if not 0 <= getattr(config, name) < float("inf"):
-            raise CovlawError(f"{name} is {getattr(config, name)}: use a finite value ≥ 0")
-
-
-def _check_choices(config: TrainConfig) -> None:
-    choices = {
-        "normaliser": tuple(NORMALISERS),
-        "aggregation": AGGREGATIONS,
-        "kl_estimator": KL_ESTIMATORS,
-        "observe": OBSERVED,
-    }
-    for name, known in choices.items():
-        if getattr(config, name) not in known:
-            raise unknown(name, str(getattr(config, name)), known)
+_AT_LEAST = {
+    0: ("audits", "warmup", "seed"),
+    1: (
+        *("steps", "max_tokens", "epochs", "micro_batch", "threads"),
+        *("measured_completions", "checkpoint_every"),
+    ),
+    2: ("prompts", "completions", "observed", "audit_prompts", "audit_completions"),
+}
+_CHOICES = {
+    "task": tuple(TASKS),
+    "normaliser": tuple(NORMALISERS),
+    "aggregation": AGGREGATIONS,
+    "kl_estimator": KL_ESTIMATORS,
+    "observe": OBSERVED,
+}

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from covlaw.llm.checks import check_counts, check_kinds, check_not_negative, check_positive
 from covlaw.llm.engine import TransformersEngine
 from covlaw.llm.policy import load_policy
 from covlaw.llm.randomness import torch_stream
@@ -46,6 +47,12 @@ class EvalConfig:
     limit: int = 0
     seed: int = 0
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        check_counts(self, {0: ("limit", "seed"), 1: ("completions", "max_tokens")})
+        check_positive(self, "temperature")
+        check_not_negative(self, "mean_length")
 
 
 class Evaluation(NamedTuple):

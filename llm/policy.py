@@ -20,8 +20,8 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
     """Load `(model, tokenizer)` for training in float32, without running code of the repository.
 
     Raises:
-        CovlawError: if the model cannot be found or read, or its tokenizer lacks an
-            end-of-sequence token.
+        CovlawError: if the model cannot be found or read, its tokenizer lacks an end-of-sequence
+            token, or the device cannot be used.
     """
     path = resolve_model(model)
     try:
@@ -41,4 +41,8 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
         raise CovlawError(f"the tokenizer of {path!r} has no end-of-sequence token")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return policy.to(device).eval(), tokenizer
+    try:
+        return policy.to(device).eval(), tokenizer
+    except (RuntimeError, AssertionError) as error:  # torch says either where CUDA is not built in
+        reason = str(error).splitlines()[0]
+        raise CovlawError(f"device {device!r} cannot be used ({reason}): use 'cpu'") from error

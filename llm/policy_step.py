@@ -1,5 +1,6 @@
 """One batch's policy update: some clipped inner steps, in micro-batches, with what audits need."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from covlaw.llm.engine import Completions
 from covlaw.llm.log_prob import chunks, token_log_prob
 from covlaw.llm.parameters import copy_of, gradients, trainable
 from covlaw.theory.clipping import unclipped
+from covlaw.theory.errors import CovlawError
 from covlaw.theory.losses import clipped_policy_loss, kl_to_reference
 
 
@@ -49,6 +51,9 @@ def policy_step(
 
     The behaviour policy is the model at entry, recomputed by the trainer; the engine's own
     log-probs only serve to measure the gap between the two.
+
+    Raises:
+        CovlawError: if the gradient is not finite, before it reaches the parameters.
     """
     trace = StepTrace()
     old: list[Tensor] = []
@@ -62,6 +67,11 @@ def policy_step(
         limit = config.grad_clip or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(list(trainable(model).values()), limit)
         trace.grad_norm = float(norm)
+        if not math.isfinite(trace.grad_norm):
+            raise CovlawError(
+                f"the gradient's norm is {trace.grad_norm}: the policy has diverged; lower "
+                "learning_rate, or set grad_clip (what was recorded stays)"
+            )
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return trace

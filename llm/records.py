@@ -72,7 +72,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a JSONL file; a line cut by a kill ends it."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:  # a kill can cut a character in two
         for line in file:
             try:
                 yield json.loads(line)

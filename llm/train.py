@@ -49,6 +49,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
             a reward that fails; what was recorded stays.
     """
     torch.set_num_threads(config.threads)
+    Rewards(config.rewards)  # an unknown one is named before there is a folder or a model
     folder = Path(config.out)
     records.open_run(folder, config.to_dict())
     if not (folder / "model").exists():

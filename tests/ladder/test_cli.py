@@ -25,6 +25,10 @@ BAD: list[tuple[list[str], str]] = [
     (["llm", "train", "--set", "options.linear.weights=1"], "unknown setting"),
     (["llm", "eval", "--task", "aritmetic"], "did you mean arithmetic"),
     (["llm", "eval", "--split", "tset"], "did you mean test"),
+    (["llm", "eval", "--completions", "0"], "completions is 0"),
+    (["llm", "eval", "--max-tokens", "0"], "max_tokens is 0"),
+    (["llm", "eval", "--temperature", "0"], "temperature is 0"),
+    (["llm", "eval", "--seed", "-1"], "seed is -1"),
 ]
 
 

@@ -62,7 +62,7 @@ def test_restored_training_equals_unbroken_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["model.safetensors", "optimizer.safetensors", "states.safetensors", "step.json"]
 )
-@pytest.mark.parametrize("damage", ["cut", "remove"])
+@pytest.mark.parametrize("damage", ["cut", "remove", "null"])
 def test_a_corrupt_checkpoint_falls_back_to_the_one_before(
     tmp_path: Path, name: str, damage: str
 ) -> None:
@@ -75,6 +75,8 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(
     file = tmp_path / "step-000002" / name
     if damage == "cut":
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    elif damage == "null":
+        file.write_text("null")
     else:
         file.unlink()
     again, optimizer_again = setup(seed=1)

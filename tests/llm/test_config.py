@@ -25,6 +25,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"options": {"linear": {"weigths": 1.0}}}, "did you mean weights"),
     ({"rewards": ["accuracy", "accuracy"]}, "occur twice"),
     ({"learning_rat": 1e-3}, "did you mean learning_rate"),
+    ({"learning_rate": "fast"}, "learning_rate is 'fast': use a number"),
+    ({"clip_low": "0.2"}, "clip_low is '0.2': use a number"),
+    ({"rewards": "accuracy"}, "rewards is 'accuracy': use a list"),
+    ({"model": 3}, "model is 3: use text"),
+    ({"task": "aritmetic"}, "did you mean arithmetic"),
+    ({"options": 3}, "options is 3"),
+    ({"options": {"ctwa": 3}}, "options of scalarizer 'ctwa' are 3"),
+    ({"options": {"ctwaa": {"step": 1.0}}}, "did you mean ctwa"),
 ]
 
 

@@ -47,6 +47,14 @@ def test_a_line_cut_by_a_kill_is_dropped(tmp_path: Path) -> None:
     assert path.read_text() == '{"step": 0}\n{"step": 1}\n'
 
 
+def test_a_kill_in_the_middle_of_a_character_loses_no_earlier_line(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    records.append_line(path, {"step": 0, "objectives": ["clarté"]})
+    with path.open("ab") as file:
+        file.write('{"step": 1, "objectives": ["clarté'.encode()[:-1])
+    assert [r["objectives"] for r in records.read_lines(path)] == [["clarté"]]
+
+
 def test_a_broken_config_is_named(tmp_path: Path) -> None:
     with pytest.raises(CovlawError, match="holds no run"):
         records.read_config(tmp_path)

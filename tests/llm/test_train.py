@@ -124,9 +124,30 @@ def test_a_bad_reward_is_named_and_nothing_is_lost(config: TrainConfig) -> None:
     assert (Path(config.out) / "config.toml").exists()
 
 
+def test_an_unknown_reward_leaves_no_folder(config: TrainConfig) -> None:
+    with pytest.raises(CovlawError, match="did you mean accuracy"):
+        train(replace(config, rewards=("acuracy", "clarity")))
+    assert not Path(config.out).exists()
+
+
+def test_a_diverged_policy_stops_the_run_and_keeps_its_records(config: TrainConfig) -> None:
+    with pytest.raises(CovlawError, match="the policy has diverged; lower learning_rate"):
+        train(replace(config, learning_rate=1e30, audits=0))
+    steps = list(read_lines(Path(config.out) / STEPS))
+    assert all(step["grad_norm"] is not None for step in steps)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_run_on_cuda_is_recorded_as_on_the_cpu(config: TrainConfig) -> None:
+    run = train(replace(config, device="cuda"))
+    assert all(list(s) == STEP_KEYS for s in read_lines(run / STEPS))
+
+
 def test_bad_input_is_refused_before_work(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(CovlawError, match="device 'gpu' cannot be used"):
+        train(replace(config, device="gpu"))
     with pytest.raises(CovlawError, match="cannot load the model"):
-        train(replace(config, model=str(tmp_path / "nowhere")))
+        train(replace(config, model=str(tmp_path / "nowhere"), out=str(tmp_path / "y")))
     with pytest.raises(CovlawError, match="arithmetic"):
         train(replace(config, out=str(tmp_path / "x"), task="aritmetic"))
 
