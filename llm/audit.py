@@ -10,10 +10,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import Completions
-from covlaw.llm.log_prob import directional_log_prob, distinct, sequence_log_prob, token_log_prob
+from covlaw.llm.log_prob import (
+    chunks,
+    directional_log_prob,
+    distinct,
+    sequence_log_prob,
+    token_log_prob,
+)
 from covlaw.llm.parameters import Parameters, at, copy_of, difference, gradients
 from covlaw.llm.policy_step import StepTrace, TrainingBatch, accumulate
 from covlaw.theory.budget import ScoreFields
@@ -60,14 +67,16 @@ def update_fields(
     """
     rows, place = distinct(sample.completions)
     step = difference(copy_of(model), moved.old)
-    new = sequence_log_prob(model, rows, config.temperature)
+    new = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
     expected = expected_ascent(model, gradient_sample, moved, config)
     rate, inner = moved.learning_rate, len(expected)
     with at(model, moved.old):
-        old = sequence_log_prob(model, rows, config.temperature)
+        old = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
 
         def along(direction: Parameters) -> Tensor:
-            return directional_log_prob(model, rows, direction, config.temperature)[place]
+            return directional_log_prob(
+                model, rows, direction, config.temperature, config.micro_batch
+            )[place]
 
         kernel = rate * inner * along(expected[0])
         clipped = kernel if inner == 1 else rate * along(_total(expected))
@@ -85,10 +94,12 @@ def same_sample_fields(
     """
     rows, place = distinct(sample.completions)
     step = difference(copy_of(model), moved.old)
-    new = sequence_log_prob(model, rows, config.temperature)
+    new = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
     with at(model, moved.old):
-        old = sequence_log_prob(model, rows, config.temperature)
-        realised = directional_log_prob(model, rows, step, config.temperature)[place]
+        old = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
+        realised = directional_log_prob(model, rows, step, config.temperature, config.micro_batch)[
+            place
+        ]
     unread, signal = realised, sample.signal(config)
     return ScoreFields(signal, unread, unread, unread, realised, (new - old)[place])
 
@@ -120,13 +131,21 @@ def inner_weights(
     weights, start = [], None
     for parameters in moved.trace.iterates:
         with at(model, parameters), torch.no_grad():
-            log_prob = token_log_prob(model, rows, config.temperature).double()
+            log_prob = _token_log_prob(model, rows, config)
         start = log_prob if start is None else start
         ratio = (log_prob - start)[place]
         weight = effective_weight(sample.advantage, ratio, mask, *config.clip)
         weight = weight / lengths if config.aggregation == "sequence_mean" else weight
         weights.append((weight, ratio.sum(1)))
     return weights
+
+
+def _token_log_prob(model: Any, rows: Completions, config: TrainConfig) -> Tensor:
+    width, parts = rows.tokens.shape[1], []
+    for part in chunks(rows, config.micro_batch):
+        log_prob = token_log_prob(model, part, config.temperature).double()
+        parts.append(pad(log_prob, (0, width - log_prob.shape[1])))
+    return torch.cat(parts)
 
 
 def _total(directions: list[dict[str, Tensor]]) -> dict[str, Tensor]:

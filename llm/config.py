@@ -58,7 +58,8 @@ class TrainConfig:
         aggregation: Token loss aggregation (`covlaw.theory.losses.AGGREGATIONS`).
         kl_coefficient: Weight of the KL to the initial policy; 0: not computed.
         kl_estimator: k1, k2 or k3.
-        micro_batch: Rows a forward–backward; the result does not depend on it beyond rounding.
+        micro_batch: Rows a forward or backward pass, in audits too; the result does not depend on
+            it beyond rounding.
         audits: How many audits, spread over the run (denser at its start).
         audit_prompts: Prompts an audit.
         audit_completions: Completions a prompt in each of an audit's two samples of π_old.

@@ -18,17 +18,20 @@ class Observer:
     def __init__(self, model: Any, drawn: Drawn, config: TrainConfig) -> None:
         self.model, self.drawn, self.config = model, drawn, config
         self.rows, self.place = distinct(drawn.completions)
-        self.before = sequence_log_prob(model, self.rows, config.temperature)
+        self.before = self._log_prob()
 
     def see(self) -> Observation:
         """Cov(r_j, ρ) and the mean rewards, (M,) each; ρ clipped to its range if so configured.
 
         On the rewards' device, where scalarizers keep their state.
         """
-        after = sequence_log_prob(self.model, self.rows, self.config.temperature)
-        ratio: Tensor = torch.exp(after - self.before)[self.place]
+        ratio: Tensor = torch.exp(self._log_prob() - self.before)[self.place]
         if self.config.observe == "clipped_ratio":
             ratio = ratio.clamp(1 - self.config.clip_low, 1 + self.config.clip_high)
         rewards, prompt = self.drawn.rewards, self.drawn.completions.prompt
         covariance = within_prompt_covariance(rewards, ratio, prompt).estimate
         return Observation(covariance=covariance.to(rewards.device), values=rewards.mean(0))
+
+    def _log_prob(self) -> Tensor:
+        config = self.config
+        return sequence_log_prob(self.model, self.rows, config.temperature, config.micro_batch)

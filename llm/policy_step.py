@@ -26,7 +26,10 @@ class TrainingBatch(NamedTuple):
 
 @dataclass
 class StepTrace:
-    """What happened in an update; parameters and gradients only where `keep` asked for them."""
+    """What happened in an update; parameters and gradients only where `keep` asked for them.
+
+    The norm and the clip fractions are those of the last inner step.
+    """
 
     grad_norm: float = 0.0
     clip_fraction_low: float = 0.0

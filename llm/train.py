@@ -13,6 +13,7 @@ from covlaw.llm.audit import Sample, Transition
 from covlaw.llm.auditor import Auditor
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import TransformersEngine
+from covlaw.llm.lock import alone_in
 from covlaw.llm.observation import Observer
 from covlaw.llm.parameters import copy_of
 from covlaw.llm.policy import load_policy
@@ -45,15 +46,16 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
     count its records equal those of an unbroken run, bit for bit (durations are kept apart).
 
     Raises:
-        CovlawError: on bad settings, an unreachable model, a folder that holds another run, or
-            a reward that fails; what was recorded stays.
+        CovlawError: on bad settings, an unreachable model, a folder that holds another run or is
+            in use, a reward that fails, or a policy that diverges; what was recorded stays.
     """
     torch.set_num_threads(config.threads)
     Rewards(config.rewards)  # an unknown one is named before there is a folder or a model
     folder = Path(config.out)
     records.open_run(folder, config.to_dict())
-    if not (folder / "model").exists():
-        Trainer(config, folder).run(progress)
+    with alone_in(folder):
+        if not (folder / "model").exists():
+            Trainer(config, folder).run(progress)
     return folder
 
 

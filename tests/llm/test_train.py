@@ -124,6 +124,15 @@ def test_a_bad_reward_is_named_and_nothing_is_lost(config: TrainConfig) -> None:
     assert (Path(config.out) / "config.toml").exists()
 
 
+def test_a_folder_in_use_is_refused(config: TrainConfig) -> None:
+    def again(done: int, total: int, record: dict) -> None:
+        train(config)
+
+    with pytest.raises(CovlawError, match="another process is at work in"):
+        train(config, again)
+    assert train(config, None) == Path(config.out)
+
+
 def test_an_unknown_reward_leaves_no_folder(config: TrainConfig) -> None:
     with pytest.raises(CovlawError, match="did you mean accuracy"):
         train(replace(config, rewards=("acuracy", "clarity")))

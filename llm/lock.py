@@ -1,0 +1,29 @@
+"""One process a run: two that write into the same folder would spoil both's records."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from covlaw.theory.errors import CovlawError
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run's folder; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        CovlawError: if another process holds it.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise CovlawError(
+            f"another process is at work in {folder}: wait for it, or choose another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
