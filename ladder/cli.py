@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CovlawError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
-        _complain("interrupted; what was recorded is kept, the same command continues")
+        _complain(
+            "interrupted; what was recorded is kept, the same command without --fresh continues"
+        )
         return INTERRUPTED
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else BAD_USAGE

@@ -1,8 +1,9 @@
 """Audits: what the covariance law forecast for one real update, and what then happened.
 
-All samples are drawn apart from the batch that made the update, on prompts of their own: one of
-π_old for the expected gradients, one of π_old for every covariance, and one each of π_old and π_new
-for the values before and after. The batch itself is judged too, to show how optimistic that is.
+All samples are drawn apart from the batch that made the update, on prompts chosen apart from its
+(some may be the same): one of π_old for the expected gradients, one of π_old for every covariance,
+and one each of π_old and π_new for the values before and after. The batch itself is judged too, to
+show how optimistic that is.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     """Hold a run's folder; the system lets go of it when the process ends, however it ends.
 
     Raises:
-        CovlawError: if another process holds it.
+        CovlawError: if another process holds it, or it cannot be written.
     """
     lock = FileLock(folder / ".lock")
     try:
@@ -23,6 +23,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         raise CovlawError(
             f"another process is at work in {folder}: wait for it, or choose another folder"
         ) from error
+    except OSError as error:
+        raise CovlawError(f"cannot write to {folder}: {error.strerror or error}") from error
     try:
         yield
     finally:

@@ -53,8 +53,8 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
     Rewards(config.rewards)  # an unknown one is named before there is a folder or a model
     folder = Path(config.out)
     records.open_run(folder, config.to_dict())
-    with alone_in(folder):
-        if not (folder / "model").exists():
+    if not (folder / "model").exists():
+        with alone_in(folder):
             Trainer(config, folder).run(progress)
     return folder
 
