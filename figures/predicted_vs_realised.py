@@ -54,6 +54,8 @@ def describe(run: Path) -> Description:
         "the update, the measured change from fresh samples of both policies. "
         "On the line a prediction is perfect."
     )
+    if all(audit.record["law"] == audit.record["clipped"] for audit in found):
+        caption += " With one step a batch nothing is clipped, so both laws agree (T26)."
     return Description(title, caption)
 
 

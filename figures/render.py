@@ -7,8 +7,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from covlaw.figures.registry import Description, load
+from covlaw.figures.registry import Description, Drawing, load
 from covlaw.figures.style import MUTED, PAPER, house_style
+from covlaw.theory.errors import CovlawError
 
 METADATA = {"Date": None, "Creator": None}
 """Left out, so that the same records give the same bytes."""
@@ -22,8 +23,20 @@ def recorded() -> Path:
 
 
 def save(name: str, run: Path, out: Path) -> list[Path]:
-    """Write `<name>.svg` and `<name>.png` with title and caption; return their paths."""
+    """Write `<name>.svg` and `<name>.png` with title and caption; return their paths.
+
+    Raises:
+        CovlawError: if the folder cannot be made or written.
+    """
     drawing = load(name)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return _save(name, drawing, run, out)
+    except OSError as error:
+        raise CovlawError(f"cannot write to {out}: {error.strerror or error}") from error
+
+
+def _save(name: str, drawing: Drawing, run: Path, out: Path) -> list[Path]:
     paths = [out / f"{name}.{kind}" for kind in ("svg", "png")]
     with house_style():
         figure = drawing.draw(run)

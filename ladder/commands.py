@@ -11,6 +11,7 @@ from covlaw.ladder.check_command import check
 from covlaw.ladder.ladder_command import ladder
 from covlaw.ladder.llm_commands import audit, base, evaluate, train
 from covlaw.ladder.report import write_report
+from covlaw.theory.errors import CovlawError
 
 _console = Console(stderr=False)
 
@@ -36,13 +37,19 @@ def figures(
         run: Folder of recorded runs; none: the small one kept in the source tree.
         out: Folder for the pictures.
     """
-    from covlaw.figures.registry import FIGURES, load
+    from covlaw.figures.available import available, require
+    from covlaw.figures.registry import load
     from covlaw.figures.render import recorded, save
 
+    source = run or recorded()
     for name in names:
         load(name)
-    for name in names or FIGURES:
-        for path in save(name, run or recorded(), out):
+        require(name, source)
+    drawable = names or available(source)
+    if not drawable:
+        raise CovlawError(f"{source} holds no recorded run")
+    for name in drawable:
+        for path in save(name, source, out):
             _console.print(str(path), soft_wrap=True, markup=False)
 
 

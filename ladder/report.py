@@ -8,9 +8,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from covlaw import __version__
+from covlaw.figures.available import available
 from covlaw.figures.findings import agreement, interference_claim
 from covlaw.figures.records import LlmRun, audits, llm_runs, verdict_file
-from covlaw.figures.registry import FIGURES, load
+from covlaw.figures.registry import load
 from covlaw.figures.render import inline_svg
 from covlaw.ladder.folder import FAILURES
 from covlaw.ladder.matrix import MARKS
@@ -18,15 +19,6 @@ from covlaw.llm.records import read_config, write_text
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.rungs import RUNG_NAMES
 from covlaw.theory.statements import STATEMENTS
-
-_NEEDS = {
-    "ladder_matrix": "verdicts",
-    "interference": "runs",
-    "predicted_vs_realised": "audits",
-    "law_budget": "budgets",
-    "same_sample_optimism": "audits",
-}
-"""What must be recorded for a figure to be drawn."""
 
 
 def write_report(run: Path) -> Path:
@@ -41,7 +33,6 @@ def write_report(run: Path) -> Path:
     if not has_verdicts and not runs:
         raise CovlawError(f"{run} holds nothing to report yet: let its run finish a step")
     verdicts = verdict_file(run) if has_verdicts else {"verdicts": [], "omitted": []}
-    found = _present(run, has_verdicts, runs)
     page = (
         _environment()
         .get_template("report.html.jinja")
@@ -54,7 +45,7 @@ def write_report(run: Path) -> Path:
             agreement=_agreement(runs),
             omitted=verdicts["omitted"],
             crashed=(run / FAILURES).is_file(),
-            figures=[_figure(name, run) for name in FIGURES if _NEEDS[name] in found],
+            figures=[_figure(name, run) for name in available(run)],
             rungs=[r for r in RUNG_NAMES if any(v["rung"] == r for v in verdicts["verdicts"])],
             by_cell={(v["id"], v["rung"]): v for v in verdicts["verdicts"]},
             statements=STATEMENTS,
@@ -65,16 +56,6 @@ def write_report(run: Path) -> Path:
     path = run / "report.html"
     write_text(path, page)
     return path
-
-
-def _present(run: Path, has_verdicts: bool, runs: list[LlmRun]) -> set[str]:
-    found = {
-        "verdicts": has_verdicts,
-        "runs": bool(runs),
-        "audits": bool(audits(runs)),
-        "budgets": (run / "budgets.jsonl").is_file(),
-    }
-    return {name for name, there in found.items() if there}
 
 
 def _figure(name: str, run: Path) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""Which figures a run's records suffice for."""
+
+from pathlib import Path
+
+from covlaw.figures.records import audits, llm_runs
+from covlaw.figures.registry import FIGURES
+from covlaw.theory.errors import CovlawError
+
+NEEDS = {
+    "ladder_matrix": "verdicts",
+    "interference": "RL steps",
+    "predicted_vs_realised": "audits",
+    "law_budget": "law budgets",
+    "same_sample_optimism": "audits",
+}
+"""What must be recorded for a figure to be drawn."""
+
+
+def available(run: Path) -> list[str]:
+    """Names of the figures that can be drawn of a run, in the report's order."""
+    runs = llm_runs(run)
+    found = {
+        "verdicts": (run / "verdicts.json").is_file(),
+        "RL steps": bool(runs),
+        "audits": bool(audits(runs)),
+        "law budgets": (run / "budgets.jsonl").is_file(),
+    }
+    return [name for name in FIGURES if found[NEEDS[name]]]
+
+
+def require(name: str, run: Path) -> None:
+    """Raise CovlawError if the run does not hold what the figure needs."""
+    if name not in available(run):
+        raise CovlawError(f"figure {name!r} needs {NEEDS[name]}, and {run} holds none")

@@ -1,0 +1,32 @@
+"""Keep a finished ladder's small files: `python -m covlaw.figures.record RUN`."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from covlaw.figures.records import verdict_file
+from covlaw.figures.render import recorded
+
+SMALL = ("config.toml", "environment.json", "verdicts.json", "budgets.jsonl", "steps.jsonl")
+
+
+def record(run: Path, target: Path) -> list[Path]:
+    """Copy what the figures read, and what says how it was made; replaces an earlier record.
+
+    Raises:
+        CovlawError: if the folder holds no finished ladder.
+    """
+    verdict_file(run)
+    shutil.rmtree(target, ignore_errors=True)
+    copied = []
+    for source in sorted(p for p in (*run.glob("*"), *run.glob("llm/*/*")) if p.name in SMALL):
+        copy = target / source.relative_to(run)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
+        copied.append(copy)
+    return copied
+
+
+if __name__ == "__main__":
+    for path in record(Path(sys.argv[1]), recorded()):
+        print(path)

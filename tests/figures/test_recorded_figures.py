@@ -1,0 +1,51 @@
+"""The recorded ladder draws every figure, and the README shows one of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_runs import write_ladder
+from PIL import Image, ImageChops
+
+from covlaw.figures.record import record
+from covlaw.figures.records import llm_runs
+from covlaw.figures.registry import FIGURES
+from covlaw.figures.render import recorded, save
+
+ROOT = Path(__file__).parents[2]
+SAME = 8
+"""Of 255: what antialiasing may differ by between builds of the font library."""
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_from_the_record(name: str, tmp_path: Path) -> None:
+    for path in save(name, recorded(), tmp_path):
+        assert path.stat().st_size > 5_000
+
+
+def test_the_readmes_picture_is_what_the_code_draws(tmp_path: Path) -> None:
+    [_, png] = save("interference", recorded(), tmp_path)
+    with (
+        Image.open(png) as drawn,
+        Image.open(ROOT / "figures" / "readme" / "interference.png") as shown,
+    ):
+        assert drawn.size == shown.size
+        difference = ImageChops.difference(drawn.convert("RGB"), shown.convert("RGB"))
+        assert max(high for _, high in difference.getextrema()) <= SAME
+
+
+def test_the_record_says_how_it_was_made() -> None:
+    for folder in (recorded(), *(recorded() / "llm").iterdir()):
+        environment = json.loads((folder / "environment.json").read_text())
+        assert environment["packages"]["torch"]
+        assert (folder / "config.toml").exists()
+    assert len(llm_runs(recorded())) == 6
+
+
+def test_recording_copies_the_small_files_only(tmp_path: Path) -> None:
+    run = write_ladder(tmp_path / "run")
+    (run / "llm" / "linear-seed0" / "model").mkdir()
+    (run / "llm" / "linear-seed0" / "model" / "model.safetensors").write_bytes(b"big")
+    copied = record(run, tmp_path / "kept")
+    assert {p.name for p in copied} >= {"verdicts.json", "budgets.jsonl", "steps.jsonl"}
+    assert not list((tmp_path / "kept").rglob("*.safetensors"))
