@@ -94,6 +94,25 @@ def test_a_killed_run_ends_as_an_unbroken_one(
     assert contents(train(config)) == contents(unbroken)
 
 
+@pytest.mark.parametrize("moment", ["save", "save_model"])
+def test_a_run_killed_while_it_saves_ends_as_an_unbroken_one(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """After the line in steps.jsonl, with files of the checkpoint or the model half written."""
+    unbroken = train(replace(config, out=str(tmp_path / "unbroken")))
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", kill)
+        if moment == "save_model":
+            patch.setattr(training.Trainer, "_save", lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    assert contents(train(config)) == contents(unbroken)
+
+
 def test_a_finished_run_is_left_alone(config: TrainConfig) -> None:
     short_run = replace(config, steps=2, audits=0)
     run = train(short_run)
