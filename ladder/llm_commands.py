@@ -1,17 +1,16 @@
 """`covlaw llm …`: the base model, RL runs, their audits, evaluation."""
 
 import tomllib
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from covlaw.ladder.progress import progress
 from covlaw.theory.errors import CovlawError
 
 _console = Console()
@@ -28,7 +27,7 @@ def base(out: Path | None = None, seed: int = 0) -> None:
     from covlaw.llm.base import BaseConfig, default_root, ensure_base, train_base
 
     config = BaseConfig(seed=seed)
-    with _progress("training the base model") as show:
+    with progress("training the base model") as show:
 
         def news(done: int, total: int, loss: float) -> None:
             show(done, total, f"loss {loss:.3f}")
@@ -69,7 +68,7 @@ def train(
     config = TrainConfig.preset(preset, **overrides)
     default = f"runs/{config.scalarizer}-seed{config.seed}"
     folder = out or Path(overrides.get("out", default))
-    with _progress("training") as show:
+    with progress("training") as show:
 
         def news(done: int, total: int, record: dict[str, Any]) -> None:
             show(done, total, _means(record))
@@ -172,21 +171,3 @@ def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
 def _means(record: dict[str, Any]) -> str:
     means = zip(record["objectives"], record["reward_mean"], strict=True)
     return "  ".join(f"{name} {mean:.2f}" for name, mean in means)
-
-
-@contextmanager
-def _progress(what: str) -> Any:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[news]}", markup=False),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, news="")
-
-        def show(done: int, total: int, news: str) -> None:
-            bar.update(task, completed=done, total=total, news=news)
-
-        yield show
