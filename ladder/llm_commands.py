@@ -88,14 +88,17 @@ def audit(run: Annotated[Path, tyro.conf.Positional]) -> None:
 
     rows, agreement = run_verdict(run)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("step", "objective", "law", "first order", "exact", "measured", "same sample"):
+    for name in ("step", "objective", "law", "first order", "exact", "measured", "own batch"):
         table.add_column(name, justify="left" if name == "objective" else "right")
     for row in rows:
         estimates = [row.forecasts[n] for n in ("law", "first_order", "exact_change")]
-        cells = [f"{e.value:+.4f} ± {e.error:.4f}" for e in (*estimates, row.measured)]
-        table.add_row(str(row.step), Text(row.objective), *cells, f"{row.same_sample.value:+.4f}")
+        cells = [f"{e.value:+.3f}±{e.error:.3f}" for e in (*estimates, row.measured)]
+        table.add_row(str(row.step), Text(row.objective), *cells, f"{row.same_sample.value:+.3f}")
     _console.print(table)
     _console.print("\nchange of each objective in one step; ± standard error, clustered by prompt")
+    _console.print(
+        "own batch: the exact form on the samples that made the update, for comparison\n"
+    )
     for name, signs in agreement.items():
         label = name.replace("_", " ")
         _console.print(f"{label:16} sign right in {signs.agree} of {signs.clear} clear cases")

@@ -12,6 +12,7 @@ Show = Callable[[int, int, str], None]
 
 @contextmanager
 def progress(what: str) -> Iterator[Show]:
+    """Show a bar while the body runs; what it yields is called with each advance."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
