@@ -87,7 +87,7 @@ def audit(run: Annotated[Path, tyro.conf.Positional]) -> None:
     from covlaw.llm.verdict import run_verdict
 
     rows, agreement = run_verdict(run)
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in ("step", "objective", "law", "first order", "exact", "measured", "own batch"):
         table.add_column(name, justify="left" if name == "objective" else "right")
     for row in rows:
