@@ -31,6 +31,11 @@ class Outcome(NamedTuple):
     seeds: int
 
 
+def counted(count: int, noun: str) -> str:
+    """Return "1 run", "6 runs"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def outcomes(runs: list[LlmRun]) -> list[Outcome]:
     """Start and end of every objective under every scalarizer, in the order of the runs."""
     return [

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.findings import TWO_SIDED_95, interference_claim, scalarizers
+from covlaw.figures.findings import TWO_SIDED_95, counted, interference_claim, scalarizers
 from covlaw.figures.records import Array, LlmRun, audits, llm_runs
 from covlaw.figures.registry import Description
 from covlaw.figures.style import (
@@ -48,15 +48,15 @@ def describe(run: Path) -> Description:
     seeds = sorted({r.seed for r in runs})
     count = len(audits(runs))
     caption = (
-        f"{len(runs)} runs, seeds {', '.join(map(str, seeds))}: thin lines one run each, thick "
-        "lines their mean, smoothed over 5 steps. A run loses an objective if its last tenth "
+        f"{counted(len(runs), 'run')}, seeds {', '.join(map(str, seeds))}: thin lines one run "
+        "each, thick lines their mean, smoothed over 5 steps. A run loses an objective if its last tenth "
         "lies below half of its first tenth. "
     )
     if count:
         caption += (
-            f"Beneath: what one update was forecast to change, at {count} audits on samples apart "
-            "from its batch. Filled: the law along the optimiser's step, Cov(r, ⟨∇log π, u⟩); "
-            "hollow: the bare law, c·Cov(r, s). Bars are 95 % intervals."
+            f"Beneath: what one update was forecast to change, at {counted(count, 'audit')} on "
+            "samples apart from its batch. Filled: the law along the optimiser's step, "
+            "Cov(r, ⟨∇log π, u⟩); hollow: the bare law, c·Cov(r, s). Bars are 95 % intervals."
         )
     return Description(interference_claim(runs), caption)
 

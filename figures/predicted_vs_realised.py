@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.findings import TWO_SIDED_95, agreement, stack
+from covlaw.figures.findings import TWO_SIDED_95, agreement, counted, stack
 from covlaw.figures.records import Audit, audits, llm_runs
 from covlaw.figures.registry import Description
 from covlaw.figures.style import INK, MUTED, new_figure, objective_look, shorten
@@ -48,7 +48,8 @@ def describe(run: Path) -> Description:
     )
     seeds = len({r.seed for r in runs})
     caption = (
-        f"{len(found)} audits of {len(runs)} runs ({seeds} seeds), a point an objective. Bars are "
+        f"{counted(len(found), 'audit')} of {counted(len(runs), 'run')} "
+        f"({counted(seeds, 'seed')}), a point an objective. Bars are "
         "95 % intervals, clustered by prompt; they are wide, for both sides hold the spread "
         "between the same prompts. Predictions come from samples apart from the batch that made "
         "the update, the measured change from fresh samples of both policies. "

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from covlaw.figures.findings import TWO_SIDED_95, scalarizers, stack
+from covlaw.figures.findings import TWO_SIDED_95, counted, scalarizers, stack
 from covlaw.figures.records import Array, LlmRun, audits, llm_runs
 from covlaw.figures.registry import Description
 from covlaw.figures.style import INK, new_figure, shorten, zero_line
@@ -51,9 +51,9 @@ def describe(run: Path) -> Description:
     runs = llm_runs(run)
     count = len(audits(runs, "same"))
     caption = (
-        f"{count} audits of {len(runs)} runs. The same update judged three ways; bars are 95 % "
-        "intervals of the mean over audits. The batch that made an update over-represents what "
-        "the update raised, so its own covariance with ρ is biased upwards."
+        f"{counted(count, 'audit')} of {counted(len(runs), 'run')}. The same update judged three "
+        "ways; bars are 95 % intervals of the mean over audits. The batch that made an update "
+        "over-represents what the update raised, so its own covariance with ρ is biased upwards."
     )
     return Description(_claim(runs), caption)
 

@@ -8,6 +8,7 @@ from covlaw import __version__
 from covlaw.ladder.plan import Settings, order_of
 from covlaw.llm.records import (
     CONFIG,
+    AnotherRunError,
     append_line,
     open_run,
     read_config,
@@ -47,7 +48,10 @@ class LadderFolder:
         self.path, self.settings = path, settings
         if fresh and path.exists():
             _clear(path, settings)
-        open_run(path, settings.to_dict())
+        try:
+            open_run(path, settings.to_dict())
+        except AnotherRunError as error:
+            raise CovlawError(f"{error}, or start over in it with --fresh") from error
         self.failures.unlink(missing_ok=True)  # what crashed is tried again
 
     @property

@@ -16,6 +16,10 @@ from covlaw.theory.errors import CovlawError
 CONFIG, STEPS, TIMING = "config.toml", "steps.jsonl", "timing.jsonl"
 
 
+class AnotherRunError(CovlawError):
+    """The folder holds a run of other settings."""
+
+
 def open_run(folder: Path, config: dict[str, Any]) -> None:
     """Create a run's folder, or accept one that holds the same run.
 
@@ -106,7 +110,7 @@ def _require_same(folder: Path, config: dict[str, Any]) -> None:
     different = sorted(k for k in found.keys() | wanted if found.get(k) != wanted.get(k))
     if different:
         key = different[0]
-        raise CovlawError(
+        raise AnotherRunError(
             f"{folder} holds another run: {key} is {found.get(key)!r} there, "
             f"{wanted.get(key)!r} here; choose another folder or remove that one"
         )

@@ -140,7 +140,9 @@ def test_another_ladder_is_refused_and_fresh_replaces_it(
 ) -> None:
     climb(tmp_path)
     assert climb(tmp_path, "--seed", "1") == 2
-    assert "holds another run: seed is 0 there, 1 here" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "holds another run: seed is 0 there, 1 here" in error
+    assert "--fresh" in error
     (tmp_path / "notes.txt").write_text("mine")
     assert climb(tmp_path, "--seed", "1", "--fresh") == 0
     assert json.loads((tmp_path / "verdicts.json").read_text())["seed"] == 1
