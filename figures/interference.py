@@ -49,8 +49,8 @@ def describe(run: Path) -> Description:
     count = len(audits(runs))
     caption = (
         f"{counted(len(runs), 'run')}, seeds {', '.join(map(str, seeds))}: thin lines one run "
-        "each, thick lines their mean, smoothed over 5 steps. A run loses an objective if its last tenth "
-        "lies below half of its first tenth. "
+        "each, thick lines their mean, smoothed over 5 steps. A run loses an objective if its "
+        "last tenth lies below half of its first tenth. "
     )
     if count:
         caption += (

@@ -50,7 +50,8 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
     """Return the audit's record (DESIGN, Records): `kind` is "independent" or "same".
 
     "law" and "clipped" are covariances with the signal; times `scale` they are in the units of
-    the changes. Budgets are taken on independent samples only.
+    the changes (`scale` is itself fitted on the sample, which the standard errors leave out).
+    Budgets are taken on independent samples only.
     """
     prompt, rewards, fields = evidence.prompt, evidence.rewards, evidence.fields
     weight = torch.stack([w for w, _ in evidence.inner]).mean(0)
