@@ -16,13 +16,13 @@ from covlaw.theory.errors import CovlawError
 from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.rungs import load_rung
 from covlaw.theory.statements import STATEMENTS, check, check_on
-from covlaw.theory.statements import (
+from covlaw.theory.statements.base import Sides
+from covlaw.theory.statements.clipping import (
     clipped_gradient_is_the_weighted_score as weighted_score,
 )
-from covlaw.theory.statements import nothing_is_clipped_inside_the_no_clip_radius as radius
-from covlaw.theory.statements.base import Sides
+from covlaw.theory.statements.clipping import nothing_is_clipped_inside_the_no_clip_radius as radius
 from covlaw.theory.statements.random_instances import RUNG
-from covlaw.theory.statements.rollout_rounding import row_weight
+from covlaw.theory.statements.support.rollout_rounding import row_weight
 from covlaw.theory.updates import InnerStep
 from covlaw.theory.worlds import World
 

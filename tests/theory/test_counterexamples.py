@@ -9,12 +9,12 @@ import torch
 
 from covlaw.theory.natural_gradient import dense_natural_gradient
 from covlaw.theory.statements import check
-from covlaw.theory.statements import large_tilts_can_oppose_the_covariance as f4
-from covlaw.theory.statements import natural_gradient_can_oppose_the_covariance as f2
-from covlaw.theory.statements import policy_gradient_can_oppose_the_covariance as f1
-from covlaw.theory.statements.explicit_worlds import as_tensor, explicit_bandit
-from covlaw.theory.statements.gradients_align_through_a_kernel import value_gradients
-from covlaw.theory.statements.natural_gradient_projects_the_score import natural_alignment
+from covlaw.theory.statements.false_claims import large_tilts_can_oppose_the_covariance as f4
+from covlaw.theory.statements.false_claims import natural_gradient_can_oppose_the_covariance as f2
+from covlaw.theory.statements.false_claims import policy_gradient_can_oppose_the_covariance as f1
+from covlaw.theory.statements.law.gradients_align_through_a_kernel import value_gradients
+from covlaw.theory.statements.law.natural_gradient_projects_the_score import natural_alignment
+from covlaw.theory.statements.support.explicit_worlds import as_tensor, explicit_bandit
 from covlaw.theory.thresholds import step_threshold
 
 IDS = ("F1", "F2", "F4")

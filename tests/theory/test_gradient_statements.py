@@ -11,16 +11,16 @@ from torch import Tensor
 from covlaw.theory.natural_gradient import damped_natural_gradient
 from covlaw.theory.softmax import log_softmax_by_prompt
 from covlaw.theory.statements import STATEMENTS, check
-from covlaw.theory.statements import gradients_align_through_a_kernel as t11
-from covlaw.theory.statements import natural_gradient_projects_the_score as t12
-from covlaw.theory.statements.gradient_rounding import is_dense
 from covlaw.theory.statements.judge import judge
+from covlaw.theory.statements.law import gradients_align_through_a_kernel as t11
+from covlaw.theory.statements.law import natural_gradient_projects_the_score as t12
 from covlaw.theory.statements.random_instances import (
     RUNG,
     centred_score,
     random_score,
 )
-from covlaw.theory.statements.score_span import score_span
+from covlaw.theory.statements.support.gradient_rounding import is_dense
+from covlaw.theory.statements.support.score_span import score_span
 from covlaw.theory.worlds import World
 
 IDS = ("T11", "T12")

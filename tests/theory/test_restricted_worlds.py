@@ -9,10 +9,10 @@ from torch import Tensor
 
 from covlaw.theory.softmax import log_softmax_by_prompt
 from covlaw.theory.statements import STATEMENTS
-from covlaw.theory.statements.gradient_rounding import largest_score_norm
 from covlaw.theory.statements.random_instances import random_world
-from covlaw.theory.statements.restricted_worlds import in_subspace, on_few_completions
-from covlaw.theory.statements.score_span import score_span
+from covlaw.theory.statements.support.gradient_rounding import largest_score_norm
+from covlaw.theory.statements.support.restricted_worlds import in_subspace, on_few_completions
+from covlaw.theory.statements.support.score_span import score_span
 from covlaw.theory.worlds import World
 
 

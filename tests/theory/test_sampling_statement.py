@@ -10,10 +10,10 @@ from torch import Tensor
 
 from covlaw.theory.covariance import Covariance, within_prompt_covariance
 from covlaw.theory.statements import STATEMENTS, check
-from covlaw.theory.statements import sample_covariance_is_unbiased_with_k_minus_one as t19
-from covlaw.theory.statements.explicit_worlds import as_tensor, explicit_bandit
 from covlaw.theory.statements.judge import judge
+from covlaw.theory.statements.law import sample_covariance_is_unbiased_with_k_minus_one as t19
 from covlaw.theory.statements.random_instances import RUNG
+from covlaw.theory.statements.support.explicit_worlds import as_tensor, explicit_bandit
 
 POLICY = (Fraction(1, 2), Fraction(1, 3), Fraction(1, 6))
 REWARD, SCORE = (0, 1, 3), (2, -1, 5)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.first_sign_change import first_sign_change
-from covlaw.theory.statements.enumeration import tilted_change
 from covlaw.theory.statements.random_instances import random_score, random_world
+from covlaw.theory.statements.support.enumeration import tilted_change
 from covlaw.theory.thresholds import StepThreshold, step_threshold
 from covlaw.theory.tilt_problem import tilt_problem
 

@@ -3,7 +3,8 @@
 import pytest
 import sympy as sp
 
-from covlaw.theory.statements import STATEMENTS, symbolic_kernel, symbolic_sampling, symbolic_tilt
+from covlaw.theory.statements import STATEMENTS
+from covlaw.theory.statements.support import symbolic_kernel, symbolic_sampling, symbolic_tilt
 
 PROVED = {"T1": 2, "T2": 3, "T11": 3, "T19": 3}
 

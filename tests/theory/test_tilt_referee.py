@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from covlaw.theory.statements import tilt_path
-from covlaw.theory.statements.enumeration import (
+from covlaw.theory.statements.random_instances import random_score, random_world
+from covlaw.theory.statements.support import tilt_path
+from covlaw.theory.statements.support.enumeration import (
     enumerated_covariance,
     tilted_change,
     tilted_derivative,
     tilted_value,
 )
-from covlaw.theory.statements.random_instances import random_score, random_world
 
 
 @pytest.mark.parametrize("seed", range(5))

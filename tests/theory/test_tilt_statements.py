@@ -10,13 +10,14 @@ from torch import Tensor
 
 from covlaw.theory.covariance import Covariance, within_prompt_covariance
 from covlaw.theory.remainder import RemainderBounds, remainder_bounds
-from covlaw.theory.statements import STATEMENTS, check, tilt_path
-from covlaw.theory.statements import covariance_decides_the_sign_of_small_tilts as t6
-from covlaw.theory.statements import finite_tilt_is_a_covariance_with_its_weight as t2
-from covlaw.theory.statements import first_order_error_is_quadratic as t5
-from covlaw.theory.statements import tilt_derivative_is_a_covariance as t1
+from covlaw.theory.statements import STATEMENTS, check
 from covlaw.theory.statements.judge import judge
+from covlaw.theory.statements.law import covariance_decides_the_sign_of_small_tilts as t6
+from covlaw.theory.statements.law import finite_tilt_is_a_covariance_with_its_weight as t2
+from covlaw.theory.statements.law import first_order_error_is_quadratic as t5
+from covlaw.theory.statements.law import tilt_derivative_is_a_covariance as t1
 from covlaw.theory.statements.random_instances import RUNG, random_score
+from covlaw.theory.statements.support import tilt_path
 from covlaw.theory.tilt_problem import TiltProblem
 from covlaw.theory.worlds import World
 

@@ -11,8 +11,8 @@ import torch
 from covlaw.theory.rungs import load_rung
 from covlaw.theory.statements import STATEMENTS, check_on
 from covlaw.theory.statements.base import Sides, Statement
+from covlaw.theory.statements.law.score_field_chain_adds_up_to_the_change import _compare
 from covlaw.theory.statements.random_instances import RUNG
-from covlaw.theory.statements.score_field_chain_adds_up_to_the_change import _compare
 from covlaw.theory.updates import Update
 from covlaw.toys.bandit import bandit_world
 from covlaw.toys.softmax_steps import varied_updates

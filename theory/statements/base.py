@@ -1,6 +1,6 @@
 """What a statement is: both sides, its assumptions, and a false variant that must be refuted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -56,6 +56,15 @@ class Proof(NamedTuple):
     """SymPy expression, already simplified; the proof holds if it is 0."""
 
 
+class Ensemble(NamedTuple):
+    """A statement's own random instances on rung 0, instead of the rung's."""
+
+    draw: Callable[[np.random.Generator, int], Iterator[Any]]
+    """(rng, count) → instances; one may hold a batch of problems as tensors, `count` in all."""
+    size: int
+    """How many problems a default check takes."""
+
+
 @dataclass(frozen=True)
 class Statement:
     """One claim of THEORY, checkable on every rung where it makes sense.
@@ -63,14 +72,18 @@ class Statement:
     Args:
         id: T…, E… or F….
         title: The claim as a sentence.
+        explanation: In plain words, for someone who has not read the paper: what the symbols
+            stand for, and what follows for a training run.
         kind: How both sides are judged.
         formula: Plain text.
         latex: LaTeX, without delimiters.
         assumptions: Each as a phrase.
         source: Paper, literature (with citation) or "ours".
-        needs: World, Update or InnerStep.
+        needs: The kind of instance it takes from a rung (World, Update, …), or a class of its
+            own that only `ensemble` draws.
         sides: Both sides on one instance.
         control: The false variant.
+        ensemble: Where rung 0 gets its instances; None: from `random_instances`.
         not_applicable: rung → why it makes no sense there.
         proofs: Symbolic proofs, or None.
     """
@@ -85,6 +98,8 @@ class Statement:
     needs: type
     sides: SidesOf
     control: NegativeControl
+    explanation: str = ""
+    ensemble: Ensemble | None = None
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     proofs: Callable[[], list[Proof]] | None = None
 

@@ -8,7 +8,7 @@ from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.margin import ClipMargin, clip_margin
 from covlaw.theory.rounding import rounding
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.rollout_rounding import weighted_rounding
+from covlaw.theory.statements.support.rollout_rounding import weighted_rounding
 from covlaw.theory.updates import InnerStep
 
 

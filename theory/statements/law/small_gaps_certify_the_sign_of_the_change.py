@@ -7,10 +7,10 @@ from torch import Tensor
 from covlaw.theory.budget import ShortBudget, short_budget
 from covlaw.theory.covariance import exact_change
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.change_is_the_covariance_with_the_importance_ratio import (
+from covlaw.theory.statements.law.change_is_the_covariance_with_the_importance_ratio import (
     change_error,
 )
-from covlaw.theory.statements.rollout_rounding import ratio_size, weighted_rounding
+from covlaw.theory.statements.support.rollout_rounding import ratio_size, weighted_rounding
 from covlaw.theory.updates import Update
 
 

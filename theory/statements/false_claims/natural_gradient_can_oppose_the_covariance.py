@@ -11,14 +11,14 @@ import numpy as np
 
 from covlaw.theory.natural_gradient import dense_natural_gradient
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.explicit_worlds import (
+from covlaw.theory.statements.random_instances import centred_score
+from covlaw.theory.statements.support.explicit_worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,
     forecast_against_change,
 )
-from covlaw.theory.statements.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.statements.random_instances import centred_score
+from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.worlds import World
 
 POLICY = (Fraction(1, 3),) * 3

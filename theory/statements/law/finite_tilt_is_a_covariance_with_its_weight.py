@@ -12,12 +12,12 @@ from torch import Tensor
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
-from covlaw.theory.statements.enumeration import tilted_change
-from covlaw.theory.statements.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements.random_instances import random_score
-from covlaw.theory.statements.tilt_path import covariance_along_tilt
-from covlaw.theory.statements.tilt_strengths import tilt_strengths
-from covlaw.theory.statements.tolerances import change_rounding, covariance_rounding
+from covlaw.theory.statements.support.enumeration import tilted_change
+from covlaw.theory.statements.support.inapplicable import NO_TILT_IN_AN_LLM
+from covlaw.theory.statements.support.tilt_path import covariance_along_tilt
+from covlaw.theory.statements.support.tilt_strengths import tilt_strengths
+from covlaw.theory.statements.support.tolerances import change_rounding, covariance_rounding
 from covlaw.theory.worlds import World
 
 
@@ -76,7 +76,7 @@ def unnormalised_sides(world: World, rng: np.random.Generator) -> Sides:
 @cache
 def proofs() -> list[Proof]:
     """Three arms, both forms."""
-    from covlaw.theory.statements import symbolic_tilt as symbolic
+    from covlaw.theory.statements.support import symbolic_tilt as symbolic
 
     rate, start = symbolic.integral_residual()
     return [

@@ -14,9 +14,9 @@ from torch.func import vjp
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement
-from covlaw.theory.statements.gradient_rounding import alignment_rounding, is_dense
-from covlaw.theory.statements.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements.random_instances import centred_score, random_score
+from covlaw.theory.statements.support.gradient_rounding import alignment_rounding, is_dense
+from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.worlds import World
 
 
@@ -81,7 +81,7 @@ def _compare(world: World, score: Tensor, forms: list[Tensor]) -> Sides:
 @cache
 def proofs() -> list[Proof]:
     """Tabular softmax: three arms, two arms, and two prompts of unequal mass."""
-    from covlaw.theory.statements import symbolic_kernel as symbolic
+    from covlaw.theory.statements.support import symbolic_kernel as symbolic
 
     return [
         Proof("3 arms: ⟨∇J_r, ∇J_s⟩ − Σ π² A_r A_s = 0", symbolic.one_prompt_residual(3)),

@@ -6,7 +6,11 @@ from torch import Tensor
 
 from covlaw.theory.covariance import Covariance, exact_change
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.rollout_rounding import ratio_size, row_weight, weighted_rounding
+from covlaw.theory.statements.support.rollout_rounding import (
+    ratio_size,
+    row_weight,
+    weighted_rounding,
+)
 from covlaw.theory.updates import Update
 
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement
-from covlaw.theory.statements.enumeration import tilted_derivative
-from covlaw.theory.statements.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements.random_instances import random_score
-from covlaw.theory.statements.tilt_strengths import tilt_strengths
-from covlaw.theory.statements.tolerances import covariance_rounding
+from covlaw.theory.statements.support.enumeration import tilted_derivative
+from covlaw.theory.statements.support.inapplicable import NO_TILT_IN_AN_LLM
+from covlaw.theory.statements.support.tilt_strengths import tilt_strengths
+from covlaw.theory.statements.support.tolerances import covariance_rounding
 from covlaw.theory.tilt import tilt_log_ratio
 from covlaw.theory.worlds import World
 
@@ -51,7 +51,7 @@ def _compare(world: World, rng: np.random.Generator, frozen: bool) -> Sides:
 @cache
 def proofs() -> list[Proof]:
     """Three arms at every η, and any number of arms."""
-    from covlaw.theory.statements import symbolic_tilt as symbolic
+    from covlaw.theory.statements.support import symbolic_tilt as symbolic
 
     return [
         Proof("3 arms, all η: dJ/dη − Cov_η(r, s) = 0", symbolic.derivative_residual()),

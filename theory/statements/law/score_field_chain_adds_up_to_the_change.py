@@ -8,7 +8,7 @@ from torch import Tensor
 
 from covlaw.theory.budget import LawBudget, law_budget
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.rollout_rounding import ratio_size, weighted_rounding
+from covlaw.theory.statements.support.rollout_rounding import ratio_size, weighted_rounding
 from covlaw.theory.updates import Update
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.rounding import rounding
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement
-from covlaw.theory.statements.enumeration import enumerated_covariance
-from covlaw.theory.statements.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.random_instances import random_score
-from covlaw.theory.statements.restricted_worlds import on_few_completions
+from covlaw.theory.statements.support.enumeration import enumerated_covariance
+from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
+from covlaw.theory.statements.support.restricted_worlds import on_few_completions
 from covlaw.theory.worlds import World
 
 
@@ -68,7 +68,7 @@ def _compare(world: World, rng: np.random.Generator, plug_in: bool) -> Sides:
 @cache
 def proofs() -> list[Proof]:
     """K = 2, 3, 4, any distribution."""
-    from covlaw.theory.statements.symbolic_sampling import bias_residual
+    from covlaw.theory.statements.support.symbolic_sampling import bias_residual
 
     return [Proof(f"K = {k}: E Ĉ − Cov(r, s) = 0", bias_residual(k)) for k in (2, 3, 4)]
 

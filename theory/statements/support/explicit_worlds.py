@@ -9,7 +9,7 @@ from torch import Tensor
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.softmax import log_softmax_by_prompt
 from covlaw.theory.statements.base import Sides
-from covlaw.theory.statements.tolerances import change_rounding
+from covlaw.theory.statements.support.tolerances import change_rounding
 from covlaw.theory.worlds import World
 
 Rationals = Sequence[Fraction | int]

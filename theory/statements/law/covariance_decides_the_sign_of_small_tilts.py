@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.first_sign_change import first_sign_change
-from covlaw.theory.statements.adversaries import reversing_reward
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.enumeration import tilted_change
-from covlaw.theory.statements.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements.random_instances import random_score
-from covlaw.theory.statements.tilt_strengths import widest_range
-from covlaw.theory.statements.tolerances import change_rounding, covariance_rounding
+from covlaw.theory.statements.support.adversaries import reversing_reward
+from covlaw.theory.statements.support.enumeration import tilted_change
+from covlaw.theory.statements.support.inapplicable import NO_TILT_IN_AN_LLM
+from covlaw.theory.statements.support.tilt_strengths import widest_range
+from covlaw.theory.statements.support.tolerances import change_rounding, covariance_rounding
 from covlaw.theory.thresholds import one_prompt_threshold, range_threshold
 from covlaw.theory.tilt_problem import TiltProblem, tilt_problem
 from covlaw.theory.worlds import World

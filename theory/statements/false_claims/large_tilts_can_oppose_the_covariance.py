@@ -9,12 +9,12 @@ from fractions import Fraction
 import numpy as np
 
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.explicit_worlds import (
+from covlaw.theory.statements.support.explicit_worlds import (
     as_tensor,
     explicit_bandit,
     forecast_against_change,
 )
-from covlaw.theory.statements.inapplicable import AN_EXPLICIT_BANDIT
+from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.worlds import World
 
 POLICY = (Fraction(1, 4), Fraction(1, 2), Fraction(1, 4))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.covariance import within_prompt_covariance
-from covlaw.theory.statements.tilt_strengths import widest_range
+from covlaw.theory.statements.support.tilt_strengths import widest_range
 from covlaw.theory.tilt import tilt_log_ratio
 from covlaw.theory.worlds import World
 

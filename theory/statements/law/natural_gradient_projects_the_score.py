@@ -12,16 +12,19 @@ from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.natural_gradient import dense_natural_gradient
 from covlaw.theory.rounding import rounding
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.gradient_rounding import (
+from covlaw.theory.statements.law.gradients_align_through_a_kernel import (
+    advantages,
+    value_gradients,
+)
+from covlaw.theory.statements.random_instances import centred_score, random_score
+from covlaw.theory.statements.support.gradient_rounding import (
     gradient_roundings,
     is_dense,
     largest_score_norm,
 )
-from covlaw.theory.statements.gradients_align_through_a_kernel import advantages, value_gradients
-from covlaw.theory.statements.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.statements.random_instances import centred_score, random_score
-from covlaw.theory.statements.restricted_worlds import in_subspace
-from covlaw.theory.statements.score_span import score_span
+from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
+from covlaw.theory.statements.support.restricted_worlds import in_subspace
+from covlaw.theory.statements.support.score_span import score_span
 from covlaw.theory.worlds import World
 
 

@@ -5,7 +5,7 @@ import torch
 
 from covlaw.theory.clipped_law import clipped_law
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.rollout_rounding import ratio_size, weighted_rounding
+from covlaw.theory.statements.support.rollout_rounding import ratio_size, weighted_rounding
 from covlaw.theory.updates import InnerStep
 
 IMAGINARY_STEP = 1e-100

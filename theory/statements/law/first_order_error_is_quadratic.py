@@ -10,13 +10,13 @@ from torch import Tensor
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.remainder import remainder_bounds
 from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.adversaries import extremal_indicator
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.enumeration import tilted_change
-from covlaw.theory.statements.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements.random_instances import random_score
-from covlaw.theory.statements.tilt_strengths import tilt_strengths
-from covlaw.theory.statements.tolerances import change_rounding, covariance_rounding
+from covlaw.theory.statements.support.adversaries import extremal_indicator
+from covlaw.theory.statements.support.enumeration import tilted_change
+from covlaw.theory.statements.support.inapplicable import NO_TILT_IN_AN_LLM
+from covlaw.theory.statements.support.tilt_strengths import tilt_strengths
+from covlaw.theory.statements.support.tolerances import change_rounding, covariance_rounding
 from covlaw.theory.worlds import World
 
 SHRUNK = 36 / 40

@@ -1,0 +1,128 @@
+"""`check`: one statement on one rung, judged on both sides together with its false variant."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from covlaw.theory.rungs import Rung, load_rung
+from covlaw.theory.statements import random_instances
+from covlaw.theory.statements.base import Proof, Statement, Status, Verdict
+from covlaw.theory.statements.judge import Judgement, judge
+from covlaw.theory.statements.registry import find
+from covlaw.theory.statements.tally import Tally
+from covlaw.theory.updates import InnerStep, Update
+from covlaw.theory.worlds import World
+
+
+class Examination(NamedTuple):
+    """What a check found: the statement, its false variant, and its symbolic proofs."""
+
+    own: Judgement | None
+    control: Judgement | None
+    proofs: tuple[Proof, ...]
+
+
+def check(id: str, rung: str = "theory", seed: int = 0, instances: int | None = None) -> Verdict:
+    """Check one statement on one rung.
+
+    Args:
+        id: Statement id, e.g. "T5".
+        rung: theory, bandit, tabular, transformer, llm, or one from the entry point covlaw.rungs.
+        seed: Instances and random choices depend on it alone; statements share instances.
+        instances: How many; None: the rung's default.
+
+    Raises:
+        CovlawError: for an unknown statement or rung, or a rung whose packages are missing.
+    """
+    statement = find(id)
+    reason = not_applicable(statement, rung)
+    if reason is not None:
+        return Verdict(statement.id, rung, statement.kind, "not_applicable", note=reason)
+    return verdict(statement, rung, examine(statement, rung, seed, instances))
+
+
+def check_on(statement: Statement, instances: Iterable[Any], rung: str, seed: int = 0) -> Verdict:
+    """Check a statement on given instances, e.g. the audits of a recorded LLM run."""
+    return verdict(statement, rung, _examine_on(statement, instances, rung, seed))
+
+
+def not_applicable(statement: Statement, rung: str) -> str | None:
+    """Why a statement makes no sense on a rung, or None where it does.
+
+    Raises:
+        CovlawError: for an unknown rung, or one whose packages are missing.
+    """
+    if rung != "theory":
+        load_rung(rung)
+    return statement.not_applicable.get(rung)
+
+
+def examine(
+    statement: Statement, rung: str, seed: int = 0, instances: int | None = None
+) -> Examination:
+    """Judge a statement and its false variant on a rung where it makes sense."""
+    rng = np.random.default_rng([seed, 0])
+    return _examine_on(statement, _instances(statement, rung, rng, instances), rung, seed)
+
+
+def verdict(statement: Statement, rung: str, found: Examination) -> Verdict:
+    """Put an examination into one word, with the worst comparison."""
+    refuted = found.control is not None and found.control.violations > 0
+    control = {"name": statement.control.name, "refuted": refuted}
+    status, note = _status(found, refuted)
+    if found.own is None:
+        return Verdict(
+            statement.id, rung, statement.kind, status, negative_control=control, note=note
+        )
+    return Verdict(
+        statement.id,
+        rung,
+        statement.kind,
+        status,
+        **found.own._asdict(),
+        negative_control=control,
+        note=note,
+    )
+
+
+def _status(found: Examination, control_refuted: bool) -> tuple[Status, str]:
+    if found.own is None:
+        return "inconclusive", "no instance meets the assumptions"
+    failed = [p.claim for p in found.proofs if p.residual != 0]
+    notes = [f"{len(found.proofs)} symbolic proofs"] if found.proofs else []
+    notes += [f"symbolic residual not 0: {claim}" for claim in failed]
+    if found.own.violations or failed:
+        return "refuted", "; ".join(notes)
+    if control_refuted:
+        return "holds", "; ".join(notes)
+    notes.append("the negative control was not refuted: no power on these instances")
+    return "inconclusive", "; ".join(notes)
+
+
+def _examine_on(
+    statement: Statement, instances: Iterable[Any], rung: str, seed: int
+) -> Examination:
+    own, control = Tally(), Tally()
+    for k, instance in enumerate(instances):
+        own.add(statement.sides(instance, np.random.default_rng([seed, 1, k])))
+        control.add(statement.control.sides(instance, np.random.default_rng([seed, 1, k])))
+    proofs = statement.proofs() if statement.proofs and rung == "theory" else ()
+    kind = statement.kind
+    return Examination(judge(kind, own.sides()), judge(kind, control.sides()), tuple(proofs))
+
+
+def _instances(
+    statement: Statement, rung: str, rng: np.random.Generator, count: int | None
+) -> Iterator[Any]:
+    if rung == "theory" and statement.ensemble is not None:
+        return statement.ensemble.draw(rng, count or statement.ensemble.size)
+    source: Rung = random_instances.RUNG if rung == "theory" else load_rung(rung)
+    draws: Mapping[type, Callable[[np.random.Generator, int], Iterator[Any]]] = {
+        World: source.worlds,
+        Update: source.updates,
+        InnerStep: source.inner_steps,
+    }
+    total = count or source.default_count(statement.needs)
+    return islice(draws[statement.needs](rng, total), total)

@@ -1,0 +1,1 @@
+"""Part B: the clipped surrogate (T24–T29)."""

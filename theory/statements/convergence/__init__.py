@@ -1,0 +1,1 @@
+"""Part D: convergence under the Polyak–Łojasiewicz condition, and interference (T41–T49)."""

@@ -1,0 +1,1 @@
+"""Part C: covariance-targeted weight adaptation, CTWA (T30–T40)."""

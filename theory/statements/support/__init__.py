@@ -1,0 +1,1 @@
+"""What statements share: rounding bounds, adversaries, symbolic worlds."""
