@@ -4,13 +4,19 @@ import numpy as np
 from torch import Tensor
 
 from covlaw.theory.groups import group_by_prompt
+from covlaw.theory.rounding import rounding
 from covlaw.theory.worlds import World
 
 
 def widest_range(world: World, score: Tensor) -> float:
-    """Largest score range within a prompt, max_x S_x; 1 where no score varies."""
+    """Largest score range within a prompt, max_x S_x; 1 where no score varies beyond rounding.
+
+    A score is a sum of at most M + 2 products, so a smaller range is all rounding, and a tilt on
+    its scale would exponentiate numbers without a correct digit.
+    """
     width = float(group_by_prompt(world.prompt).span(score).max())
-    return width if width > 0 else 1.0
+    noise = float(rounding(score.abs().max(), 2 * (world.rewards.shape[1] + 2)))
+    return width if width > noise else 1.0
 
 
 def tilt_strengths(
