@@ -1,5 +1,6 @@
 """`covlaw check`: some statements on one rung, both sides shown."""
 
+from collections import Counter
 from typing import Annotated, Any
 
 import tyro
@@ -9,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.matrix import MARKS
+from covlaw.ladder.statement_words import describe
 from covlaw.theory.errors import CovlawError
-from covlaw.theory.statements import STATEMENTS, Verdict, find
-from covlaw.theory.statements import check as check_statement
+from covlaw.theory.statements import STATEMENTS, Statement, Verdict, find
+from covlaw.theory.statements.checking import Examination, examine, not_applicable
+from covlaw.theory.statements.checking import verdict as to_verdict
 
 FEW = 4
 """Up to so many statements are described above their table."""
@@ -23,6 +26,7 @@ def check(
     instances: int | None = None,
     seed: int = 0,
     proof: bool = False,
+    verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False,
 ) -> int:
     """Check statements on one rung, measured against predicted.
 
@@ -32,6 +36,7 @@ def check(
         instances: How many instances; none: the rung's default.
         seed: Decides the instances.
         proof: Show what each symbolic proof left: its residual must be 0.
+        verbose: Explain each statement in full, with both sides and the false variant.
     """
     if instances is not None and instances < 1:
         raise CovlawError(f"instances is {instances}: use a whole number ≥ 1")
@@ -42,13 +47,44 @@ def check(
     watched = track(
         statements, "checking", console=Console(stderr=True), transient=True, disable=len(ids) == 1
     )
-    verdicts = [check_statement(s.id, rung, seed, instances) for s in watched]
-    if len(ids) in range(1, FEW + 1):
-        _describe(console, verdicts)
-    console.print(_table(verdicts))
-    if proof:
+    verdicts = []
+    for statement in watched:
+        verdict, found = _checked(statement, rung, seed, instances)
+        verdicts.append(verdict)
+        if verbose:
+            describe(console, statement, verdict, found, _where(rung, seed, instances))
+    if not verbose and len(ids) in range(1, FEW + 1):
+        _introduce(console, verdicts)
+    if not verbose or len(verdicts) > 1:
+        console.print(_table(verdicts))
+    if len(verdicts) > FEW:
+        console.print(_summary(verdicts))
+    if proof and not verbose:
         _show_proofs(console, [v.id for v in verdicts])
     return 1 if any(v.status == "refuted" for v in verdicts) else 0
+
+
+def _checked(
+    statement: Statement, rung: str, seed: int, instances: int | None
+) -> tuple[Verdict, Examination | None]:
+    reason = not_applicable(statement, rung)
+    if reason is not None:
+        return Verdict(statement.id, rung, statement.kind, "not_applicable", note=reason), None
+    found = examine(statement, rung, seed, instances)
+    return to_verdict(statement, rung, found), found
+
+
+def _where(rung: str, seed: int, instances: int | None) -> str:
+    how_many = "its default instances" if instances is None else f"{instances:,} instances"
+    return f"rung {rung}, seed {seed}, {how_many}"
+
+
+def _summary(verdicts: list[Verdict]) -> str:
+    counts = Counter(verdict.status for verdict in verdicts)
+    words = ", ".join(f"{n} {MARKS[status].word}" for status, n in counts.most_common())
+    refuted = sum(bool(v.negative_control and v.negative_control["refuted"]) for v in verdicts)
+    comparisons = sum(verdict.n for verdict in verdicts)
+    return f"{words}; {refuted} false variants refuted; {comparisons:,} comparisons"
 
 
 def _table(verdicts: list[Verdict]) -> Table:
@@ -75,7 +111,7 @@ def _control(control: dict[str, Any]) -> str:
     return "refuted" if control["refuted"] else "NOT refuted"
 
 
-def _describe(console: Console, verdicts: list[Verdict]) -> None:
+def _introduce(console: Console, verdicts: list[Verdict]) -> None:
     """Say what a few statements claim, and what their false variants are."""
     for verdict in verdicts:
         statement = STATEMENTS[verdict.id]

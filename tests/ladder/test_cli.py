@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from covlaw.ladder.cli import main
+from covlaw.theory.statements import STATEMENTS
 
 BAD: list[tuple[list[str], str]] = [
     (["check", "T55"], "unknown statement 'T55': did you mean T5"),
@@ -101,3 +102,23 @@ def test_a_folder_of_other_things_is_left_alone(
         assert main(["ladder", "--rungs", "bandit", "--out", str(tmp_path), *extra]) == 2
     assert (tmp_path / "thesis.tex").read_text() == "precious"
     assert "choose another folder" in capsys.readouterr().err
+
+
+def test_verbose_check_explains_a_statement_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "T10", "--instances", "40", "-v"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    statement = STATEMENTS["T10"]
+    for words in (statement.title, statement.explanation, statement.formula, *statement.assumptions):
+        assert " ".join(words.split()) in out
+    assert "theory/statements/law/small_gaps_certify_the_sign_of_the_change.py" in out
+    assert "0 violations" in out
+    assert f"“{statement.control.name}”: refuted by" in out
+
+
+def test_verbose_check_says_why_a_statement_is_not_applicable(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "T1", "--rung", "llm", "-v"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert STATEMENTS["T1"].not_applicable["llm"] in out
+    assert "not applicable" in out
