@@ -11,6 +11,7 @@ from covlaw.llm.records import CONFIG, read_config
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.rollouts import Rollouts
 from covlaw.theory.rungs import Instance
+from covlaw.theory.token_tree import TokenTree
 from covlaw.theory.updates import InnerStep, Update
 from covlaw.theory.worlds import World
 
@@ -68,6 +69,10 @@ class _RecordedRuns:
     def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
         del rng, count
         return (i for run in _runs() for i in instances(run, InnerStep) if isinstance(i, InnerStep))
+
+    def trees(self, rng: np.random.Generator, count: int) -> Iterator[TokenTree]:
+        del rng, count
+        return iter(())
 
     def default_count(self, kind: type) -> int:
         del kind

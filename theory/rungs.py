@@ -8,10 +8,11 @@ import numpy as np
 
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.errors import unknown as unknown
+from covlaw.theory.token_tree import TokenTree
 from covlaw.theory.updates import InnerStep, Update
 from covlaw.theory.worlds import World
 
-Instance = World | Update | InnerStep
+Instance = World | Update | InnerStep | TokenTree
 """What a statement is checked on; each statement names the one kind it takes."""
 
 RUNG_NAMES = ("theory", "bandit", "tabular", "transformer", "llm")
@@ -33,6 +34,10 @@ class Rung(Protocol):
 
     def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
         """Yield up to `count` clipped inner steps."""
+        ...
+
+    def trees(self, rng: np.random.Generator, count: int) -> Iterator[TokenTree]:
+        """Yield up to `count` enumerated policies that write token by token."""
         ...
 
     def default_count(self, kind: type) -> int:

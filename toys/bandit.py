@@ -13,6 +13,7 @@ from covlaw.theory.statements.random_instances import (
     random_score,
 )
 from covlaw.theory.tilt import tilt_log_ratio
+from covlaw.theory.token_tree import TokenTree, single_token_tree
 from covlaw.theory.updates import InnerStep, Update
 from covlaw.theory.worlds import World
 from covlaw.toys.planted_conflict import planted_rewards
@@ -105,6 +106,9 @@ class _Bandit:
     def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
         plain = inner_steps_from(draw_bandit, rng, count)
         return (tilted_inner_step(rng) if k % 3 == 2 else next(plain) for k in range(count))
+
+    def trees(self, rng: np.random.Generator, count: int) -> Iterator[TokenTree]:
+        return (single_token_tree(draw_bandit(rng)) for _ in range(count))
 
     def default_count(self, kind: type) -> int:
         return 100

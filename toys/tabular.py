@@ -9,39 +9,39 @@ from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.statements.random_instances import inner_steps_from
+from covlaw.theory.token_law import token_values
+from covlaw.theory.token_tree import TokenTree, softmax_tree
 from covlaw.theory.updates import InnerStep, Update
 from covlaw.theory.worlds import World
 from covlaw.toys.planted_conflict import planted_rewards
 from covlaw.toys.prefix_tree import PrefixTree
-from covlaw.toys.softmax_steps import at, varied_updates
-from covlaw.toys.token_law import Contexts, TokenValues, token_values
+from covlaw.toys.softmax_steps import varied_updates
 from covlaw.toys.token_rewards import OBJECTIVES, token_rewards
 
 
 class TabularWorld(NamedTuple):
-    """A world and the tree it lives on."""
+    """A policy with its own next-token logits after every context, and the strings it writes."""
 
-    world: World
-    contexts: Contexts
+    tokens: TokenTree
+    prefixes: PrefixTree
+
+    @property
+    def world(self) -> World:
+        """The policy on whole completions."""
+        return self.tokens.world
 
     def logits(self, theta: Tensor | None = None) -> Tensor:
         """θ as (P, C, V)."""
-        tree = self.contexts.tree
         theta = self.world.theta if theta is None else theta
-        return theta.reshape(-1, self.contexts.count, tree.vocabulary)
+        return theta.reshape(-1, self.prefixes.contexts, self.prefixes.vocabulary)
 
     def at(self, theta: Tensor) -> "TabularWorld":
         """The same world with θ (D,) as its current policy."""
-        return self._replace(world=at(self.world, theta.flatten()))
-
-    def values(self, quantities: Tensor | None = None) -> TokenValues:
-        """Token values of (P·N, n) quantities, by default of the rewards."""
-        quantities = self.world.rewards if quantities is None else quantities
-        return token_values(self.contexts, self.world.row_weight(), quantities)
+        return self._replace(tokens=self.tokens.at(theta.flatten()))
 
 
 def tabular_world(
-    tree: PrefixTree,
+    prefixes: PrefixTree,
     logits: Tensor,
     rewards: Tensor,
     names: Sequence[str],
@@ -55,8 +55,8 @@ def tabular_world(
     weighs a context's covariances by its visits (Σ_h d(h)² Σ_a π² A_j A_s), unlike T11.
 
     Args:
-        tree: Vocabulary and length.
-        logits: (P, C, V), contexts in the order of `Contexts`.
+        prefixes: Vocabulary and length.
+        logits: (P, C, V), contexts in the order of `PrefixTree.choices`.
         rewards: (P·N, M), completions in the order of the tree, prompt by prompt.
         names: M objective names.
         prompt_mass: (P,) or None for uniform.
@@ -64,56 +64,47 @@ def tabular_world(
     Raises:
         CovlawError: on shapes or values that do not fit.
     """
-    contexts = Contexts(tree)
     logits = torch.as_tensor(logits).to(torch.float64)
-    shape = (contexts.count, tree.vocabulary)
+    shape = (prefixes.contexts, prefixes.vocabulary)
     if logits.ndim != 3 or logits.shape[1:] != shape:
         raise CovlawError(
             f"logits have shape {tuple(logits.shape)}: give (P, {shape[0]}, {shape[1]})"
         )
-    prompts, rows = logits.shape[0], len(tree.completions)
-    world = World(
-        label=f"tree V={tree.vocabulary} L={tree.length}",
-        prompt=torch.arange(prompts).repeat_interleave(rows),
-        rewards=torch.as_tensor(rewards),
-        names=tuple(names),
-        theta=logits.flatten(),
-        log_prob=lambda theta: completion_log_prob(contexts, theta).flatten(),
-        prompt_mass=prompt_mass,
-        depth=tree.length * (tree.vocabulary + 8),
-    )
-    world.rollouts()  # refuses rewards, names and masses that do not fit
-    return TabularWorld(world, contexts)
-
-
-def completion_log_prob(contexts: Contexts, theta: Tensor) -> Tensor:
-    """Log π_θ of every completion: (D,) → (P, N)."""
-    next_token = theta.reshape(-1, contexts.count, contexts.tree.vocabulary).log_softmax(2)
-    return contexts.tree.log_prob(next_token[:, contexts.of_prefix])
+    label = f"tree V={prefixes.vocabulary} L={prefixes.length}"
+    choices, rewards = prefixes.choices(logits.shape[0]), torch.as_tensor(rewards)
+    tree = softmax_tree(choices, logits.flatten(), rewards, names, label, prompt_mass)
+    return TabularWorld(tree, prefixes)
 
 
 def token_natural_step(tabular: TabularWorld, score: Tensor, rate: float) -> TabularWorld:
     """θ + η·A_s(h, a): the exact natural step along a score (P·N,), a token tilt along Q_s."""
-    advantage = tabular.values(score[:, None]).advantage[..., 0]
-    return tabular.at(tabular.logits() + rate * advantage)
+    advantage = token_values(tabular.tokens, score[:, None]).advantage[:, 0]
+    return tabular.at(tabular.world.theta + rate * advantage)
 
 
 def draw_tabular(rng: np.random.Generator) -> TabularWorld:
     """Draw a tree of 7 to 40 completions with token objectives or a planted random table."""
     structured = bool(rng.integers(2))
-    tree = PrefixTree(4 if structured else 3, int(rng.integers(2, 4)))
-    contexts, prompts = Contexts(tree), int(rng.integers(1, 4))
+    prefixes = PrefixTree(4 if structured else 3, int(rng.integers(2, 4)))
+    prompts = int(rng.integers(1, 4))
     spread, conflict = float(rng.choice([0.3, 1.0])), float(rng.uniform())
-    shape = (prompts, contexts.count, tree.vocabulary)
+    shape = (prompts, prefixes.contexts, prefixes.vocabulary)
     logits = torch.as_tensor(rng.normal(scale=spread, size=shape))
     if structured:
-        tokens = torch.as_tensor(rng.integers(tree.symbols, size=(prompts, 2)))
-        rewards, names = token_rewards(tree, tokens, conflict), OBJECTIVES
+        tokens = torch.as_tensor(rng.integers(prefixes.symbols, size=(prompts, 2)))
+        rewards, names = token_rewards(prefixes, tokens, conflict), OBJECTIVES
     else:
-        mass = completion_log_prob(contexts, logits).exp()
+        mass = _mass(prefixes, logits)
         rewards, names = planted_rewards(rng, mass, 3, conflict), ("table 0", "table 1", "table 2")
     share = torch.as_tensor(rng.dirichlet(np.full(prompts, 2.0))) if rng.integers(2) else None
-    return tabular_world(tree, logits, rewards, names, share)
+    return tabular_world(prefixes, logits, rewards, names, share)
+
+
+def _mass(prefixes: PrefixTree, logits: Tensor) -> Tensor:
+    """π(y|x) of every completion: (P, C, V) → (P, N)."""
+    choice = prefixes.choices().choice
+    steps = logits.log_softmax(2).flatten(1)[:, choice]
+    return torch.where(choice >= 0, steps, 0.0).sum(2).exp()
 
 
 class _Tabular:
@@ -127,6 +118,9 @@ class _Tabular:
 
     def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
         return inner_steps_from(_draw, rng, count)
+
+    def trees(self, rng: np.random.Generator, count: int) -> Iterator[TokenTree]:
+        return (draw_tabular(rng).tokens for _ in range(count))
 
     def default_count(self, kind: type) -> int:
         return 30

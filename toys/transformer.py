@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.statements.random_instances import centred_score, random_score
+from covlaw.theory.token_tree import TokenTree
 from covlaw.theory.updates import InnerStep, Step, Update, UpdateRecipe, exact_update
 from covlaw.theory.worlds import World
 from covlaw.toys.float64_model import ModelShape
@@ -100,6 +101,9 @@ class _Transformer:
 
     def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
         return (draw_inner_step(rng, _large(k), k % 3 == 0) for k in range(count))
+
+    def trees(self, rng: np.random.Generator, count: int) -> Iterator[TokenTree]:
+        return (draw_world(rng, _large(k)).tokens for k in range(count))
 
     def default_count(self, kind: type) -> int:
         return PERIOD

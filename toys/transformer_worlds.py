@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
+from covlaw.theory.token_tree import TokenTree
 from covlaw.theory.worlds import World
 from covlaw.toys.float64_model import FlatModel, ModelShape, build_model
 from covlaw.toys.prefix_tree import PrefixTree
@@ -22,6 +23,17 @@ class TransformerWorld(NamedTuple):
     tree: PrefixTree
     prompts: Tensor
     """(P, T) tokens."""
+
+    @property
+    def tokens(self) -> TokenTree:
+        """The same policy token by token."""
+        shape = self.tree.choices(len(self.prompts))
+        next_token = next_token_log_prob(self.model, self.tree, self.prompts)
+
+        def token_log_prob(theta: Tensor) -> Tensor:
+            return self.tree.by_context(next_token(theta)).flatten()
+
+        return TokenTree(self.world, shape.choice, shape.context, token_log_prob)
 
     def at(self, theta: Tensor) -> "TransformerWorld":
         """The same world with another current policy θ (D,)."""
@@ -76,7 +88,15 @@ def transformer_world(
 def completion_log_prob(
     model: FlatModel, tree: PrefixTree, prompts: Tensor
 ) -> Callable[[Tensor], Tensor]:
-    """θ (D,) → log π_θ of every completion, prompt by prompt: (P·N,).
+    """θ (D,) → log π_θ of every completion, prompt by prompt: (P·N,)."""
+    next_token = next_token_log_prob(model, tree, prompts)
+    return lambda theta: tree.log_prob(next_token(theta)).flatten()
+
+
+def next_token_log_prob(
+    model: FlatModel, tree: PrefixTree, prompts: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """θ (D,) → next-token log-probs along every deepest prefix: (P, (V−1)^{L−1}, L, V).
 
     One forward pass on the deepest prefixes: attention is causal, so that each row also holds the
     next-token log-probs of all its own prefixes.
@@ -86,8 +106,8 @@ def completion_log_prob(
     tokens, last = torch.cat(both, 2).flatten(0, 1), prompts.shape[1] - 1
 
     def log_prob(theta: Tensor) -> Tensor:
-        next_token = model.logits(theta, tokens)[:, last:].log_softmax(-1)
-        return tree.log_prob(next_token.unflatten(0, (count, -1))).flatten()
+        next_token: Tensor = model.logits(theta, tokens)[:, last:].log_softmax(-1)
+        return next_token.reshape(count, len(rows), *next_token.shape[1:])
 
     return log_prob
 

@@ -5,14 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nasty import nasty_inner_steps, nasty_updates, nasty_worlds
+from nasty_trees import nasty_trees
 
 from covlaw.theory.rungs import RUNG_NAMES
 from covlaw.theory.statements import STATEMENTS, Statement, check
 from covlaw.theory.statements.judge import judge
+from covlaw.theory.token_tree import TokenTree
 from covlaw.theory.updates import InnerStep, Update
 from covlaw.theory.worlds import World
 
-NASTY = {World: nasty_worlds(), Update: nasty_updates(), InnerStep: nasty_inner_steps()}
+NASTY = {
+    World: nasty_worlds(),
+    Update: nasty_updates(),
+    InnerStep: nasty_inner_steps(),
+    TokenTree: nasty_trees(),
+}
 
 ids = pytest.mark.parametrize("id", STATEMENTS)
 

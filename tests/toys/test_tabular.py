@@ -45,7 +45,7 @@ def drawn(seed: int) -> tuple[TabularWorld, torch.Tensor]:
 @pytest.mark.parametrize("seed", range(6))
 def test_log_probs_are_those_of_a_plain_enumeration(seed: int) -> None:
     tabular, _ = drawn(seed)
-    tree, logits = tabular.contexts.tree, tabular.logits().numpy()
+    tree, logits = tabular.prefixes, tabular.logits().numpy()
     listed = strings(tree.vocabulary, tree.length)
     assert [tuple(t for t in c if t >= 0) for c in tree.completions.tolist()] == listed
     expected = [[probability(rows, tree.vocabulary, s) for s in listed] for rows in logits]

@@ -12,6 +12,7 @@ from covlaw.theory.statements.base import Proof, Statement, Status, Verdict
 from covlaw.theory.statements.judge import Judgement, judge
 from covlaw.theory.statements.registry import find
 from covlaw.theory.statements.tally import Tally
+from covlaw.theory.token_tree import TokenTree
 from covlaw.theory.updates import InnerStep, Update
 from covlaw.theory.worlds import World
 
@@ -123,6 +124,7 @@ def _instances(
         World: source.worlds,
         Update: source.updates,
         InnerStep: source.inner_steps,
+        TokenTree: source.trees,
     }
     total = count or source.default_count(statement.needs)
     return islice(draws[statement.needs](rng, total), total)

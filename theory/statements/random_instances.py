@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.softmax import log_softmax_by_prompt
+from covlaw.theory.statements.random_rewards import random_rewards
+from covlaw.theory.statements.random_trees import random_tree
+from covlaw.theory.token_tree import TokenTree
 from covlaw.theory.updates import InnerStep, Step, Update, UpdateRecipe, exact_update
 from covlaw.theory.worlds import World
 
@@ -36,7 +39,7 @@ def random_world(rng: np.random.Generator) -> World:
     return World(
         label="tabular softmax" if tabular else "log-linear softmax",
         prompt=index,
-        rewards=torch.as_tensor(np.stack([_rewards(rng, rows) for _ in range(columns)], 1)),
+        rewards=torch.as_tensor(np.stack([random_rewards(rng, rows) for _ in range(columns)], 1)),
         names=tuple(f"objective {j}" for j in range(columns)),
         theta=torch.as_tensor(rng.normal(scale=rng.choice([0.3, 1.0]), size=design.shape[1])),
         log_prob=log_prob,
@@ -113,17 +116,6 @@ def _means(features: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.asarray(total / sizes[:, None])
 
 
-def _rewards(rng: np.random.Generator, rows: int) -> np.ndarray:
-    kind = rng.choice(["normal", "ties", "binary", "constant"], p=[0.4, 0.25, 0.25, 0.1])
-    draws: dict[str, Callable[[], np.ndarray]] = {
-        "normal": lambda: rng.normal(size=rows),
-        "ties": lambda: rng.integers(0, 3, size=rows).astype(float),
-        "binary": lambda: (rng.random(rows) < rng.uniform(0.1, 0.9)).astype(float),
-        "constant": lambda: np.full(rows, rng.normal()),
-    }
-    return np.asarray(draws[str(kind)](), dtype=float)
-
-
 class _RandomInstances:
     name = "theory"
 
@@ -135,6 +127,9 @@ class _RandomInstances:
 
     def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
         return inner_steps_from(random_world, rng, count)
+
+    def trees(self, rng: np.random.Generator, count: int) -> Iterator[TokenTree]:
+        return (random_tree(rng) for _ in range(count))
 
     def default_count(self, kind: type) -> int:
         return 200
