@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from covlaw.theory.errors import CovlawError, unknown
-from covlaw.theory.scalarizers import SCALARIZERS
+from covlaw.theory.scalarizers import SCALARIZERS, Scalarizer
 
 _KINDS: dict[type, tuple[type | tuple[type, ...], str]] = {
     str: (str, 'text, e.g. "base"'),
@@ -13,6 +13,14 @@ _KINDS: dict[type, tuple[type | tuple[type, ...], str]] = {
     tuple: ((tuple, list), 'a list, e.g. ["accuracy", "clarity"]'),
 }
 """Type of a setting's default -> (types it may have, how to say so)."""
+
+_NOT_SUPPLIED: dict[str, str] = {
+    "gramian": "inner products of the objectives' policy gradients",
+    "log_ratio_to_reference": "log-ratios to the reference policy",
+    "mask": "advantages that differ from token to token",
+    "losses": "one loss an objective",
+}
+"""Fields of `Batch` and `Observation` that the loop cannot supply or use yet -> what they are."""
 
 
 def check_kinds(settings: Any) -> None:
@@ -52,6 +60,17 @@ def check_choices(settings: Any, choices: Mapping[str, tuple[str, ...]]) -> None
     for name, known in choices.items():
         if getattr(settings, name) not in known:
             raise unknown(name, str(getattr(settings, name)), known)
+
+
+def check_needs(name: str, scalarizer: Scalarizer[Any]) -> None:
+    """Refuse a scalarizer that asks for what the loop cannot supply."""
+    missing = sorted((scalarizer.before | scalarizer.after) & _NOT_SUPPLIED.keys())
+    if missing:
+        wanted = " and ".join(f"{_NOT_SUPPLIED[field]} ({field})" for field in missing)
+        raise CovlawError(
+            f"scalarizer {name!r} with these options needs {wanted}, which the training loop does "
+            "not supply: choose another scalarizer, or other options"
+        )
 
 
 def check_options(options: Any) -> None:

@@ -10,6 +10,7 @@ from covlaw.llm.checks import (
     check_choices,
     check_counts,
     check_kinds,
+    check_needs,
     check_not_negative,
     check_options,
     check_positive,
@@ -117,7 +118,8 @@ class TrainConfig:
         check_choices(self, _CHOICES)
         check_options(self.options)
         check_clip(self.clip_low, self.clip_high, self.dual_clip or None)
-        make(self.scalarizer, self.rewards, **self.options.get(self.scalarizer, {}))
+        options = self.options.get(self.scalarizer, {})
+        check_needs(self.scalarizer, make(self.scalarizer, self.rewards, **options))
 
     @property
     def clip(self) -> tuple[float, float, float | None]:

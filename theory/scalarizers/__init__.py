@@ -6,14 +6,28 @@ from typing import Any
 
 from covlaw.theory.errors import CovlawError, unknown
 from covlaw.theory.scalarizers.ctwa import Ctwa
+from covlaw.theory.scalarizers.dynamic import Dynamic
+from covlaw.theory.scalarizers.dynamic_hypervolume import DynamicHypervolume
+from covlaw.theory.scalarizers.gradnorm import GradNorm
+from covlaw.theory.scalarizers.lagrangian import Lagrangian
 from covlaw.theory.scalarizers.linear import Linear
+from covlaw.theory.scalarizers.mgda import Mgda
+from covlaw.theory.scalarizers.pama import Pama
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Scalarizer, Signal
+from covlaw.theory.scalarizers.tchebycheff import Tchebycheff
 from covlaw.theory.validation import check_names
 
 __all__ = ["SCALARIZERS", "Batch", "Observation", "Scalarizer", "Signal", "make"]
 
 SCALARIZERS: Mapping[str, type[Any]] = {
     "linear": Linear,
+    "tchebycheff": Tchebycheff,
+    "mgda": Mgda,
+    "gradnorm": GradNorm,
+    "lagrangian": Lagrangian,
+    "dynamic": Dynamic,
+    "dynamic_hypervolume": DynamicHypervolume,
+    "pama": Pama,
     "ctwa": Ctwa,
 }
 

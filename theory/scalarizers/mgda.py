@@ -1,0 +1,77 @@
+"""MGDA: the min-norm convex combination of the objectives' policy gradients (E5)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from covlaw.theory.min_norm import min_norm_weights
+from covlaw.theory.scalarizers.given import given_gramian, given_rewards
+from covlaw.theory.scalarizers.options import shares
+from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
+
+REFERENCE_STEPS = 200
+"""Projected-gradient steps of the reference implementation's solver."""
+
+
+class MgdaState(NamedTuple):
+    """Nothing to remember: the weights are this batch's."""
+
+
+class Mgda:
+    """Multiple-gradient descent (Désidéri 2012): s = λ·r, λ = argmin over the simplex of λ'Gλ.
+
+    d = Σ_k λ_k g_k ascends every objective: ⟨g_j, d⟩ ≥ |d|². With `reference=True` λ comes from
+    200 projected-gradient steps of length 2/L on ½λ'Gλ from equal weights, L the largest
+    eigenvalue of G: the longest step that need not converge.
+
+    Args:
+        objectives: M names.
+        reference: As the reference implementation behaves.
+    """
+
+    before: frozenset[str] = frozenset({"gramian"})
+    after: frozenset[str] = frozenset()
+
+    def __init__(self, objectives: Sequence[str], reference: bool = False) -> None:
+        self.equal = shares(None, objectives)
+        self.reference = reference
+
+    def init(self) -> MgdaState:
+        """Return the empty state."""
+        return MgdaState()
+
+    def signal(self, state: MgdaState, batch: Batch) -> tuple[MgdaState, Signal]:
+        """S = λ·r with this batch's min-norm weights."""
+        count = self.equal.shape[0]
+        gram = given_gramian(batch, count, "mgda")
+        weights = projected_gradient(gram, self.equal) if self.reference else min_norm_weights(gram)
+        rewards = given_rewards(batch, count, "mgda")
+        return state, Signal(rewards @ weights, weights=weights)
+
+    def update(self, state: MgdaState, seen: Observation) -> MgdaState:
+        """Nothing adapts."""
+        del seen
+        return state
+
+    def predictions(self) -> tuple[str, ...]:
+        """E5."""
+        return ("E5",)
+
+
+def projected_gradient(gram: Tensor, start: Tensor, steps: int = REFERENCE_STEPS) -> Tensor:
+    """λ ← P(λ − (2/L)Gλ), P the projection on the simplex, `steps` times: (M,)."""
+    largest = torch.linalg.eigvalsh(gram)[-1]
+    length = 2 / largest if largest > 0 else torch.zeros_like(largest)
+    weights = start
+    for _ in range(steps):
+        weights = _onto_simplex(weights - length * (gram @ weights))
+    return weights
+
+
+def _onto_simplex(point: Tensor) -> Tensor:
+    """Euclidean projection on the simplex (Held, Wolfe and Crowder 1974), by sorting."""
+    falling = point.sort(descending=True).values
+    excess = (falling.cumsum(0) - 1) / torch.arange(1, point.shape[0] + 1)
+    return torch.relu(point - excess[falling > excess][-1])

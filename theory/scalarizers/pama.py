@@ -1,0 +1,86 @@
+"""PAMA: the least of the objectives' positive advantages (E7)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from covlaw.theory.errors import CovlawError
+from covlaw.theory.scalarizers.given import centred_rewards, given_rewards, row_weight
+from covlaw.theory.scalarizers.options import not_negative
+from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
+
+
+class PamaState(NamedTuple):
+    """Nothing to remember."""
+
+
+class Pama:
+    """Pareto multi-objective alignment (He & Maghsudi 2025, arXiv 2508.07768).
+
+    Noon PPO keeps the positive part A_i⁺ of each advantage; min_c (Σ_i c_i A_i⁺)² over the simplex
+    is then solved by the least of them: A = min_i A_i⁺, here of each completion, with A_i the
+    prompt-centred reward. A > 0 only where every A_i > 0, so Cov_x(r_j, A) = E_x[A_j A] ≥ 0: to
+    first order no objective falls.
+
+    With `reference=True` the least of the *batch means* is taken, one number s* = min_i mean A_i⁺
+    for every token, times the ratio to the reference policy where that is not clipped:
+    W = s*·ρ_ref·1[ρ_ref ≤ 1 + clip_high] (N, T). No completion's own reward is left in it.
+
+    Args:
+        objectives: M names.
+        clip_high: Upper clip range of the ratio to the reference policy; read with
+            `reference=True` only.
+        reference: As the reference implementation behaves.
+
+    Raises:
+        CovlawError: on options outside their domain.
+    """
+
+    before: frozenset[str] = frozenset()
+    after: frozenset[str] = frozenset()
+
+    def __init__(
+        self, objectives: Sequence[str], clip_high: float = 0.2, reference: bool = False
+    ) -> None:
+        self.count = len(tuple(objectives))
+        self.clip_high, self.reference = not_negative(clip_high, "clip_high"), reference
+        if reference:
+            self.before = frozenset({"log_ratio_to_reference", "mask"})
+
+    def init(self) -> PamaState:
+        """Return the empty state."""
+        return PamaState()
+
+    def signal(self, state: PamaState, batch: Batch) -> tuple[PamaState, Signal]:
+        """A = min_i A_i⁺ of each completion, or the reference's W of each token."""
+        gain = torch.relu(centred_rewards(given_rewards(batch, self.count, "pama"), batch))
+        if not self.reference:
+            least = gain.amin(1)
+            return state, Signal(least, least)
+        least = (row_weight(batch) @ gain).min()
+        weight = least * self._ratio_kept(batch)
+        return state, Signal(weight.sum(1), weight)
+
+    def update(self, state: PamaState, seen: Observation) -> PamaState:
+        """Nothing adapts."""
+        del seen
+        return state
+
+    def predictions(self) -> tuple[str, ...]:
+        """E7."""
+        return ("E7",)
+
+    def _ratio_kept(self, batch: Batch) -> Tensor:
+        """ρ_ref·1[ρ_ref ≤ 1 + clip_high] on tokens, 0 elsewhere: (N, T)."""
+        log_ratio, mask = batch.log_ratio_to_reference, batch.mask
+        if log_ratio is None or mask is None or log_ratio.shape != mask.shape:
+            raise CovlawError(
+                "pama with reference=True needs log_ratio_to_reference and mask: (N, T) each"
+            )
+        tokens = mask.to(torch.bool)
+        ratio = torch.where(tokens, log_ratio.to(torch.float64), 0.0).exp()
+        if not bool(torch.isfinite(ratio).all()):
+            raise CovlawError("pama needs finite ratios to the reference policy on every token")
+        return torch.where(tokens & (ratio <= 1 + self.clip_high), ratio, 0.0)
