@@ -13,3 +13,8 @@ NO_EXACT_COVARIANCE_IN_AN_LLM = "an LLM's exact covariance is not known, so noth
 AN_EXPLICIT_BANDIT: Mapping[str, str] = dict.fromkeys(
     ("tabular", "transformer", "llm"), "the counterexample is an explicit bandit"
 )
+
+SINGLE_CHOICE_IN_A_BANDIT = "a bandit's completion is a single token: nothing to split"
+NO_CONTEXTS_IN_AN_LLM = "an LLM's contexts and their action values cannot be enumerated"
+
+TOKEN_LEVEL: Mapping[str, str] = {"bandit": SINGLE_CHOICE_IN_A_BANDIT, "llm": NO_CONTEXTS_IN_AN_LLM}
