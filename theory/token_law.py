@@ -37,9 +37,6 @@ class TokenValues(NamedTuple):
 def token_values(tree: TokenTree, values: Tensor, log_policy: Tensor | None = None) -> TokenValues:
     """Condition completions on their first tokens.
 
-    Q(h, a) = Σ_y Π_{u>t} π(y_u|h_u) r(y) over the completions through (h, a): no division, so that
-    a choice of probability 0 has its value too.
-
     Args:
         tree: The completions, and the policy unless another is given.
         values: (N, n) quantities of the completion, e.g. rewards or a score.
@@ -47,16 +44,26 @@ def token_values(tree: TokenTree, values: Tensor, log_policy: Tensor | None = No
     """
     log_policy = tree.log_policy() if log_policy is None else log_policy
     policy, steps = log_policy.exp(), tree.along(log_policy)
-    later = steps.flip(1).cumsum(1).flip(1)  # log-probs add from the end: all of one sign
-    after = torch.cat([later[:, 1:], torch.zeros_like(later[:, :1])], 1)
-    action = tree.sum_by_choice(after.exp()[..., None] * values[:, None])
+    per_token = values[:, None].expand(-1, steps.shape[1], -1)
+    action = choice_mean(tree, per_token, log_policy)
     state = tree.sum_by_context(policy[:, None] * action)
     weight = tree.world.row_weight(steps.sum(1).exp())
     through = tree.sum_by_choice(weight[:, None].expand_as(steps))
     return TokenValues(tree.context, tree.sum_by_context(through), policy, action, state)
 
 
-def token_covariance(values: TokenValues, direction: Tensor) -> Tensor:
+def choice_mean(tree: TokenTree, values: Tensor, log_policy: Tensor) -> Tensor:
+    """E[f(y, t)|h_t, y_t] of each choice under a token policy: (N, T, n) → (E, n).
+
+    Σ_y Π_{u>t} π(y_u|h_u) f(y, t) over the completions through (h, a): no division, so that a
+    choice of probability 0 has its value too.
+    """
+    later = tree.along(log_policy).flip(1).cumsum(1).flip(1)  # all of one sign: nothing cancels
+    after = torch.cat([later[:, 1:], torch.zeros_like(later[:, :1])], 1)
+    return tree.sum_by_choice(after.exp()[..., None] * values)
+
+
+def token_covariance(values: TokenValues, direction: Tensor, visit: Tensor | None = None) -> Tensor:
     """Σ_h d(h) Cov_{π(.|h)}(Q_j, w): (n,).
 
     The rate of change of each quantity along the token tilt π_η(a|h) ∝ π(a|h) e^{ηw(h,a)} (T16).
@@ -65,9 +72,11 @@ def token_covariance(values: TokenValues, direction: Tensor) -> Tensor:
     Args:
         values: Of the policy.
         direction: (E,) w(h, a).
+        visit: (H,) other weights of the contexts than the policy's own d(h) (T29).
     """
-    centred = centred_in_context(values, direction)
-    return (values.taken * centred) @ values.advantage
+    visit = values.visit if visit is None else visit
+    weight = visit[values.context] * values.policy
+    return (weight * centred_in_context(values, direction)) @ values.advantage
 
 
 def centred_in_context(values: TokenValues, direction: Tensor) -> Tensor:
