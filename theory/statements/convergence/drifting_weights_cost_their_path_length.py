@@ -88,6 +88,6 @@ STATEMENT = Statement(
     explanation="An adaptive scalarizer changes the weights λ_t of the objectives while the policy"
     " is trained, so the target itself moves. The gap δ_t to the best policy for the current"
     " weights still shrinks geometrically, plus at most the distance the weights travel times a"
-    " constant G. Hence a method whose weights settle down converges; CTWA's weights only ever rise and, where"
-    " its targets are feasible, their whole path has bounded length.",
+    " constant G. Hence a method whose weights settle down converges; CTWA's weights only ever"
+    " rise and, where its targets are feasible, their whole path has bounded length.",
 )
