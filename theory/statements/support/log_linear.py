@@ -8,6 +8,7 @@ from torch import Tensor
 from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.softmax import log_softmax_by_prompt
 from covlaw.theory.statements.support.adversaries import EXTREMAL_MASS
+from covlaw.theory.statements.support.offsets import from_an_own_completion
 from covlaw.theory.worlds import World
 
 
@@ -17,9 +18,6 @@ def log_linear(world: World, features: Tensor) -> World:
     Rewards are relative to a completion of their prompt, so that an offset does not round.
     """
     groups, base = group_by_prompt(world.prompt), world.log_prob_at()
-    first = torch.zeros_like(groups.counts).scatter_reduce(
-        0, groups.position, torch.arange(len(base)), "amin", include_self=False
-    )
 
     def log_prob(theta: Tensor) -> Tensor:
         return log_softmax_by_prompt(base + features @ theta, groups.position, len(groups.counts))
@@ -27,7 +25,7 @@ def log_linear(world: World, features: Tensor) -> World:
     return World(
         label=f"{world.label}, {features.shape[1]} features",
         prompt=world.prompt,
-        rewards=world.rewards - groups.spread(world.rewards[first]),
+        rewards=from_an_own_completion(world.rewards, world.prompt),
         names=world.names,
         theta=torch.zeros(features.shape[1], dtype=torch.float64),
         log_prob=log_prob,
