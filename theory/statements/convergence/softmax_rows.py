@@ -44,7 +44,9 @@ def world_rows(world: World) -> SoftmaxRows:
     bandit would be moved by the step D(x)/L.
     """
     groups = group_by_prompt(world.prompt)
-    log_prob, reward = _padded(world)
+    columns = torch.cat([world.log_prob_at()[:, None], world.rewards], 1)
+    table, live = padded_by_prompt(world, columns)
+    log_prob, reward = torch.where(live, table[..., 0], -torch.inf), table[..., 1:]
     support = torch.isfinite(log_prob)[..., None]
     best = torch.where(support, reward, -torch.inf).amax(1, keepdim=True)
     shortfall = torch.where(support, best - reward, 0.0)
@@ -63,20 +65,16 @@ def world_rows(world: World) -> SoftmaxRows:
     return SoftmaxRows(*(field[span.flatten() > 0] for field in rows))
 
 
-def _padded(world: World) -> tuple[Tensor, Tensor]:
-    """Log-probs (P, n) and rewards (P, n, M), a row a prompt."""
+def padded_by_prompt(world: World, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (N, C) as (P, n, C), a prompt a row, padded with 0; and what is not padding (P, n)."""
     groups = group_by_prompt(world.prompt)
     order = groups.position.argsort(stable=True)
-    place = (
-        torch.arange(len(order)) - (groups.counts.cumsum(0) - groups.counts)[groups.position[order]]
-    )
-    at = (groups.position[order], place)
+    prompt = groups.position[order]
+    place = torch.arange(len(order)) - (groups.counts.cumsum(0) - groups.counts)[prompt]
     shape = (len(groups.counts), int(groups.counts.max()))
-    log_prob = torch.full(shape, -torch.inf, dtype=torch.float64)
-    reward = torch.zeros((*shape, world.rewards.shape[1]), dtype=torch.float64)
-    log_prob[at] = world.log_prob_at()[order]
-    reward[at] = world.rewards[order]
-    return log_prob, reward
+    table = columns.new_zeros((*shape, columns.shape[1]))
+    table[prompt, place] = columns[order]
+    return table, torch.arange(shape[1]) < groups.counts[:, None]
 
 
 def draw_rows(rng: np.random.Generator, count: int) -> Iterator[SoftmaxRows]:
