@@ -1,0 +1,108 @@
+"""E7: the reference implementation of PAMA follows the ratio to the reference, not the rewards."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.theory.covariance import within_prompt_covariance
+from covlaw.theory.groups import group_by_prompt
+from covlaw.theory.scalarizers import make
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.random_instances import nearby
+from covlaw.theory.statements.scalarization.frozen_worlds import (
+    LAW_NEEDS_EXPECTATIONS,
+    conflict_worlds,
+    frozen_batch,
+)
+from covlaw.theory.statements.scalarization.short_response_drift import drift_part
+from covlaw.theory.statements.support.enumeration import tilted_derivative
+from covlaw.theory.statements.support.tolerances import covariance_rounding
+from covlaw.theory.worlds import World
+
+Part = tuple[Tensor, Tensor, Tensor]
+
+
+def sides(world: World, rng: np.random.Generator) -> Sides:
+    """First-order change at the reference policy and away from it, and the drift in length.
+
+    Of each J_j, and of E log(π/π_ref), whose derivative is that of KL(π ‖ π_ref).
+    """
+    at = _follow(world, torch.zeros_like(world.log_prob_at()), 0.2)
+    clip, log_ratio = float(rng.uniform(0.05, 0.5)), _log_ratio(world, rng)
+    away = _follow(world, log_ratio, clip)
+    ratio = log_ratio.exp()
+    kept = torch.where(ratio <= 1 + clip, ratio, 0.0)
+    claimed = _least_mean_gain(world) * _covariance(world, _columns(world, log_ratio), kept)
+    parts = [(at[0], torch.zeros_like(at[0]), at[1]), (away[0], claimed, away[1])]
+    return joined([*parts, drift_part(rng)])
+
+
+def reward_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: it moves the objectives as the published form does."""
+    log_ratio = _log_ratio(world, rng)
+    measured, error = _follow(world, log_ratio, 0.2)
+    scalarizer = make("pama", world.names)
+    score = scalarizer.signal(scalarizer.init(), frozen_batch(world))[1].score
+    return Sides(measured, _covariance(world, _columns(world, log_ratio), score), error)
+
+
+def _follow(world: World, log_ratio: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+    """Derivatives along the tilt by the scalarizer's advantage, a completion being one token."""
+    scalarizer = make("pama", world.names, clip_high=clip, reference=True)
+    token = torch.ones_like(log_ratio, dtype=torch.bool)[:, None]
+    batch = frozen_batch(world)._replace(log_ratio_to_reference=log_ratio[:, None], mask=token)
+    score = scalarizer.signal(scalarizer.init(), batch)[1].score
+    columns = _columns(world, log_ratio)
+    size = 4 * world.rewards.abs().max()  # W = s*·ρ·1 ≤ 1.5·2·max|r|, s* from centred rewards
+    return tilted_derivative(world, columns, score, 0.0), covariance_rounding(
+        world, columns, size[None]
+    )
+
+
+def _columns(world: World, log_ratio: Tensor) -> Tensor:
+    return torch.cat([world.rewards, log_ratio[:, None]], 1)
+
+
+def _log_ratio(world: World, rng: np.random.Generator) -> Tensor:
+    """log(π/π_ref) to a reference policy near by."""
+    return world.log_prob_at() - world.log_prob_at(nearby(world, rng, float(rng.uniform(0.05, 1))))
+
+
+def _least_mean_gain(world: World) -> Tensor:
+    """s* = min_i E A_i⁺."""
+    groups, mass = group_by_prompt(world.prompt), world.log_prob_at().exp()
+    mean = torch.stack([groups.spread(groups.sum(mass * r)) for r in world.rewards.T], 1)
+    return (world.row_weight() @ (world.rewards - mean).clamp(min=0.0)).min()
+
+
+def _covariance(world: World, columns: Tensor, signal: Tensor) -> Tensor:
+    mass = world.log_prob_at().exp()
+    return within_prompt_covariance(columns, signal, world.prompt, mass, world.prompt_mass).estimate
+
+
+STATEMENT = Statement(
+    id="E7",
+    title="PAMA's reference form drifts away from the reference policy, whatever the rewards",
+    explanation="The reference implementation of PAMA multiplies every token by one number s* ≥ 0"
+    " times the ratio of the policy to the reference policy. At the reference policy the expected"
+    " change of every objective is zero. Away from it objective j moves as s*·Cov(r_j, ρ), which"
+    " pushes the policy further from the reference until the clip stops it; and with token-mean"
+    " aggregation short responses gain at the expense of long ones. No completion's own reward"
+    " enters.",
+    kind="identity",
+    formula="dJ_j = s*·Cov(r_j, ρ·1[ρ ≤ 1+ε]); 0 at π = π_ref; dKL(π‖π_ref) = s*·Cov(log ρ, ρ·1);"
+    " token mean, lengths L₁, L₂: s*·B·p(1−p)·E[1/(S+L₁) − 1/(S+L₂)]",
+    latex=r"dJ_j=s^*\,\mathrm{Cov}(r_j,\rho\,\mathbb{1}[\rho\le1+\epsilon]),\qquad"
+    r"s^*Bp(1-p)\,\mathbb{E}\Bigl[\tfrac1{S+L_1}-\tfrac1{S+L_2}\Bigr]",
+    assumptions=(
+        "first order, along the tilt; a completion as one token",
+        "drift: two responses, probability p and 1−p, at the reference policy, S the length of the"
+        " batch's B−1 others",
+    ),
+    source="ours, of the reference implementation of PAMA (He & Maghsudi 2025, arXiv 2508.07768)",
+    needs=World,
+    sides=sides,
+    control=NegativeControl("the published form's covariance, min_i A_i⁺", reward_sides),
+    ensemble=Ensemble(conflict_worlds, 150),
+    not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
+)
