@@ -8,6 +8,7 @@ import tyro
 from rich.console import Console
 
 from covlaw.ladder.check_command import check
+from covlaw.ladder.find_command import find
 from covlaw.ladder.ladder_command import ladder
 from covlaw.ladder.llm_commands import audit, base, evaluate, train
 from covlaw.ladder.report import write_report
@@ -66,6 +67,7 @@ LLM_COMMANDS: dict[str, Callable[..., Any]] = {
 COMMANDS: dict[str, Callable[..., Any]] = {
     "ladder": ladder,
     "check": check,
+    "find": find,
     "llm": llm,
     "report": report,
     "figures": figures,

@@ -12,6 +12,8 @@ BAD: list[tuple[list[str], str]] = [
     (["check", "T5", "--rung", "bandits"], "did you mean bandit"),
     (["check", "T5", "--instances", "0"], "instances is 0"),
     (["check", "T5", "--seed", "-1"], "seed is -1"),
+    (["find", "nonsense"], "F1  A positive covariance"),
+    (["find", "F1", "--seconds", "0"], "seconds is 0"),
     (["ladder", "--rungs", "teory"], "unknown rung 'teory': did you mean theory"),
     (["ladder", "--jobs", "0"], "jobs is 0"),
     (["ladder", "--seed", "-2"], "seed is -2"),
@@ -108,7 +110,8 @@ def test_verbose_check_explains_a_statement_in_full(capsys: pytest.CaptureFixtur
     assert main(["check", "T10", "--instances", "40", "-v"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     statement = STATEMENTS["T10"]
-    for words in (statement.title, statement.explanation, statement.formula, *statement.assumptions):
+    told = (statement.title, statement.explanation, statement.formula, *statement.assumptions)
+    for words in told:
         assert " ".join(words.split()) in out
     assert "theory/statements/law/small_gaps_certify_the_sign_of_the_change.py" in out
     assert "0 violations" in out
@@ -122,3 +125,19 @@ def test_verbose_check_says_why_a_statement_is_not_applicable(
     out = " ".join(capsys.readouterr().out.split())
     assert STATEMENTS["T1"].not_applicable["llm"] in out
     assert "not applicable" in out
+
+
+def test_find_prints_the_smallest_counterexample_exactly(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["find", "natural gradient"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "F2 “The natural gradient always follows the covariance” is false" in out
+    assert "π (1/3, 1/3, 1/3)" in out
+    assert "Cov(r, s) = 1/9" in out
+    assert "= -1/18" in out
+
+
+def test_find_without_words_lists_the_claims(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["find"]) == 0
+    assert "F15" in capsys.readouterr().out
