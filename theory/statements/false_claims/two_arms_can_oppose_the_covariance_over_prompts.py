@@ -1,0 +1,73 @@
+"""F3: that gradients follow the covariance with two arms is lost with a second prompt.
+
+One free logit an arm, p = (1/2, 1/10), gaps of r and s with products −1 and +3: Cov = +.01, yet
+⟨∇J_r, ∇J_s⟩ = −.0191. One shared parameter of opposite sign, p = 1/2, gaps r = (1, 3) and
+s = (3, 1): Cov_x = +.75 in both prompts, yet ⟨∇J_r, ∇J_s⟩ = −.0625.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.random_instances import centred_score
+from covlaw.theory.statements.support.explicit_prompts import Rows, explicit_prompts, flat
+from covlaw.theory.statements.support.explicit_worlds import forecast_against_change
+from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
+from covlaw.theory.worlds import World
+
+HALF = Fraction(1, 2)
+UNEVEN = ((HALF, HALF), (Fraction(9, 10), Fraction(1, 10)))
+UNEVEN_REWARD, UNEVEN_SCORE = ((0, 1), (0, 3)), ((0, -1), (0, 1))
+EVEN = ((HALF, HALF), (HALF, HALF))
+SHARED_REWARD, SHARED_SCORE = ((0, 1), (0, 3)), ((0, 3), (0, 1))
+OPPOSITE = ((0, 1), (0, -1))
+"""How the one parameter enters the logits of the two prompts."""
+
+ETAS = (1e-3, 0.1, 1.0)
+
+
+def sides(world: World, rng: np.random.Generator) -> Sides:
+    """Cov > 0 against the change of r after θ + η∇J_s, in both bandits, at four η."""
+    etas = (*ETAS, float(10 ** rng.uniform(-3, 0)))
+    separate = explicit_prompts("F3, free logits", UNEVEN, UNEVEN_REWARD)
+    shared = explicit_prompts("F3, shared parameter", EVEN, SHARED_REWARD, OPPOSITE)
+    cases = ((separate, UNEVEN_SCORE), (shared, SHARED_SCORE))
+    return joined([_follow_gradient(bandit, score, etas)[:3] for bandit, score in cases])
+
+
+def equal_policy_sides(world: World, rng: np.random.Generator) -> Sides:
+    """Where the claim is true: free logits and the same policy in both prompts."""
+    p = Fraction(int(rng.integers(1, 10)), 10)
+    policies = ((1 - p, p), (1 - p, p))
+    bandit = explicit_prompts("equal policies", policies, UNEVEN_REWARD)
+    return _follow_gradient(bandit, UNEVEN_SCORE, (1e-3, 1e-2))
+
+
+def _follow_gradient(bandit: World, score: Rows, etas: tuple[float, ...]) -> Sides:
+    s = flat(score)
+    gradient = bandit.score_sum(bandit.row_weight() * centred_score(bandit, s))
+    return forecast_against_change(bandit, s, gradient, etas)
+
+
+STATEMENT = Statement(
+    id="F3",
+    title="With two prompts, even two arms each can oppose the covariance",
+    explanation="With a single prompt and two possible answers (arms) a plain policy gradient"
+    " always moves a reward r as its covariance with the training score s says. This does not carry"
+    " over to several prompts: the gradient favours prompts on which the policy is undecided, and"
+    " parameters that prompts share can pull them in opposite directions. In the first example the"
+    " mean covariance is positive, in the second that of each prompt; following the gradient of s"
+    " lowers r in both.",
+    kind="counterexample",
+    formula="D = (½, ½), p = (1/2, 1/10), products of gaps (−1, 3): Cov = +.01, ⟨∇J_r, ∇J_s⟩ ="
+    " −.0191; shared θ, p = ½, gaps r = (1, 3), s = (3, 1): Cov_x = (.75, .75), −.0625",
+    latex=r"\overline{\mathrm{Cov}}(r,s)=+.01\quad\text{but}\quad"
+    r"\langle\nabla J_r,\nabla J_s\rangle=-.0191",
+    assumptions=("two prompts of two arms", "plain gradient ascent on J_s"),
+    source="ours",
+    needs=World,
+    sides=sides,
+    control=NegativeControl("equal policies, where the claim is true", equal_policy_sides),
+    not_applicable=AN_EXPLICIT_BANDIT,
+)
