@@ -1,5 +1,6 @@
 """How much clipping can change the covariance law: three bounds and a sign certificate (T27)."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -49,6 +50,7 @@ def clip_margin(
     prompt: Tensor,
     mass: Tensor | None = None,
     prompt_mass: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> ClipMargin:
     """Bound what clipping does to Cov_old(r_j, W), without knowing which way it acts (T27).
 
@@ -58,17 +60,19 @@ def clip_margin(
     Args:
         rewards: (N, M).
         advantage: (N,) A.
-        log_ratio: (N,) log π_θ − log π_old.
+        log_ratio: (N,) log π_θ − log π_old, or (N, T) token-level with `mask`; then ρA and W are
+            means over the completion's tokens.
         clip: `(clip_low, clip_high, dual_clip)`.
         prompt: (N,) integer prompt ids.
         mass: (N,) probabilities under π_old, or None for its samples.
         prompt_mass: (P,) or None.
+        mask: (N, T) true on completion tokens, with a token-level `log_ratio`.
 
     Raises:
         CovlawError: as `effective_weight` and `within_prompt_covariance`.
     """
-    weight = effective_weight(advantage, log_ratio, None, *clip)
-    full = as_float64(log_ratio, "log_ratio").exp() * as_float64(advantage, "advantage")
+    weight = effective_weight(advantage, log_ratio, mask, *clip)
+    full = effective_weight(advantage, log_ratio, mask, 1.0, math.inf)
     unclipped, clipped = (
         within_prompt_covariance(rewards, signal, prompt, mass, prompt_mass)
         for signal in (full, weight)

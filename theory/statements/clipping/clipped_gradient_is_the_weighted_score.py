@@ -73,6 +73,11 @@ STATEMENT = Statement(
     id="T24",
     title="The gradient of the clipped surrogate is the mean of W times the score",
     kind="identity",
+    explanation="A is the advantage computed from the policy π_old that sampled, ρ the ratio "
+    "π_θ/π_old after some inner steps. PPO's clipping removes a completion from the gradient once "
+    "it has moved far enough in the direction it is pushed, and only then, so W = ρ·A is kept "
+    "even where ρ is far from 1 on the other side. The loss's whole gradient is therefore an "
+    "average of W times ∇log π_θ, and W is what takes the place of the training score in the law.",
     formula="∇L_clip = E_old[W ∇log π_θ], W = ρ·A·1[not clipped]",
     latex=r"\nabla L_{\mathrm{clip}}=\mathbb{E}_{\mathrm{old}}[W\,\nabla\log\pi_\theta],"
     r"\quad W=\rho A\,\mathbf 1",

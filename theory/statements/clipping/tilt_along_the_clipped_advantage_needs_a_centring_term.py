@@ -71,6 +71,11 @@ STATEMENT = Statement(
     id="T25",
     title="An inner step changes an objective by Cov_old(r_j, W) minus a centring term",
     kind="identity",
+    explanation="At an inner step the policy π_θ has moved away from π_old, which sampled. The "
+    "usual statistic is the covariance under π_old of a reward with W, the clipped ratio times "
+    "advantage. The objective's true rate of change has a second term: how far the reward's mean "
+    "has already moved, times the mean of W. That term is negligible while nothing is clipped, "
+    "and as large as the first once much is, so that leaving it out can give the wrong sign.",
     formula="dJ_j/dη = Cov_old(r_j, W) − E_x{(E_θ[r_j|x] − E_old[r_j|x])·E_old[W|x]}",
     latex=r"\frac{dJ_j}{d\eta}=\overline{\mathrm{Cov}}_{\mathrm{old}}(r_j,W)-\mathbb{E}_x"
     r"\{(\mathbb{E}_\theta r_j-\mathbb{E}_{\mathrm{old}}r_j)\,\mathbb{E}_{\mathrm{old}}W\}",
