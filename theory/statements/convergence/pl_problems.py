@@ -85,10 +85,14 @@ def draw_problems(rng: np.random.Generator, count: int) -> Iterator[PLBatch]:
         yield random_batch(rng, min(CHUNK, count - first))
 
 
-def random_batch(rng: np.random.Generator, count: int, starts: int = 8) -> PLBatch:
-    """Draw functions of 1–4 variables, convex and not, of scale 1e-3 to 1e3; κ(A) ≤ 3."""
-    dimension = int(rng.integers(1, 5))
-    rows = int(rng.integers(1, dimension + 1))
+def random_batch(
+    rng: np.random.Generator, count: int, starts: int = 8, shape: tuple[int, int] | None = None
+) -> PLBatch:
+    """Draw functions, convex and not, of scale 1e-3 to 1e3; A is (R, D) = `shape`, κ(A) ≤ 3."""
+    if shape is None:
+        dimension = int(rng.integers(1, 5))
+        shape = int(rng.integers(1, dimension + 1)), dimension
+    rows, dimension = shape
     matrix = _matrices(rng, count, rows, dimension)
     bump = bumpy.BUMP * torch.as_tensor(rng.integers(0, 2, (count, rows)), dtype=torch.float64)
     scale = torch.as_tensor(

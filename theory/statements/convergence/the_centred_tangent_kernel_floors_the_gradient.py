@@ -1,0 +1,109 @@
+"""T47: the smallest eigenvalue of the centred tangent kernel says how much gradient survives.
+
+|∇_θJ|² ≥ λ_{P+1}(P_c K P_c)·|∇_zJ|², P prompts, eigenvalues ascending: the first P are 0.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.theory.groups import group_by_prompt
+from covlaw.theory.ntk import centred_ntk_floor, centred_scores
+from covlaw.theory.rounding import rounding
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.law.gradients_align_through_a_kernel import (
+    advantages,
+    value_gradients,
+)
+from covlaw.theory.statements.support.gradient_rounding import (
+    gradient_roundings,
+    is_dense,
+    largest_score_norm,
+)
+from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
+from covlaw.theory.worlds import World
+
+Part = tuple[Tensor, Tensor, Tensor]
+
+
+def sides(world: World, _: np.random.Generator) -> Sides:
+    """λ|∇_zJ|² against |∇_θJ|² by autograd: each objective, and the reward that attains it."""
+    floor = centred_ntk_floor(world) if is_dense(world) else np.inf
+    if not np.isfinite(floor):
+        return joined([_nothing()])
+    weakest = [_adversary(world, [floor])] if floor > 0 else []
+    return joined([_objectives(world, floor), *weakest])
+
+
+def uncentred_sides(world: World, _: np.random.Generator) -> Sides:
+    """The false variants: one eigenvalue a prompt skipped without centring; the mean eigenvalue."""
+    rows, prompts = len(world.prompt), len(group_by_prompt(world.prompt).counts)
+    if not is_dense(world) or min(rows - prompts, world.theta.shape[0]) < max(rows - prompts, 1):
+        return joined([_nothing()])
+    squares = torch.linalg.svdvals(world.scores()).square()
+    skipped, mean = squares[rows - prompts - 1], squares.sum() / (rows - prompts)
+    return joined([_adversary(world, [float(skipped), float(mean)])])
+
+
+def _objectives(world: World, floor: float) -> Part:
+    logit = world.row_weight()[:, None] * advantages(world)
+    gradient = value_gradients(world, world.rewards).square().sum(1)
+    squares = logit.square().sum(0)
+    scale = world.row_weight() @ world.rewards.abs()
+    return floor * squares, gradient, _error(world, floor, squares, gradient, scale)
+
+
+def _adversary(world: World, floors: list[float]) -> Part:
+    """The reward v/(D·π), v the last left singular vector on range P_c, has ∇_zJ = v."""
+    left = torch.linalg.svd(centred_scores(world), full_matrices=False)[0]
+    groups = group_by_prompt(world.prompt)
+    last = len(world.prompt) - len(groups.counts) - 1
+    weakest = groups.centre(left[:, last], groups.share(None))
+    gradient, square = world.score_sum(weakest).square().sum(), weakest.square().sum()
+    error = [_error(world, f, square, gradient, weakest.abs().sum()) for f in floors]
+    return square * square.new_tensor(floors), gradient.repeat(len(floors)), torch.stack(error)
+
+
+def _error(world: World, floor: float, squares: Tensor, gradient: Tensor, scale: Tensor) -> Tensor:
+    """Rounding of σ² (each score errs by γ·|∇log π|, N of them), and of |Σ weight·∇log π|²."""
+    norm = largest_score_norm(world)
+    sigma = rounding(norm * len(world.prompt) ** 0.5, gradient_roundings(world))
+    theta = rounding(norm * scale, gradient_roundings(world))
+    blurred = 2 * floor**0.5 * sigma + sigma.square()
+    error: Tensor = blurred * squares + 2 * gradient.sqrt() * theta + theta.square()
+    return error
+
+
+def _nothing() -> Part:
+    return (torch.empty(0, dtype=torch.float64),) * 3
+
+
+STATEMENT = Statement(
+    id="T47",
+    title="The centred tangent kernel's smallest eigenvalue floors the parameter gradient",
+    kind="bound",
+    formula="|∇_θJ|² ≥ λ_{P+1}(P_c K P_c) |∇_zJ|², K = (∂z/∂θ)(∂z/∂θ)', P prompts: a PL constant"
+    " μ_z in the logits becomes λ_{P+1} μ_z; λ_{P+1} ≥ λ_min(K)",
+    latex=r"|\nabla_\theta J|^2 \ge \lambda_{P+1}(P_cKP_c)\,|\nabla_z J|^2,\qquad"
+    r"P_c=\mathrm{blockdiag}_x(I-\tfrac1{n_x}\mathbf 1\mathbf 1^\top)",
+    assumptions=(
+        "π_θ(.|x) = softmax of logits z_x(θ), differentiable; local in θ",
+        "eigenvalues ascending with multiplicity: the first P are 0",
+        "K without weights; any logits of the policy, e.g. z = log π",
+        "compared where at most 600 completions fit a dense Jacobian",
+    ),
+    source="ours (centring); uncentred form known (PL from the tangent kernel: Liu, Zhu & Belkin"
+    " 2022)",
+    needs=World,
+    sides=sides,
+    control=NegativeControl(
+        "K without centring: λ_{P+1}(K); and its mean eigenvalue", uncentred_sides
+    ),
+    not_applicable={"llm": NO_FISHER_IN_AN_LLM},
+    explanation="A network turns parameters θ into logits z, and an objective's gradient reaches θ"
+    " only through that map. Its tangent kernel K compares the two: along an eigenvector with a"
+    " small eigenvalue a clear wish in the logits becomes a faint one in the parameters. Since the"
+    " wish never asks to raise all logits of a prompt together, one may first remove each prompt's"
+    " mean from K; the smallest remaining eigenvalue then multiplies the pace of convergence. It is"
+    " 0 where the network has fewer parameters than the policy has free logits.",
+)

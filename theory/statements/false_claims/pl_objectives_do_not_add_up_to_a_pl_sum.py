@@ -1,0 +1,79 @@
+"""F10: PL is not closed under sums: gradient descent on a sum of PL functions can stay stuck.
+
+f = x² + 3 sin² x has μ ≥ .175 and L = 8; .48·f(x) + .52·f(x − 3) has a spurious minimum (T49).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.theory.pl_rates import classic_rate
+from covlaw.theory.rounding import rounding
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
+from covlaw.theory.statements.convergence import bumpy
+from covlaw.theory.statements.convergence.a_sum_of_pl_functions_need_not_be_pl import (
+    BEST,
+    WEIGHTS,
+    total,
+    total_slope,
+)
+from covlaw.theory.statements.convergence.pl_problems import NO_PL_POLICY
+
+STEPS = 200
+
+
+class Starts(NamedTuple):
+    """Starting points of descent on the sum."""
+
+    x: Tensor
+    """(B,)."""
+
+
+def sides(starts: Starts, _: np.random.Generator) -> Sides:
+    """Descent from the spurious minimum's basin: forecast q^T·gap above what is left, or below."""
+    return _descend(starts.x, WEIGHTS)
+
+
+def single_sides(starts: Starts, _: np.random.Generator) -> Sides:
+    """Where the claim is true: one of the two functions alone, weights (0, 1)."""
+    return _descend(starts.x, (0.0, 1.0))
+
+
+def _descend(x: Tensor, weights: tuple[float, float]) -> Sides:
+    """Forecast: the sum, being PL with μ = .175, has lost its gap after 200 steps at 1/L."""
+    # an upper bound on the least value makes the gap no larger than it is
+    least = torch.minimum(*(total(x.new_tensor([point]), weights) for point in (BEST, 3.0)))
+    gap = total(x, weights) - least
+    for _ in range(STEPS):
+        x = x - total_slope(x, weights) / bumpy.SMOOTHNESS
+    left = total(x, weights) - least
+    allowed = classic_rate(bumpy.PL, bumpy.SMOOTHNESS, 1 / bumpy.SMOOTHNESS) ** STEPS * gap
+    return Sides(allowed - left, gap, rounding(gap + 100, 64))
+
+
+def _draw(rng: np.random.Generator, count: int) -> Iterator[Starts]:
+    yield Starts(torch.as_tensor(np.append(rng.uniform(0.0, 0.9, count - 1), 0.3835)))
+
+
+STATEMENT = Statement(
+    id="F10",
+    title="Objectives that are PL one by one do not add up to a PL sum",
+    kind="counterexample",
+    formula="f = x² + 3 sin² x (μ ≥ .175), g = .48 f(x) + .52 f(x − 3): descent from x ≈ .38 keeps"
+    " a gap of .285 forever",
+    latex=r"g=.48f(x)+.52f(x-3):\quad g(x_T)-g^*\ge.285\ \text{ for all } T",
+    assumptions=("x_0 in [0, .9], the spurious minimum's basin", "gradient descent at step 1/L"),
+    source="ours (T49)",
+    needs=Starts,
+    sides=sides,
+    control=NegativeControl("one of the functions alone, where the claim is true", single_sides),
+    ensemble=Ensemble(_draw, 64),
+    not_applicable=NO_PL_POLICY,
+    explanation="The false claim: since every objective satisfies the PL inequality, gradient"
+    " descent on their weighted sum closes the gap geometrically. The counterexample mixes two"
+    " shifted copies of one PL function: descent settles in a local minimum and the gap stays at"
+    " .285. So a scalarised run can stall although every objective alone would train to its best.",
+)
