@@ -12,7 +12,7 @@ from covlaw.theory.scalarizers import Batch, make
 def drift_part(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """One random pair of responses: (measured, predicted, tolerance), () each as (1,)."""
     p, size = float(rng.uniform(0.05, 0.95)), 2 * int(rng.integers(1, 5))
-    lengths = tuple(int(n) for n in rng.integers(1, 8, size=2))
+    lengths = (int(rng.integers(1, 8)), int(rng.integers(1, 8)))
     # each of size + 1 batches sums `size` terms, at most 1 each; binomial weights err by 1e3 u
     error = rounding(2.0, 1024 + 8 * size * size)
     measured, predicted = enumerated_drift(p, lengths, size), exact_drift(p, lengths, size)
