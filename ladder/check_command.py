@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.matrix import MARKS
+from covlaw.ladder.probe_command import run_probes
 from covlaw.ladder.statement_words import describe
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.statements import STATEMENTS, Statement, Verdict, find
@@ -27,6 +28,8 @@ def check(
     seed: int = 0,
     proof: bool = False,
     verbose: Annotated[bool, tyro.conf.arg(aliases=["-v"])] = False,
+    probe: bool = False,
+    seconds: float = 60.0,
 ) -> int:
     """Check statements on one rung, measured against predicted.
 
@@ -37,11 +40,16 @@ def check(
         seed: Decides the instances.
         proof: Show what each symbolic proof left: its residual must be 0.
         verbose: Explain each statement in full, with both sides and the false variant.
+        probe: Search the open questions instead, the longer the harder; the best instances are
+            kept in runs/probes, and the next search goes on from there.
+        seconds: How long to search each open question.
     """
     if instances is not None and instances < 1:
         raise CovlawError(f"instances is {instances}: use a whole number ≥ 1")
     if seed < 0:
         raise CovlawError(f"seed is {seed}: use a whole number ≥ 0")
+    if probe:
+        return run_probes(ids, seconds, seed)
     statements = [find(id) for id in ids] or list(STATEMENTS.values())
     console = Console()
     watched = track(

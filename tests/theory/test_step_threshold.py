@@ -1,9 +1,11 @@
 """T6's thresholds: extremal cases, exact zeros known in closed form, and no zero skipped."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from hypothesis import given
 from strategies import Bandit, bandits
@@ -12,6 +14,7 @@ from torch import Tensor
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.first_sign_change import first_sign_change
 from covlaw.theory.statements.random_instances import random_score, random_world
+from covlaw.theory.statements.support import symbolic_threshold
 from covlaw.theory.statements.support.enumeration import tilted_change
 from covlaw.theory.thresholds import StepThreshold, step_threshold
 from covlaw.theory.tilt_problem import tilt_problem
@@ -135,9 +138,43 @@ def test_the_march_alone_reaches_both_closed_forms(seed: int) -> None:
 
 def test_no_law_no_threshold() -> None:
     threshold = one_prompt(vector(1, 1, 1), vector(0, 1, 2), vector(0.2, 0.3, 0.5))
-    assert [t.item() for t in threshold] == [0, 0, 0]
+    assert [t.item() for t in threshold] == [0, 0, 0, 0]
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(CovlawError, match="signal has shape"):
         step_threshold(vector(0, 1), vector(0, 1, 2), torch.tensor([0, 0]))
+
+
+def test_one_prompt_allows_32_and_no_more() -> None:
+    """(1/4, 1/2, 1/4), s = (0, 1/2, 1), r = (0, 1, δ): the first zero nears 32|C|/(R S²)."""
+    policy = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+    score = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    ratios = []
+    for delta in (1e-1, 1e-2, 1e-3):
+        reward = torch.tensor([0.0, 1.0, delta], dtype=torch.float64)
+        found = step_threshold(reward, score, torch.zeros(3, dtype=torch.int64), policy)
+        ratios.append(float(found.exact / found.one_prompt_ranges))
+    assert all(ratio >= 1 for ratio in ratios)
+    assert ratios == sorted(ratios, reverse=True)
+    assert ratios[-1] < 1.01
+
+
+def test_several_prompts_have_no_such_threshold() -> None:
+    policy = torch.tensor([0.5, 0.5, 0.5, 0.5], dtype=torch.float64)
+    values = torch.tensor([0.0, 1.0, 0.0, 2.0], dtype=torch.float64)
+    found = step_threshold(values, values, torch.tensor([0, 0, 1, 1]), policy)
+    assert bool(found.one_prompt_ranges.isnan().all())
+    assert bool((found.closed_form > 0).all())
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        lambda: symbolic_threshold.equal_ends_residual(sp.Integer(1)),
+        lambda: symbolic_threshold.range_residual(3),
+        lambda: symbolic_threshold.sharpness_residual(33),
+    ],
+)
+def test_mutated_proofs_leave_a_residual(mutant: Callable[[], sp.Expr]) -> None:
+    assert mutant() != 0
