@@ -4,9 +4,15 @@ import pytest
 import sympy as sp
 
 from covlaw.theory.statements import STATEMENTS
-from covlaw.theory.statements.support import symbolic_kernel, symbolic_sampling, symbolic_tilt
+from covlaw.theory.statements.support import (
+    symbolic_cumulants,
+    symbolic_kernel,
+    symbolic_pooling,
+    symbolic_sampling,
+    symbolic_tilt,
+)
 
-PROVED = {"T1": 2, "T2": 3, "T11": 3, "T19": 3}
+PROVED = {"T1": 2, "T2": 5, "T3": 5, "T4": 6, "T11": 4, "T19": 4, "T20": 4, "T21": 3, "T22": 2}
 
 
 @pytest.mark.parametrize(("statement_id", "count"), PROVED.items())
@@ -40,8 +46,47 @@ def test_false_variants_leave_a_residual(residual) -> None:
     assert somewhere_nonzero(residual())
 
 
-def test_n_arms_without_centring_leave_a_residual() -> None:
+FALSE = {
+    "T3 order 3": lambda: symbolic_cumulants.cumulant_residual(3, central_moment=True),
+    "T3 order 4": lambda: symbolic_cumulants.cumulant_residual(4, central_moment=True),
+    "T4 form": lambda: symbolic_cumulants.indicator_residual(weight=1),
+    "T4 maximum": lambda: symbolic_cumulants.maximum_residual(sp.Rational(9, 100)),
+    "T4 equality": lambda: symbolic_cumulants.bernoulli_residual(sp.sqrt(3) / 20),
+    "T19 any K": lambda: symbolic_sampling.bias_residual_any_size(plug_in=True),
+    "T20": lambda: symbolic_sampling.leave_one_out_residual(3, own=True),
+    "T20 any K": lambda: symbolic_sampling.leave_one_out_any_size(divisor_shift=0),
+    "T21": lambda: symbolic_sampling.variance_residual(3, normal=True),
+    "T22": lambda: symbolic_pooling.pooling_residual(2, 2, with_means=False),
+}
+
+
+@pytest.mark.parametrize("name", FALSE)
+def test_false_variants_of_more_claims_leave_a_residual(name: str) -> None:
+    assert sp.simplify(FALSE[name]()) != 0
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_up_to_the_second_order_a_central_moment_is_the_cumulant(order: int) -> None:
+    assert symbolic_cumulants.cumulant_residual(order, central_moment=True) == 0
+
+
+def test_n_arms_false_variants_leave_a_residual() -> None:
     assert symbolic_tilt.derivative_residual_any_arms(centred=False) != 0
+    assert all(r != 0 for r in symbolic_tilt.finite_residual_any_arms(normalised=False))
+    assert symbolic_kernel.any_arms_residual(power=1) != 0
+    assert symbolic_cumulants.moment_rule(shift=2) != 0
+
+
+def test_the_remaining_factors_of_t4_have_the_sign_that_its_proof_needs() -> None:
+    p, a = sp.symbols("p a", real=True)
+    assert float(sp.Rational(1, 2) + sp.sqrt(3) / 3) > 1  # q − p > 0 on [0, 1]
+    assert 0 < symbolic_cumulants.P_BEST < sp.Rational(1, 4)  # the maximum is in the first case
+    # 1 − 2p(1 + a) is linear in a and in p: its corners on p ≤ 1/4, a ≤ 1 are ≥ 0
+    factor = 1 - 2 * p * (1 + a)
+    corners = [(x, y) for x in (0, sp.Rational(1, 4)) for y in (0, 1)]
+    assert min(factor.subs({p: x, a: y}) for x, y in corners) == 0
+    # p > 1/2 leaves p(1−p)·a(1−a) ≤ 1/16, below the constant
+    assert sp.Rational(1, 16) < sp.Rational(3, 32) < sp.sqrt(3) / 18
 
 
 @pytest.mark.parametrize("samples", [2, 3, 4])

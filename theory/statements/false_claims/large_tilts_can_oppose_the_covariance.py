@@ -42,6 +42,11 @@ def _tilt(etas: tuple[float, ...]) -> Sides:
 STATEMENT = Statement(
     id="F4",
     title="The covariance's sign does not hold for tilts of every strength",
+    explanation="The covariance of a reward r and a score s is a statement about small steps. In"
+    " this example it is positive and weak tilts do raise r, yet from strength η = .9"
+    " on all probability runs to the answer with the highest score, which has a low"
+    " reward, and r ends below its start. Before one large step, or many in the same"
+    " direction, the exact threshold (T6) has to be checked.",
     kind="counterexample",
     formula="π = (1/4, 1/2, 1/4), s = (0, 1/2, 1), r = (0, 1, 1/5): Cov = +1/40,"
     " Δ(1) = −.0025, Δ(2) = −.0499",

@@ -51,6 +51,12 @@ def _follow_natural(features: Sequence[Rationals] | None, etas: tuple[float, ...
 STATEMENT = Statement(
     id="F2",
     title="A natural gradient with too few features can oppose the covariance",
+    explanation="Natural gradients are often said to follow the covariance of a reward r and a"
+    " training score s, whatever the parametrisation. With only one feature for three"
+    " answers they do not: the model cannot express the part of s that agrees with r,"
+    " and what it can express lowers r. Small or adapted models (for instance with few"
+    " trainable directions) can hence move an objective against its covariance; one"
+    " free parameter an answer cures it.",
     kind="counterexample",
     formula="π uniform, φ = (−1, −1, 0), r = (0, 1, 0), s = (0, 1, 1): Cov = +1/9,"
     " ⟨g_r, F⁺g_s⟩ = −1/18",

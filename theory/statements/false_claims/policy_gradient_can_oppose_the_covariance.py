@@ -44,6 +44,12 @@ def _follow_gradient(bandit: World, score: tuple[int, ...], etas: tuple[float, .
 STATEMENT = Statement(
     id="F1",
     title="A positive covariance does not make the plain policy gradient improve a reward",
+    explanation="A reward r and a training score s with positive covariance should rise together,"
+    " and under a tilt they do. Here is a policy over three answers where following"
+    " the plain gradient of s lowers r nevertheless, at every step size, although r"
+    " never exceeds s. The gradient weighs answers by their squared probability, so it"
+    " mostly moves the likely third answer, which earns nothing in r. A positive"
+    " covariance alone is no promise for vanilla policy gradients.",
     kind="counterexample",
     formula="π = (1/5, 1/5, 3/5), r = (0, 1, 0), s = (0, 1, 1): Cov = +1/25, ⟨∇J_r, ∇J_s⟩ = −1/625",
     latex=r"\mathrm{Cov}(r,s)=\tfrac1{25}\quad\text{but}\quad"

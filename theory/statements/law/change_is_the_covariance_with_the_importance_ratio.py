@@ -53,6 +53,12 @@ def change_error(update: Update, law: Covariance) -> Tensor | None:
 STATEMENT = Statement(
     id="T8",
     title="Whatever the optimiser, an objective changes by its covariance with π_new/π_old",
+    explanation="ρ is the ratio of a completion's probability after an update to that before. The"
+    " realised change of any objective J_j is, without approximation and for every"
+    " optimiser, the covariance of its reward with ρ within each prompt. So the"
+    " rollouts made before an update, plus one forward pass of the new model over"
+    " them, tell what the update did to each objective, with no new samples and no new"
+    " rewards.",
     kind="identity",
     formula="J_j(new) − J_j(old) = E_x Cov_{π_old}(r_j, ρ), ρ = π_new/π_old",
     latex=r"J_j(\pi')-J_j(\pi)=\mathbb{E}_x\,\mathrm{Cov}_{\pi(\cdot|x)}(r_j,\pi'/\pi)",

@@ -75,20 +75,28 @@ def unnormalised_sides(world: World, rng: np.random.Generator) -> Sides:
 
 @cache
 def proofs() -> list[Proof]:
-    """Three arms, both forms."""
+    """Three arms and any number, both forms."""
     from covlaw.theory.statements.support import symbolic_tilt as symbolic
 
     rate, start = symbolic.integral_residual()
+    change, slope = symbolic.finite_residual_any_arms()
     return [
         Proof("3 arms: Δ − Cov(r, e^{ηs})/E e^{ηs} = 0", symbolic.finite_residual()),
         Proof("3 arms: d/dη of the quotient − Cov_η(r, s) = 0", rate),
         Proof("3 arms: the quotient is 0 at η = 0", start),
+        Proof("n arms: Δ − Cov(r, e^{ηs})/E e^{ηs} = 0", change),
+        Proof("n arms: d/dη of the quotient − Cov_η(r, s) = 0", slope),
     ]
 
 
 STATEMENT = Statement(
     id="T2",
     title="A finite tilt changes every reward by its normalised covariance with the weight",
+    explanation="The covariance of a reward r_j and a training score s gives the slope of r_j at"
+    " the start of a step. For a whole step of strength η the same holds without any"
+    " approximation if s is replaced by the weight e^{ηs} that the step puts on a"
+    " completion, divided by its mean. Old rollouts therefore contain the exact effect"
+    " of a tilt of any size; equally, it is the sum of the covariances met on the way.",
     kind="identity",
     formula="E_{π_η} r_j − E_π r_j = E_x[Cov_x(r_j, e^{ηs}) / E_x e^{ηs}]"
     " = E_x ∫_0^η Cov_{π_t}(r_j, s) dt",

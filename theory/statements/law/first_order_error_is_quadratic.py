@@ -63,6 +63,11 @@ def _small(rng: np.random.Generator) -> float:
 STATEMENT = Statement(
     id="T5",
     title="The first-order forecast of a tilt errs at most quadratically in the tilt",
+    explanation="A forecast that multiplies the covariance C_j of a reward r_j and a training"
+    " score s by the step's strength η is a straight line. Here R_x and S_x are the"
+    " ranges of reward and score within a prompt, and the error of the line is at most"
+    " .0481·η²·R·S² on average over prompts. Halving a step thus quarters the doubt"
+    " about its forecast, and no smaller constant is true for every policy.",
     kind="bound",
     formula="|Δ_j − η C_j| ≤ (√3/36) η² E_x[R_x S_x²] and ≤ η² E_x[R_x Var_x(s) φ(|η| S_x)],"
     " φ(b) = (e^b − 1 − b)/b²",

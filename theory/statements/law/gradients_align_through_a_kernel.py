@@ -80,10 +80,11 @@ def _compare(world: World, score: Tensor, forms: list[Tensor]) -> Sides:
 
 @cache
 def proofs() -> list[Proof]:
-    """Tabular softmax: three arms, two arms, and two prompts of unequal mass."""
+    """Tabular softmax: any number of arms, three, two, and two prompts of unequal mass."""
     from covlaw.theory.statements.support import symbolic_kernel as symbolic
 
     return [
+        Proof("n arms: each term of ⟨∇J_r, ∇J_s⟩ − Σ π² A_r A_s = 0", symbolic.any_arms_residual()),
         Proof("3 arms: ⟨∇J_r, ∇J_s⟩ − Σ π² A_r A_s = 0", symbolic.one_prompt_residual(3)),
         Proof("2 arms: ⟨∇J_r, ∇J_s⟩ − 2p(1−p)·Cov(r, s) = 0", symbolic.two_arm_residual()),
         Proof("2 prompts × 2 arms: … − Σ_x D² Σ π² A_r A_s = 0", symbolic.two_prompt_residual()),
@@ -93,6 +94,12 @@ def proofs() -> list[Proof]:
 STATEMENT = Statement(
     id="T11",
     title="Plain policy gradients align through the kernel of the scores",
+    explanation="g_j is the gradient of an objective's mean reward in the parameters, A_j its"
+    " advantage (reward minus the prompt's mean). Two plain gradients agree as the"
+    " advantages do when completions are compared through the kernel K of the model's"
+    " own score vectors, not through the covariance. A softmax table weighs each"
+    " completion by its squared probability, so plain policy gradients nearly ignore"
+    " rare completions and can move an objective against its covariance (F1).",
     kind="identity",
     formula="⟨∇J_j, ∇J_s⟩ = E_{x,x'} E[A_j K A_s]; tabular softmax: Σ_x D(x)² Σ_y π² A_j A_s",
     latex=r"\langle\nabla J_j,\nabla J_s\rangle = \mathbb{E}_{x,x'}\mathbb{E}[A_j K A_s],\quad"

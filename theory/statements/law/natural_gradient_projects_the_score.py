@@ -74,6 +74,12 @@ def _covariance(world: World, score: Tensor) -> Tensor:
 STATEMENT = Statement(
     id="T12",
     title="A natural gradient follows the covariance with the expressible part of the score",
+    explanation="A natural gradient measures steps by how much they change the policy (through"
+    " the Fisher matrix F) and not the parameters. It follows the covariance law"
+    " exactly, but only for the part of the training advantage A_s that the model's"
+    " parameters can express at all; Π takes that part. With one free parameter a"
+    " completion nothing is lost, while a model with few directions can move an"
+    " objective the other way (F2).",
     kind="identity",
     formula="⟨g_j, F⁺g_s⟩ = Cbar(A_j, ΠA_s) = Cbar(ΠA_j, ΠA_s), Π the L2(π)-projection on the"
     " span of ∇log π; = Cbar(r_j, s) for a full tabular softmax",

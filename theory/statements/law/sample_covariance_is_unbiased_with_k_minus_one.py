@@ -67,15 +67,21 @@ def _compare(world: World, rng: np.random.Generator, plug_in: bool) -> Sides:
 
 @cache
 def proofs() -> list[Proof]:
-    """K = 2, 3, 4, any distribution."""
-    from covlaw.theory.statements.support.symbolic_sampling import bias_residual
+    """K = 2, 3, 4 and any K, any distribution."""
+    from covlaw.theory.statements.support import symbolic_sampling as symbolic
 
-    return [Proof(f"K = {k}: E Ĉ − Cov(r, s) = 0", bias_residual(k)) for k in (2, 3, 4)]
+    own = [Proof(f"K = {k}: E Ĉ − Cov(r, s) = 0", symbolic.bias_residual(k)) for k in (2, 3, 4)]
+    return [*own, Proof("any K: E Ĉ − Cov(r, s) = 0", symbolic.bias_residual_any_size())]
 
 
 STATEMENT = Statement(
     id="T19",
     title="The sample covariance of K completions is unbiased with the divisor K − 1",
+    explanation="Ĉ estimates the covariance of a reward r and a score s from K completions of one"
+    " prompt. Dividing the sum of products by K − 1 makes it right on average;"
+    " dividing by K makes it too small by the factor (K − 1)/K, a quarter at K = 4. A"
+    " controller such as CTWA that compares estimates with targets must use K − 1, or"
+    " it chases targets that are effectively higher.",
     kind="identity",
     formula="E[Σ_k (r_k − r̄)(s_k − s̄) / (K − 1)] = Cov_x(r, s)",
     latex=r"\mathbb{E}\,\frac{1}{K-1}\sum_{k=1}^{K}(r_k-\bar r)(s_k-\bar s)"

@@ -43,6 +43,12 @@ def _tolerance(update: Update, budget: LawBudget) -> Tensor:
 STATEMENT = Statement(
     id="T9",
     title="The covariance law and six named gaps add up to the realised change",
+    explanation="The covariance law forecasts a change from the training score s, while the exact"
+    " change is a covariance with the probability ratio ρ. Between the two lie six"
+    " named steps: the model's gradient geometry (kernel), clipping, the minibatch,"
+    " the optimiser's rescaling, and two kinds of curvature. Their covariances with"
+    " the reward add up exactly to the difference, so when a law's forecast fails in a"
+    " run one can read off which step is to blame.",
     kind="identity",
     formula="ΔJ_j = Cov(r_j, f0) + Σ_i Cov(r_j, f_{i+1} − f_i), f0 = c·s, …, f5 = log ρ, f6 = ρ",
     latex=r"\Delta J_j=\overline{\mathrm{Cov}}(r_j,f_0)"

@@ -49,6 +49,12 @@ def _compare(update: Update, budget: ShortBudget, listed: Tensor) -> Sides:
 STATEMENT = Statement(
     id="T10",
     title="Where the law exceeds the gaps' Cauchy–Schwarz bound, it has the sign of the change",
+    explanation="One pass along the actual parameter change gives the law's term c_u·Cov(r_j, s),"
+    " on the scale of the realised update whatever the optimiser. The rest, the gaps,"
+    " cannot do more to a reward than its standard deviation times theirs"
+    " (Cauchy–Schwarz). Where the law's term is larger, the sign of the objective's"
+    " change is certified and not only forecast; elsewhere the run's direction on that"
+    " objective is open.",
     kind="sign",
     formula="|c_u Cov(r_j, s)| > sd(r_j)·Σ sd(gap fields) ⇒ sign ΔJ_j = sign c_u Cov(r_j, s)",
     latex=r"|c_u\overline{\mathrm{Cov}}(r_j,s)|>\mathrm{sd}(r_j)\sum_i\mathrm{sd}(g_i)"

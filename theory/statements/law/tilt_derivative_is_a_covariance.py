@@ -62,6 +62,12 @@ def proofs() -> list[Proof]:
 STATEMENT = Statement(
     id="T1",
     title="Along an exponential tilt every reward moves at the rate of its covariance",
+    explanation="Tilting a policy means multiplying the probability of each completion by e^{ηs}"
+    " and rescaling, which is what an ideal policy-gradient step along a training"
+    " score s does. While η grows, the expected reward r_j changes at the rate of the"
+    " covariance of r_j and s within each prompt, under the policy reached so far. So"
+    " an objective is sacrificed exactly when its reward is anti-correlated with what"
+    " the run trains on, and rollouts show that before the step is taken.",
     kind="identity",
     formula="d/dη E_{π_η}[r_j] = E_x Cov_{π_η}(r_j, s) for every η",
     latex=r"\frac{d}{d\eta}\,\mathbb{E}_{\pi_\eta}[r_j]"

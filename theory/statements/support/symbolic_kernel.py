@@ -17,6 +17,19 @@ def one_prompt_residual(arms: int, power: int = 2) -> Any:
     )
 
 
+def any_arms_residual(power: int = 2) -> Any:
+    """The j-th term of ⟨∇J_r, ∇J_s⟩ − Σ_j π_j^power A_r A_s, n arms; false for power 1."""
+    n, i, j = (sp.Symbol(name, integer=True, positive=True) for name in ("n", "i", "j"))
+    x, r, s = (sp.IndexedBase(name, real=True) for name in ("x", "r", "s"))
+    total = sp.Sum(x[i], (i, 1, n))
+    kernel, alignment = (x[j] / total) ** power, x[j] ** 2
+    for values in (r, s):
+        mean = sp.Sum(x[i] * values[i], (i, 1, n)) / total
+        slope = sp.refine(sp.diff(mean, x[j]).doit(), sp.Q.ge(n, j))  # arm j is one of the n
+        kernel, alignment = kernel * (values[j] - mean), alignment * slope
+    return sp.expand(alignment - kernel)
+
+
 def two_arm_residual(factor: int = 2) -> Any:
     """⟨∇J_r, ∇J_s⟩ − factor·p(1−p)·Cov(r, s), two arms; false unless factor is 2."""
     prompt = _Prompt(2, "")

@@ -1,10 +1,15 @@
-"""SymPy derivations for the tilt: each residual is 0 if and only if the identity holds (T1, T2)."""
+"""SymPy derivations for the tilt: each residual is 0 if and only if the identity holds (T1, T2).
+
+With given arms everything is rational in the arms' e^{ηs}, which `cancel` decides.
+"""
 
 from typing import Any
 
 import sympy as sp
 
 _ETA = sp.Symbol("eta", real=True)
+_N, _K = sp.Symbol("n", integer=True, positive=True), sp.Symbol("k", integer=True)
+_PI, _R, _S = (sp.IndexedBase(name, real=True)[_K] for name in ("pi", "r", "s"))
 
 
 def derivative_residual(at_zero: bool = False) -> Any:
@@ -13,22 +18,14 @@ def derivative_residual(at_zero: bool = False) -> Any:
     tilted = _tilt(probability, scores)
     covariance = _covariance(tilted, rewards, scores)
     covariance = covariance.subs(_ETA, 0) if at_zero else covariance
-    return sp.simplify(sp.diff(_mean(tilted, rewards), _ETA) - covariance)
+    return sp.cancel(sp.diff(_mean(tilted, rewards), _ETA) - covariance)
 
 
 def derivative_residual_any_arms(centred: bool = True) -> Any:
     """The same for n arms, differentiating the sums term by term; uncentred it is false."""
-    n, k = sp.Symbol("n", integer=True, positive=True), sp.Symbol("k", integer=True)
-    pi, r, s = (sp.IndexedBase(name, real=True)[k] for name in ("pi", "r", "s"))
-    weight = pi * sp.exp(_ETA * s)
-
-    def total(value: Any) -> Any:
-        return sp.Sum(weight * value, (k, 1, n))
-
-    partition = sp.Sum(weight, (k, 1, n))
-    product_of_means = total(r) * total(s) / partition**2 if centred else 0
-    covariance = total(r * s) / partition - product_of_means
-    return sp.simplify(sp.diff(total(r) / partition, _ETA) - covariance)
+    product_of_means = _total(_R) * _total(_S) / _total(1) ** 2 if centred else 0
+    covariance = _total(_R * _S) / _total(1) - product_of_means
+    return sp.simplify(sp.diff(_total(_R) / _total(1), _ETA) - covariance)
 
 
 def finite_residual(normalised: bool = True) -> Any:
@@ -37,7 +34,7 @@ def finite_residual(normalised: bool = True) -> Any:
     weights = [sp.exp(_ETA * s) for s in scores]
     scale = _mean(probability, weights) if normalised else 1
     change = _mean(_tilt(probability, scores), rewards) - _mean(probability, rewards)
-    return sp.simplify(change - _covariance(probability, rewards, weights) / scale)
+    return sp.cancel(change - _covariance(probability, rewards, weights) / scale)
 
 
 def integral_residual() -> tuple[Any, Any]:
@@ -49,7 +46,24 @@ def integral_residual() -> tuple[Any, Any]:
     weights = [sp.exp(_ETA * s) for s in scores]
     finite = _covariance(probability, rewards, weights) / _mean(probability, weights)
     rate = _covariance(_tilt(probability, scores), rewards, scores)
-    return sp.simplify(sp.diff(finite, _ETA) - rate), sp.simplify(finite.subs(_ETA, 0))
+    return sp.cancel(sp.diff(finite, _ETA) - rate), sp.cancel(finite.subs(_ETA, 0))
+
+
+def finite_residual_any_arms(normalised: bool = True) -> tuple[Any, Any]:
+    """Both residuals for n arms: Δ less the quotient, and d/dη of the quotient less Cov_η.
+
+    Σ π = 1 enters only in writing E_π as the plain sum, so it need not be imposed.
+    """
+    mean, weight = _total(_R).subs(_ETA, 0), _total(1)
+    finite = (_total(_R) - mean * weight) / (weight if normalised else 1)
+    change = _total(_R) / weight - mean
+    covariance = _total(_R * _S) / weight - _total(_R) * _total(_S) / weight**2
+    return sp.expand(change - finite), sp.expand(sp.diff(finite, _ETA) - covariance)
+
+
+def _total(value: Any) -> Any:
+    """Σ_{k=1}^{n} π_k e^{ηs_k}·value_k."""
+    return sp.Sum(_PI * sp.exp(_ETA * _S) * value, (_K, 1, _N))
 
 
 def _arms(count: int) -> tuple[list[Any], list[Any], list[Any]]:
