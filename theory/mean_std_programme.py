@@ -16,10 +16,10 @@ from covlaw.theory.rounding import rounding
 
 GROWTH = 8.0
 """Factor of the barrier's τ from one centre to the next."""
-SHARPEST = 2.0**46
-"""Largest τ: the interval is then some (M + 2P)·2^-46 wide, near what rounding leaves."""
-CENTRED = 0.01
-"""Newton decrement below which τ grows; the lower bound is then off by that share at most."""
+ROUGH, SHARPEST = 2.0**15, 2.0**46
+"""τ at which bounds are first taken, and the largest: the interval is (M + 2P)/τ wide."""
+CENTRED = 0.5
+"""Newton decrement below which τ grows."""
 PATIENCE, CYCLES = 15, 400
 """Newton steps before τ grows all the same (rounding may forbid to centre), and at most."""
 STEPS = (1.0, 0.9, 0.7, 0.45, 0.2, 0.08)
@@ -45,12 +45,14 @@ class Solution(NamedTuple):
 def solve(programme: Programme) -> Solution:
     """Follow the central path from μ ∝ 1; keep the best of both bounds."""
     point = torch.ones_like(programme.a) / programme.a.sum(1, keepdim=True)
-    best = _bounds(programme, point, torch.ones_like(point[:, 0]))
-    tau, stay = torch.ones_like(best.lower), torch.zeros_like(best.lower)
+    least = torch.full_like(point[:, 0], torch.inf)
+    best = Solution(point, -least, least)
+    tau, stay = torch.ones_like(least), torch.zeros_like(least)
     for _ in range(CYCLES):
         direction, decrement = _newton(programme, point, tau)
+        if bool((tau >= ROUGH).any()):
+            best = _better(best, _bounds(programme, point, direction, tau))
         point = _line_search(programme, point, direction, decrement, tau)
-        best = _better(best, _bounds(programme, point, tau))
         stay += 1
         done = (decrement < CENTRED) | (stay >= PATIENCE)
         if bool((done & (tau >= SHARPEST)).all()):
@@ -90,36 +92,47 @@ def _line_search(
     programme: Programme, point: Tensor, direction: Tensor, decrement: Tensor, tau: Tensor
 ) -> Tensor:
     """The full step near the centre; else the trial step with the least barrier."""
+    if bool((decrement < 0.5).all()):
+        moved = point * (1 + direction)
+        return moved / (programme.a * moved).sum(1, keepdim=True)
     reach = 0.95 / (-direction).amax(1).clamp(min=0.95)
     shares = torch.tensor(STEPS).to(point)
-    trial = (
-        point[:, None, :] + (reach[:, None] * shares)[..., None] * (direction * point)[:, None, :]
-    )
-    values = torch.stack([_barrier(programme, t, tau) for t in trial.unbind(1)], 1)
-    chosen = values.nan_to_num(torch.inf).argmin(1)
+    moves = (direction * point)[:, :, None] * (reach[:, None] * shares)[:, None, :]
+    trials = point[:, :, None] + moves
+    chosen = _barrier(programme, trials, tau).nan_to_num(torch.inf).argmin(1)
     chosen = torch.where(decrement < 0.5, 0, chosen)
-    moved = trial.gather(1, chosen[:, None, None].expand(-1, 1, point.shape[1]))[:, 0]
+    moved = trials.gather(2, chosen[:, None, None].expand(-1, point.shape[1], 1))[:, :, 0]
     return moved / (programme.a * moved).sum(1, keepdim=True)
 
 
-def _barrier(programme: Programme, point: Tensor, tau: Tensor) -> Tensor:
-    root = _cones(programme, point, tau)[2]
-    linear = tau * (programme.b * point).sum(1)
-    return (root - (1 + root).log()).sum(1) - linear - point.log().sum(1)
+def _barrier(programme: Programme, points: Tensor, tau: Tensor) -> Tensor:
+    """The barrier at n points a problem, (B, M, n): (B, n)."""
+    square = (programme.factor @ points[:, None]).square().sum(2)
+    root = (1 + tau.square()[:, None, None] * square).sqrt()
+    linear = tau[:, None] * (programme.b[:, :, None] * points).sum(1)
+    return (root - (1 + root).log()).sum(1) - linear - points.log().sum(1)
 
 
-def _bounds(programme: Programme, point: Tensor, tau: Tensor) -> Solution:
-    products, scale, root = _cones(programme, point, tau)
-    slack = (scale / tau[:, None])[..., None].mul(products).sum(1) - programme.b
+def _bounds(programme: Programme, point: Tensor, direction: Tensor, tau: Tensor) -> Solution:
+    """The value at μ, and the lower bound of the dual point that Newton's step predicts."""
+    inside, moved = (
+        (programme.factor @ p[:, None, :, None])[..., 0] for p in (point, direction * point)
+    )
+    std = inside.square().sum(2).sqrt()
+    root = (1 + (tau[:, None] * std).square()).sqrt()
+    bend = tau[:, None].square() * (inside * moved).sum(2) / (root * (1 + root))
+    dual = inside * (1 - bend)[..., None] + moved
+    dual = dual * (tau[:, None] / (1 + root))[..., None]
+    dual = dual / dual.norm(dim=2, keepdim=True).clamp(min=1.0)  # stay inside the ellipsoids
+    slack = (programme.factor.mT @ dual[..., None])[..., 0].sum(1) - programme.b
     positive = programme.a > 0
     ratio = slack / torch.where(positive, programme.a, 1.0)
     ratio = torch.where(positive, ratio, torch.where(slack >= 0, torch.inf, -torch.inf))
-    value = ((root.square() - 1).clamp(min=0.0).sqrt() / tau[:, None]).sum(1)
-    return Solution(point, ratio.amin(1), value - (programme.b * point).sum(1))
+    return Solution(point, ratio.amin(1), std.sum(1) - (programme.b * point).sum(1))
 
 
 def _better(old: Solution, new: Solution) -> Solution:
-    lower = torch.maximum(old.lower, new.lower)
+    lower = torch.maximum(old.lower, new.lower.nan_to_num(-torch.inf))
     sharper = new.upper < old.upper
     point = torch.where(sharper[:, None], new.point, old.point)
     return Solution(point, lower, torch.where(sharper, new.upper, old.upper))
