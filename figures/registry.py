@@ -1,6 +1,6 @@
 """The figures by name: a new one is one module and one line here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,15 @@ FIGURES = (
 )
 """Every figure, in the order of a report. Each is a module of this package with `draw`, the
 picture, and `describe`, its title and caption; both read recorded files only."""
+
+
+SHOWS: Mapping[str, tuple[str, ...]] = {
+    "interference": ("T8",),
+    "predicted_vs_realised": ("T1", "T8"),
+    "law_budget": ("T9", "T10"),
+    "same_sample_optimism": ("T19",),
+}
+"""Figure → the statements whose sides it draws; the ladder's matrix draws them all."""
 
 
 class Description(NamedTuple):

@@ -50,7 +50,7 @@ def _from_zero(steps: Tensor) -> Tensor:
 
 
 def _function(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """γ in [1/2, 1] (short steps attain trivially), slopes with the largest |slope| 1, lengths > 0."""
+    """γ in [1/2, 1], as short steps attain trivially; slopes, the largest 1; lengths > 0."""
     slopes = parameters[:, :PIECES].tanh()
     slopes = slopes / slopes.abs().amax(1, keepdim=True)
     lengths = parameters[:, PIECES : 2 * PIECES].clamp(-10, 10).exp()
@@ -65,7 +65,7 @@ def _describe(parameters: Tensor) -> dict[str, list[float] | float]:
 GRADIENT_STEP = Probe(
     id="gradient step",
     statement="T41",
-    question="Does some function with μ ≤ L/2 attain the improved rate at a step from 1/(2L) to 1/L?",
+    question="Does some function with μ ≤ L/2 attain the improved rate at a step in [1/2L, 1/L]?",
     standing="open; one variable only, so the search is weak: 1 cannot be passed (T41)",
     dimension=2 * PIECES + 1,
     value=least_progress,

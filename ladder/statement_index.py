@@ -1,0 +1,129 @@
+"""docs/statements.md, written from the registry: `make docs`, from the source tree only."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from covlaw.figures.registry import SHOWS
+from covlaw.theory.errors import CovlawError
+from covlaw.theory.probes import PROBES
+from covlaw.theory.rungs import RUNG_NAMES
+from covlaw.theory.statements import MODULE_OF, STATEMENTS, Statement
+from covlaw.theory.statements.registry import PARTS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = Path("docs/statements.md")
+EVERY = "tests/theory/test_every_statement.py"
+
+HEADINGS = {
+    "law": "A. The covariance law",
+    "clipping": "B. The clipped surrogate",
+    "ctwa": "C. Covariance-targeted weight adaptation (CTWA)",
+    "convergence": "D. Convergence under PL, and interference",
+    "scalarization": "E. Scalarizers",
+    "false_claims": "F. Plausible, but false",
+}
+
+INTRODUCTION = f"""# The statements
+
+Written by `make docs` from the registry; do not edit. Each statement returns both of its sides on
+random instances (rung *theory*) and on every rung where it makes sense; the same judge must refute
+its *control*, a plausible false variant. `covlaw check T38 -v` shows one in full, `covlaw find F1`
+the smallest counterexample to a false claim. Every statement is also tested on nasty instances by
+`{EVERY}`; the column *tests* names the files that test it alone.
+
+## Index
+"""
+
+
+def page(root: Path = ROOT) -> str:
+    """Write the page: an index, then each statement in words.
+
+    Raises:
+        CovlawError: away from a source tree, where there are no tests to list.
+    """
+    tests = _tests(root)
+    parts = [INTRODUCTION, "\n".join(_index(tests)), "\n".join(_open_questions())]
+    for part in PARTS:
+        of_part = [s for id, s in STATEMENTS.items() if MODULE_OF[id].split(".")[-2] == part]
+        parts += [f"## {HEADINGS[part]}", *(_entry(s) for s in of_part)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tests(root: Path) -> dict[str, str]:
+    folder = root / "tests"
+    if not folder.is_dir():
+        raise CovlawError(f"{folder} does not exist: write the index from a clone of the source")
+    files = sorted(
+        p for area in ("theory", "toys", "llm") for p in folder.glob(f"{area}/test_*.py")
+    )
+    return {str(path.relative_to(root)): path.read_text() for path in files}
+
+
+def _index(tests: dict[str, str]) -> Iterator[str]:
+    yield "| | statement | kind | rungs | proofs | file | tests | figure |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for id, statement in STATEMENTS.items():
+        path = file_of(id)
+        figures = [name for name, shown in SHOWS.items() if id in shown]
+        cells = (
+            f"[{id}](#{id.lower()})",
+            statement.title,
+            statement.kind,
+            ", ".join(rungs_of(statement)),
+            str(len(statement.proofs())) if statement.proofs else "",
+            f"[{Path(path).name}](../{path})",
+            ", ".join(f"[{Path(t).name}](../{t})" for t in own_tests(id, tests)),
+            ", ".join(figures),
+        )
+        yield f"| {' | '.join(_escaped(cell) for cell in cells)} |"
+
+
+def file_of(id: str) -> str:
+    """Path of a statement's module below the root."""
+    return f"{MODULE_OF[id].removeprefix('covlaw.').replace('.', '/')}.py"
+
+
+def rungs_of(statement: Statement) -> list[str]:
+    """Rungs on which a statement makes sense."""
+    return [rung for rung in RUNG_NAMES if rung not in statement.not_applicable]
+
+
+def own_tests(id: str, tests: dict[str, str]) -> list[str]:
+    """Test files that import a statement's module or name its id in quotes."""
+    module = MODULE_OF[id].rsplit(".", 1)[-1]
+    named = re.compile(rf"[\"']{id}[\"']|\b{module}\b")
+    return [path for path, text in tests.items() if path != EVERY and named.search(text)]
+
+
+def _open_questions() -> Iterator[str]:
+    yield "## Open questions\n"
+    yield "`covlaw check --probe` searches each, the longer the harder.\n"
+    for probe in PROBES.values():
+        yield f"- **{probe.statement}**: {probe.question} *{probe.standing}*"
+
+
+def _entry(statement: Statement) -> str:
+    skipped = (f"*{rung}*: {why}" for rung, why in statement.not_applicable.items())
+    lines = [
+        f'<a id="{statement.id.lower()}"></a>',
+        f"### {statement.id}: {statement.title}\n",
+        f"{statement.explanation}\n",
+        f"$$ {statement.latex} $$\n",
+        f"`{statement.formula}`\n",
+        f"- assumes: {'; '.join(statement.assumptions)}",
+        f"- source: {statement.source}",
+        f"- control, refuted: {statement.control.name}",
+    ]
+    if statement.not_applicable:
+        lines.append(f"- not on every rung: {'; '.join(skipped)}")
+    return "\n".join(lines)
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    (ROOT / PAGE).parent.mkdir(exist_ok=True)
+    (ROOT / PAGE).write_text(page())
