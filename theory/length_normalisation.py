@@ -1,6 +1,5 @@
 """What a per-token loss makes of a score: the effective score of each aggregation (T18)."""
 
-import torch
 from torch import Tensor
 
 from covlaw.theory.errors import unknown
@@ -43,5 +42,6 @@ def pair_effective_score(advantage: Tensor, lengths: Tensor, weight: Tensor) -> 
         lengths: (N,) tokens of each completion.
         weight: (N,) probability of drawing each completion, summing to 1.
     """
-    factor = 2 / (lengths[:, None] + lengths) @ weight
-    return torch.as_tensor(advantage * factor)
+    lengths = as_float64(lengths, "lengths")
+    factor = (2 / (lengths[:, None] + lengths)) @ as_float64(weight, "weight")
+    return as_float64(advantage, "advantage") * factor

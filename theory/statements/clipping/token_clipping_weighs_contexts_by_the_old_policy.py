@@ -2,6 +2,10 @@
 
 ∇L_clip = E_{h~old} E_{π_θ(.|h)}[w̄ ∇log π_θ], w̄(h, a) = E_old[A·1[not clipped](A, ρ_t)|h, a].
 Token tilt along w̄: dJ_j = Σ_h d_θ(h) Cov_θ(Q_j^θ, w̄). Natural gradient of L_clip: d_old(h).
+
+Two tokens of {0, 1}: the first is 0 with probability 1/4 under π_old and 3/4 under π_θ, the second
+is a fair coin under both; s = (0, 2, 0, 2), r = (0, 1, 1, 0) for 00, 01, 10, 11, ε = .2: the tilt
+moves r by +1/4, the natural gradient of L_clip by −1/4.
 """
 
 from typing import NamedTuple
