@@ -4,6 +4,8 @@
 lowers J_j by at most (1/λ_j) Σ_{k≠j} λ_k(J_k^max − J_k(θ_0)).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from covlaw.theory.rounding import rounding
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.convergence import bumpy
 from covlaw.theory.statements.convergence.tangled_problems import TangledBatch, draw_tangled
+from covlaw.theory.statements.random_instances import random_world
 from covlaw.theory.statements.support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.tilt import tilt_log_ratio
 from covlaw.theory.worlds import World
@@ -103,6 +106,13 @@ def _policy_regression(world: World, rewards: Tensor, weights: Tensor, strength:
     return -change, bound, rounding(size, operations)
 
 
+def _draw(rng: np.random.Generator, count: int) -> Iterator[World | TangledBatch]:
+    """Yield PL problems, and one policy for every fifteen of them."""
+    policies = count // 16
+    yield from draw_tangled(rng, count - policies)
+    yield from (random_world(rng) for _ in range(policies))
+
+
 STATEMENT = Statement(
     id="T48",
     title="What a scalarised optimum costs an objective is sandwiched by the pull of the others",
@@ -123,7 +133,7 @@ STATEMENT = Statement(
         "the regression bound at a merely stationary θ* (the spurious optimum of T49)",
         stationary_sides,
     ),
-    ensemble=Ensemble(draw_tangled, 512),
+    ensemble=Ensemble(_draw, 512),
     not_applicable={"llm": NO_TILT_IN_AN_LLM},
     explanation="A run that maximises a weighted sum of objectives stops where their gradients"
     " cancel, not where each is best. How much objective j is left short is then fixed, up to the"

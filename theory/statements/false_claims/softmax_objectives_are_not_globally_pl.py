@@ -18,7 +18,7 @@ from covlaw.theory.worlds import World
 
 RARE = (1e-2, 1e-4, 1e-6)
 MIDDLE = (0.45, 0.5, 0.6)
-PLAIN_MU, REGULARISED_MU = 1 / 16, 1 / 8
+PLAIN_MU, REGULARISED_MU = 1 / 16, 1 / 4
 """Half of the PL ratio at p = 1/2, with d = 1 and β = 1: constants that hold around there."""
 
 Bandit = Callable[[Tensor], tuple[Tensor, Tensor]]
