@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.scalarizers import Batch, Signal
+from covlaw.theory.scalarizers import Batch, Signal, make
 from covlaw.theory.softmax import log_softmax_by_prompt
 from covlaw.theory.worlds import World
 
@@ -36,6 +36,13 @@ def weights_of(signal: Signal) -> Tensor:
     if signal.weights is None:
         raise TypeError("this scalarizer records no weights")
     return signal.weights
+
+
+def mgda_weights(world: World, gradients: Tensor) -> Tensor:
+    """The weights that the scalarizer MGDA gives a world with these gradients: (M,)."""
+    scalarizer = make("mgda", world.names)
+    batch = frozen_batch(world, gradients @ gradients.T)
+    return weights_of(scalarizer.signal(scalarizer.init(), batch)[1])
 
 
 def policy_gradients(world: World) -> Tensor:

@@ -1,19 +1,16 @@
 """E5: MGDA's direction ascends every objective in the geometry of the gradients it was given."""
 
 import numpy as np
-from torch import Tensor
 
 from covlaw.theory.covariance import covariance_matrix
 from covlaw.theory.rounding import rounding
-from covlaw.theory.scalarizers import make
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
 from covlaw.theory.statements.scalarization.frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     conflict_worlds,
-    frozen_batch,
     gradient_operations,
+    mgda_weights,
     policy_gradients,
-    weights_of,
 )
 from covlaw.theory.statements.support.tolerances import covariance_rounding
 from covlaw.theory.worlds import World
@@ -40,13 +37,6 @@ def reward_sides(world: World, _: np.random.Generator) -> Sides:
     return Sides(
         (weights @ row).expand_as(row), row, covariance_rounding(world, world.rewards, size)
     )
-
-
-def mgda_weights(world: World, gradients: Tensor) -> Tensor:
-    """The weights that the scalarizer gives this world: (M,)."""
-    scalarizer = make("mgda", world.names)
-    batch = frozen_batch(world, gradients @ gradients.T)
-    return weights_of(scalarizer.signal(scalarizer.init(), batch)[1])
 
 
 STATEMENT = Statement(

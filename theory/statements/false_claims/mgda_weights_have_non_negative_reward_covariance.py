@@ -1,0 +1,65 @@
+"""F13: MGDA's weights can give an objective a negative covariance with the score they make.
+
+π = (1/5, 1/5, 3/5), r₁ = (0, 1, 2), r₂ = (1, 0, 0): λ₁ = 79/266, |d|² = 27/6650 > 0, yet
+Cov(r₁, λ·r) = −9/1330: a plain gradient step lifts r₁, the tilt (a natural step) lowers it.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+from torch import Tensor
+
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.scalarization.frozen_worlds import mgda_weights, policy_gradients
+from covlaw.theory.statements.support.explicit_objectives import (
+    claimed_gain,
+    explicit_objectives,
+    gradient_direction,
+    tilt_direction,
+)
+from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
+from covlaw.theory.worlds import World
+
+POLICY = (Fraction(1, 5), Fraction(1, 5), Fraction(3, 5))
+REWARDS = ((0, 1, 2), (1, 0, 0))
+ETAS = (1e-3, 0.01, 0.1, 1.0)
+
+
+def sides(world: World, rng: np.random.Generator) -> Sides:
+    """The claim that r₁ rises against its change along the tilt by the score."""
+    bandit = explicit_objectives("F13", POLICY, REWARDS)
+    etas = (*ETAS, float(10 ** rng.uniform(-3, 0)))
+    return claimed_gain(bandit, [0], tilt_direction(bandit, mgda_score(bandit)), etas)
+
+
+def own_geometry_sides(world: World, rng: np.random.Generator) -> Sides:
+    """Where the claim is true: small plain gradient steps, the geometry of MGDA's Gramian."""
+    bandit = explicit_objectives("own geometry", POLICY, REWARDS)
+    direction = gradient_direction(bandit, mgda_score(bandit))
+    return claimed_gain(bandit, [0, 1], direction, ETAS[:3])
+
+
+def mgda_score(bandit: World) -> Tensor:
+    """Λ·r (n,) with the weights that the scalarizer gives this bandit."""
+    return bandit.rewards @ mgda_weights(bandit, policy_gradients(bandit))
+
+
+STATEMENT = Statement(
+    id="F13",
+    title="MGDA's weights do not give every objective a non-negative reward covariance",
+    explanation="MGDA promises that its combined gradient ascends every objective, and it does, for"
+    " plain gradient steps. The covariance law describes steps along the tilt, as natural gradients"
+    " take them. In that geometry the same weights can lower an objective: here r₁, although its"
+    " inner product with MGDA's gradient is positive.",
+    kind="counterexample",
+    formula="π = (1/5, 1/5, 3/5), r₁ = (0, 1, 2), r₂ = (1, 0, 0): λ₁ = 79/266, |d|² = 27/6650,"
+    " Cov(r₁, λ·r) = −9/1330",
+    latex=r"\lambda_1=\tfrac{79}{266},\quad\|d\|^2=\tfrac{27}{6650},\quad"
+    r"\mathrm{Cov}(r_1,\lambda\cdot r)=-\tfrac{9}{1330}",
+    assumptions=("one free logit an arm", "steps along the tilt by the score"),
+    source="ours, of the rule of Désidéri 2012",
+    needs=World,
+    sides=sides,
+    control=NegativeControl("plain gradient steps, where the claim is true", own_geometry_sides),
+    not_applicable=AN_EXPLICIT_BANDIT,
+)
