@@ -31,6 +31,7 @@ from covlaw.theory.statements.convergence.regularised_rows import (
     RegularisedRows,
     draw_regularised,
     regularised_rows,
+    sizes,
 )
 from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.worlds import World
@@ -63,7 +64,7 @@ def pl_inequalities(log_prob: Tensor, best: Tensor, constants: PlConstants) -> l
     steepness = [(mass.square() * centred.square()).sum(1), (mass * centred.square()).sum(1)]
     # ℓ is taken as given (then π* = π·e^{−ℓ} up to a constant, which enters squared): what is left
     # are the roundings of sums of positive terms, and of ℓ − E ℓ
-    shift = rounding(_sizes(log_prob, best), 4)
+    shift = rounding(sizes(log_prob, best), 4)
     return [
         (2 * mu * gap, square, _around(2 * mu * gap, square, weight, shift, log_prob.shape[1]))
         for mu, square, weight in zip(constants, steepness, (mass.square(), mass), strict=True)
@@ -80,22 +81,15 @@ def _identities(rows: RegularisedRows, best: Tensor) -> list[Part]:
     """|J* − J − KL| and | |∇J| − |π∘(ℓ − Eℓ)| | against 0: (B,) each."""
     mass = rows.log_prob.exp()
     top = torch.where(best > -torch.inf, rows.reference + rows.score, -torch.inf).logsumexp(1)
-    shortfall = (top - _value(rows.log_prob, rows) - divergence(rows.log_prob, best)).abs()
+    shortfall = (top - rows.value(rows.log_prob) - divergence(rows.log_prob, best)).abs()
     logits = rows.log_prob.clone().requires_grad_()
-    gradient = torch.autograd.grad(_value(logits.log_softmax(1), rows).sum(), logits)[0]
+    gradient = torch.autograd.grad(rows.value(logits.log_softmax(1)).sum(), logits)[0]
     own = torch.where(mass > 0, excess(rows.log_prob, best), 0.0)
     claim = mass * (own - (mass * own).sum(1, keepdim=True))
-    size = _sizes(rows.log_prob, best) + rows.score.abs().amax(1) + _sizes(rows.reference, best)
+    size = sizes(rows.log_prob, best) + rows.score.abs().amax(1) + sizes(rows.reference, best)
     error = rounding(size, 16 * (mass.shape[1] + 8))
     zero = torch.zeros_like(error)
     return [(shortfall, zero, error), ((gradient + claim).norm(dim=1), zero, error)]
-
-
-def _value(log_prob: Tensor, rows: RegularisedRows) -> Tensor:
-    """J = E s − KL(π‖ref) in units of β: (B,)."""
-    live = rows.reference > -torch.inf
-    kept, reference = (torch.where(live, t, 0.0) for t in (log_prob, rows.reference))
-    return (torch.where(live, kept.exp(), 0.0) * (rows.score - kept + reference)).sum(1)
 
 
 def _contraction(rows: RegularisedRows, best: Tensor, rng: np.random.Generator) -> list[Part]:
@@ -103,18 +97,12 @@ def _contraction(rows: RegularisedRows, best: Tensor, rng: np.random.Generator) 
     eta = torch.as_tensor(rng.uniform(0, 2, (len(best), 1)))
     new = natural_step(rows.log_prob, rows.score, rows.reference, 1.0, eta)
     before, after = oscillation(rows.log_prob, best), oscillation(new, best)
-    size = _sizes(rows.log_prob, best) + _sizes(new, best) + _sizes(rows.reference, best)
+    size = sizes(rows.log_prob, best) + sizes(new, best) + sizes(rows.reference, best)
     error = rounding(size + rows.score.abs().amax(1), 32)
     miss = (after - (1 - eta[:, 0]).abs() * before).abs()
     gap, ceiling = divergence(rows.log_prob, best), before.square() / 8
     slack = rounding(gap + ceiling, 8 * (best.shape[1] + 16)) + before * error + error.square()
     return [(miss, torch.zeros_like(miss), error), (gap, ceiling, slack)]
-
-
-def _sizes(log_prob: Tensor, best: Tensor) -> Tensor:
-    """Largest |log| on the support, of both: (B,)."""
-    live = best > -torch.inf
-    return torch.where(live, log_prob.abs() + best.abs(), 0.0).amax(1) + 1
 
 
 @cache

@@ -24,6 +24,19 @@ class RegularisedRows(NamedTuple):
     score: Tensor
     """(B, n) s/β."""
 
+    def value(self, log_prob: Tensor) -> Tensor:
+        """J = E s − KL(π‖ref) in units of β: (B,)."""
+        live = self.reference > -torch.inf
+        kept, reference = (torch.where(live, t, 0.0) for t in (log_prob, self.reference))
+        mass = torch.where(live, kept.exp(), 0.0)
+        return (mass * (self.score - kept + reference)).sum(1)
+
+
+def sizes(log_prob: Tensor, best: Tensor) -> Tensor:
+    """Largest |log| on the support, of both together: (B,)."""
+    live = best > -torch.inf
+    return torch.where(live, log_prob.abs() + best.abs(), 0.0).amax(1) + 1
+
 
 def regularised_rows(source: World | RegularisedRows, rng: np.random.Generator) -> RegularisedRows:
     """Rows of a world's prompts and objectives, or rows as they are.

@@ -5,7 +5,6 @@ Tilts (natural gradient): J* − J_t ≤ Σ π_0 Δ_a e^{−ηtΔ_a}/π_0(a*), g
 """
 
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,28 +20,15 @@ from covlaw.theory.statements.base import (
     Statement,
     joined,
 )
+from covlaw.theory.statements.convergence.softmax_ascent import STEPS, Path, ascend
 from covlaw.theory.statements.convergence.softmax_rows import SoftmaxRows, draw_rows, rows_of
 from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.worlds import World
 
-STEPS = 40
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Total strengths ηt of the tilts, in units of 1/R."""
 
 Part = tuple[Tensor, Tensor, Tensor]
-
-
-class Path(NamedTuple):
-    """Plain gradient ascent: T + 1 policies of each row."""
-
-    gap: Tensor
-    """(T + 1, B) Σ π_a Δ_a."""
-    slope: Tensor
-    """(T + 1, B) |∇J|."""
-    best: Tensor
-    """(T + 1, B) π(a*), a* the best arm that is likeliest at the start."""
-    error: Tensor
-    """(T + 1, B) relative rounding of each of them."""
 
 
 def sides(source: World | SoftmaxRows, _: np.random.Generator) -> Sides:
@@ -63,25 +49,6 @@ def uniform_sides(source: World | SoftmaxRows, _: np.random.Generator) -> Sides:
     uniform = (path.gap.flatten(), forecast.flatten(), (path.gap * path.error).flatten())
     best = torch.where(rows.shortfall == 0, rows.log_prob.exp(), 0.0).sum(1)
     return joined([_tilts(rows, best), uniform])
-
-
-def ascend(rows: SoftmaxRows) -> Path:
-    """Follow z ← z + γ∇J for `STEPS` steps."""
-    log_prob, gaps, slopes, best, sizes = rows.log_prob, [], [], [], []
-    star = torch.where(rows.shortfall == 0, log_prob, -torch.inf).argmax(1, keepdim=True)
-    for _ in range(STEPS + 1):
-        mass = log_prob.exp()
-        gap = (mass * rows.shortfall).sum(1)
-        gradient = mass * (gap[:, None] - rows.shortfall)
-        gaps.append(gap)
-        slopes.append(gradient.norm(dim=1))
-        best.append(mass.gather(1, star)[:, 0])
-        sizes.append(torch.where(mass > 0, log_prob.abs(), 0.0).amax(1))
-        log_prob = (log_prob + rows.step[:, None] * gradient).log_softmax(1)
-    # each step rounds a logit by |log π| + γ|∇J|, which moves a probability by twice that factor
-    operations = 8 * (rows.log_prob.shape[1] + 8)
-    error = rounding(4 * (torch.stack(sizes) + 8), operations).cumsum(0)
-    return Path(torch.stack(gaps), torch.stack(slopes), torch.stack(best), error)
 
 
 def _rates(path: Path, rows: SoftmaxRows) -> list[Part]:

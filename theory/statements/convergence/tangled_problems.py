@@ -10,7 +10,7 @@ from torch import Tensor
 from covlaw.theory.statements.convergence import bumpy
 from covlaw.theory.statements.convergence.pl_problems import PLBatch, random_batch
 
-CHUNK = 128
+CHUNK = 512
 ASCENT = 200
 NEWTON = 12
 
