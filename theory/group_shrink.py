@@ -8,7 +8,7 @@ from torch import Tensor
 from covlaw.theory.errors import CovlawError
 
 
-def two_valued_shrink(probability: Tensor, completions: int) -> Tensor:
+def two_valued_shrink(probability: Tensor | float, completions: int) -> Tensor:
     """((K−1)/K)·E[sd_K]/sd of a two-valued score whose higher value has `probability` p (T23).
 
     GRPO divides a group's centred scores by the group's own std (ddof 1; groups of equal scores
