@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from covlaw.theory.worlds import World
 
 Array = NDArray[np.inexact]
+Rows = NDArray[np.intp]
 
 
 def tilted_means(world: World, values: Array, score: Array, etas: Array) -> Array:
@@ -60,12 +61,12 @@ def reward_range(world: World, values: Array) -> Array:
     return np.stack(spans)
 
 
-def _rows(world: World) -> list[Array]:
+def _rows(world: World) -> list[Rows]:
     ids, index = torch.unique(world.prompt, return_inverse=True)
     return [np.flatnonzero(index.numpy() == x) for x in range(len(ids))]
 
 
-def _weights(world: World, score: Array, etas: Array, rows: Array) -> Array:
+def _weights(world: World, score: Array, etas: Array, rows: Rows) -> Array:
     """π e^{ηs} (E, n) relative to the score that each η favours: no overflow."""
     mass = world.log_prob_at().exp().numpy()[rows]
     live = mass > 0
