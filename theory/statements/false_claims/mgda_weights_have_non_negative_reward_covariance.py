@@ -5,6 +5,7 @@ Cov(r₁, λ·r) = −9/1330: a plain gradient step lifts r₁, the tilt (a natu
 """
 
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 from torch import Tensor
@@ -27,21 +28,22 @@ ETAS = (1e-3, 0.01, 0.1, 1.0)
 
 def sides(world: World, rng: np.random.Generator) -> Sides:
     """The claim that r₁ rises against its change along the tilt by the score."""
-    bandit = explicit_objectives("F13", POLICY, REWARDS)
+    bandit, score = _scored()
     etas = (*ETAS, float(10 ** rng.uniform(-3, 0)))
-    return claimed_gain(bandit, [0], tilt_direction(bandit, mgda_score(bandit)), etas)
+    return claimed_gain(bandit, [0], tilt_direction(bandit, score), etas)
 
 
 def own_geometry_sides(world: World, rng: np.random.Generator) -> Sides:
     """Where the claim is true: small plain gradient steps, the geometry of MGDA's Gramian."""
-    bandit = explicit_objectives("own geometry", POLICY, REWARDS)
-    direction = gradient_direction(bandit, mgda_score(bandit))
-    return claimed_gain(bandit, [0, 1], direction, ETAS[:3])
+    bandit, score = _scored()
+    return claimed_gain(bandit, [0, 1], gradient_direction(bandit, score), ETAS[:3])
 
 
-def mgda_score(bandit: World) -> Tensor:
-    """Λ·r (n,) with the weights that the scalarizer gives this bandit."""
-    return bandit.rewards @ mgda_weights(bandit, policy_gradients(bandit))
+@cache
+def _scored() -> tuple[World, Tensor]:
+    """The bandit, and λ·r (n,) with the weights that the scalarizer gives it."""
+    bandit = explicit_objectives("F13", POLICY, REWARDS)
+    return bandit, bandit.rewards @ mgda_weights(bandit, policy_gradients(bandit))
 
 
 STATEMENT = Statement(
