@@ -2,7 +2,7 @@
 
 |⟨g_j, g_s⟩ − (k_max + k_min)/2·Cov| ≤ (k_max − k_min)/2·sd(r_j)·sd(s), attained. Hence the signs
 agree if |corr(r_j, s)| > (κ − 1)/(κ + 1), κ = k_max/k_min; with three completions or more some
-(r, s) below that threshold disagree.
+(r, s) below that threshold disagree. For one score s the threshold is sin φ, φ its angle with K s.
 """
 
 from dataclasses import replace
@@ -16,15 +16,24 @@ from covlaw.theory.kernel_spectrum import (
     KernelSpectrum,
     extremal_pair,
     score_kernel_spectrum,
+    score_threshold,
     sign_threshold,
     wielandt_bound,
     wielandt_centre,
 )
 from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.random_instances import random_score
-from covlaw.theory.statements.support.gradient_pairs import Pairs, has_small_kernel, measure
+from covlaw.theory.statements.support.gradient_pairs import (
+    Pairs,
+    certified_signs,
+    has_choice,
+    measure,
+    nothing,
+)
+from covlaw.theory.statements.support.gradient_rounding import is_dense
 from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
+from covlaw.theory.statements.support.symbolic_spectrum import spectrum_proofs
 from covlaw.theory.worlds import World
 
 Part = tuple[Tensor, Tensor, Tensor]
@@ -34,108 +43,82 @@ BELOW = 0.99
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:
-    """The bound and certified signs for given and adversarial pairs; a flip below the threshold."""
+    """The score's own threshold; and, on small worlds, bound, signs and flips by the spectrum."""
     score = random_score(world, rng)
-    if not has_small_kernel(world):
-        return _nothing()
-    spectrum = score_kernel_spectrum(world)
-    pairs = measure(world, *_candidates(world, spectrum, score, rng))
-    parts = [_spread(spectrum, pairs), _certified(spectrum, pairs)]
-    parts += _flip(world, spectrum) if spectrum.modes.shape[1] > 1 else []
-    parts += _interlacing(world, spectrum) if world.tabular else []
+    if not has_choice(world):
+        return joined([nothing()])
+    own = measure(world, world.rewards, score[:, None].expand_as(world.rewards))
+    parts = [certified_signs(own, score_threshold(world, score), len(score))]
+    if is_dense(world):
+        spectrum = score_kernel_spectrum(world)
+        pairs = measure(world, *_adversaries(spectrum, rng))
+        parts += [part for p in (own, pairs) for part in _bounded(spectrum, p)]
+        parts += [*_flip(world, spectrum), *_interlacing(world, spectrum)]
     return joined(parts)
 
 
 def false_sides(world: World, rng: np.random.Generator) -> Sides:
     """Two false variants: kernels without D(x), and a threshold just below the sharp one."""
-    lower = [smaller_threshold_sides(world)] if has_small_kernel(world) else []
-    parts = [without_prompt_mass_sides(world, rng), *lower]
-    return joined([side[:3] for side in parts])
+    if not (has_choice(world) and is_dense(world)):
+        return joined([nothing()])
+    spectrum = score_kernel_spectrum(world)
+    lower = [(p.alignment, 0 * p.alignment, p.error) for p in _below(world, spectrum)]
+    return joined([*without_prompt_mass(world, spectrum, rng), *lower])
 
 
-def without_prompt_mass_sides(world: World, rng: np.random.Generator) -> Sides:
+def without_prompt_mass(
+    world: World, spectrum: KernelSpectrum, rng: np.random.Generator
+) -> list[Part]:
     """Every prompt's own kernel, without its share D(x) of the gradient."""
-    score = random_score(world, rng)
-    if not has_small_kernel(world):
-        return _nothing()
-    spectrum = score_kernel_spectrum(world)
-    pairs = measure(world, *_candidates(world, spectrum, score, rng))
+    pairs = measure(world, *_adversaries(spectrum, rng))
     even = score_kernel_spectrum(replace(world, prompt_mass=None))
-    alone = even._replace(eigenvalues=even.eigenvalues * len(torch.unique(world.prompt)))
-    return joined([_spread(alone, pairs), _certified(alone, pairs)])
+    prompts = len(torch.unique(world.prompt))
+    return _bounded(even._replace(eigenvalues=even.eigenvalues * prompts), pairs)
 
 
-def smaller_threshold_sides(world: World) -> Sides:
-    """Signs certified by a threshold 1 % too small."""
-    spectrum = score_kernel_spectrum(world)
+def _adversaries(spectrum: KernelSpectrum, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Three pairs that attain the bound, or the only mode there is with itself: (N, n) each."""
     if spectrum.modes.shape[1] < 2:
-        return _nothing()
-    r, s = extremal_pair(spectrum, -BELOW * float(sign_threshold(spectrum)))
-    pair = measure(world, r[:, None], s[:, None])
-    return Sides(pair.alignment, torch.zeros_like(pair.alignment), pair.error)
-
-
-def _nothing() -> Sides:
-    return Sides(*(torch.empty(0, dtype=torch.float64),) * 3)
-
-
-def _candidates(
-    world: World, spectrum: KernelSpectrum, score: Tensor, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """The world's rewards with a random score, and pairs that attain the bound."""
-    pairs = [(r, score) for r in world.rewards.T]
-    if spectrum.modes.shape[1] > 1:
-        pairs += [extremal_pair(spectrum, float(c)) for c in (*rng.uniform(-1, 1, size=2), 0.0)]
+        return spectrum.modes, spectrum.modes
+    pairs = [extremal_pair(spectrum, float(c)) for c in (*rng.uniform(-1, 1, size=2), 0.0)]
     rewards, scores = zip(*pairs, strict=True)
     return torch.stack(rewards, 1), torch.stack(scores, 1)
 
 
-def _spread(spectrum: KernelSpectrum, pairs: Pairs) -> Part:
+def _bounded(spectrum: KernelSpectrum, pairs: Pairs) -> list[Part]:
     distance = (pairs.alignment - wielandt_centre(spectrum, pairs.covariance)).abs()
-    return distance, wielandt_bound(spectrum, pairs.sd_reward, pairs.sd_score), pairs.error
+    spread = (distance, wielandt_bound(spectrum, pairs.sd_reward, pairs.sd_score), pairs.error)
+    return [spread, certified_signs(pairs, sign_threshold(spectrum), len(spectrum.modes))]
 
 
-def _certified(spectrum: KernelSpectrum, pairs: Pairs) -> Part:
-    """As a bound: an alignment on the wrong side of 0 measures more than 0."""
-    margin = rounding(pairs.size, 64 * len(spectrum.modes))
-    limit = sign_threshold(spectrum) * pairs.sd_reward * pairs.sd_score
-    certified = pairs.covariance.abs() > limit + margin
-    wrong = (-pairs.alignment * pairs.covariance.sign())[certified]
-    return wrong, torch.zeros_like(wrong), pairs.error[certified]
+def _below(world: World, spectrum: KernelSpectrum) -> list[Pairs]:
+    """The pair of negative correlation just below the threshold, if there are two modes."""
+    if spectrum.modes.shape[1] < 2:
+        return []
+    r, s = extremal_pair(spectrum, -BELOW * float(sign_threshold(spectrum)))
+    return [measure(world, r[:, None], s[:, None])]
 
 
 def _flip(world: World, spectrum: KernelSpectrum) -> list[Part]:
-    """Just below the threshold: a negative covariance, yet at least half the forecast alignment."""
-    threshold = sign_threshold(spectrum)
-    r, s = extremal_pair(spectrum, -BELOW * float(threshold))
-    pair = measure(world, r[:, None], s[:, None])
+    """There the covariance is negative, yet the alignment at least half its positive forecast."""
+    threshold, parts = sign_threshold(spectrum)[None], []
     forecast = wielandt_centre(spectrum, threshold) * (1 - BELOW)
-    negative = (pair.covariance, -BELOW * threshold[None] / 2, rounding(pair.size, 64 * len(r)))
-    return [negative, (forecast[None] / 2, pair.alignment, pair.error)]
+    for pair in _below(world, spectrum):
+        rounded = rounding(pair.size, 64 * len(spectrum.modes))
+        parts.append((pair.covariance, -BELOW * threshold / 2, rounded))
+        parts.append((forecast / 2, pair.alignment, pair.error))
+    return parts
 
 
 def _interlacing(world: World, spectrum: KernelSpectrum) -> list[Part]:
     """One free logit a completion: min D·π ≤ k_min and k_max ≤ max D·π, so κ ≤ their ratio."""
+    if not world.tabular:
+        return []
     weight = world.row_weight()
     weight = weight[weight > 0]
-    error = rounding(weight.max(), 8 * len(spectrum.modes) + world.depth)[None]
-    low = (weight.min()[None], spectrum.smallest[None], error)
-    return [low, (spectrum.largest[None], weight.max()[None], error)]
-
-
-@cache
-def proofs() -> list[Proof]:
-    """The bound; two arms; and three arms with a tie, where the threshold is met exactly."""
-    from covlaw.theory.statements.support import symbolic_spectrum as symbolic
-
-    return [
-        Proof(
-            "((k_max−k_min)/2)² − (k − centre)² = (k_max−k)(k−k_min)", symbolic.spread_residual()
-        ),
-        Proof("2 arms: ⟨g_r, g_s⟩ − 2p(1−p)·Cov = 0: threshold 0", symbolic.two_arm_residual()),
-        Proof("π = (1−2q, q, q): both modes of K", symbolic.three_arm_mode_residuals()),
-        Proof("… ⟨g_r, g_s⟩ = 0 at corr = −(κ−1)/(κ+1)", symbolic.three_arm_threshold_residual()),
-    ]
+    low, high = weight.min()[None], weight.max()[None]
+    error = rounding(high, 8 * len(spectrum.modes) + world.depth)
+    return [(low, spectrum.smallest[None], error), (spectrum.largest[None], high, error)]
 
 
 STATEMENT = Statement(
@@ -143,13 +126,15 @@ STATEMENT = Statement(
     title="Plain gradients follow the covariance up to the spread of the score kernel",
     kind="bound",
     explanation="Plain gradient ascent does not move every advantage pattern equally: K, made of "
-    "inner products of the scores ∇log π, stretches some by k_max and others by only k_min. If the "
-    "ratio κ = k_max/k_min is near 1, the gradient of the training score s changes a reward r_j as "
-    "Cov(r_j, s) says; if κ is large, only rewards strongly correlated with s are sure to move the "
-    "right way. K depends on the architecture and the policy, so κ says how far the law can be "
-    "trusted for a given model without a natural gradient.",
+    "inner products of the scores ∇log π, stretches some by k_max and others by only k_min. If "
+    "the ratio κ = k_max/k_min is near 1, the gradient of the training score s changes a reward "
+    "r_j as Cov(r_j, s) says; if κ is large, only rewards strongly correlated with s are sure to "
+    "move the right way; a single score has its own, lower threshold sin φ. K depends on the "
+    "architecture and the policy, so κ says how far the law can be trusted for a given model "
+    "without a natural gradient.",
     formula="|⟨g_j, g_s⟩ − (k_max + k_min)/2·Cov| ≤ (k_max − k_min)/2·sd(r_j)·sd(s);"
-    " |corr(r_j, s)| > (κ − 1)/(κ + 1) ⇒ sign⟨g_j, g_s⟩ = sign Cov; sharp for n ≥ 3 completions",
+    " |corr(r_j, s)| > (κ − 1)/(κ + 1) ⇒ sign⟨g_j, g_s⟩ = sign Cov; sharp for n ≥ 3 completions;"
+    " for one s: |corr(r_j, s)| > sin φ, φ = angle(A_s, K A_s)",
     latex=r"\Big|\langle g_j,g_s\rangle-\tfrac{k_{\max}+k_{\min}}2\mathrm{Cov}\Big|\le"
     r"\tfrac{k_{\max}-k_{\min}}2\,\mathrm{sd}(r_j)\,\mathrm{sd}(s),\quad"
     r"|\mathrm{corr}|>\frac{\kappa-1}{\kappa+1}\Rightarrow\text{signs agree}",
@@ -157,7 +142,7 @@ STATEMENT = Statement(
         "K on L²₀(π), the signals of mean 0 in every prompt, with D(x) in its inner product",
         "several prompts of a tabular softmax: eigenvalues D(x)·k_x",
         "sharpness: two modes at least",
-        "at most 600 completions (the Jacobian is formed)",
+        "the spectrum on at most 600 completions (the Jacobian is formed); sin φ on any world",
     ),
     source="ours; the inequality is Wielandt's (Horn & Johnson 2013, §7.4)",
     needs=World,
@@ -166,5 +151,5 @@ STATEMENT = Statement(
         "kernels without the prompts' shares D(x), or a threshold 1 % smaller", false_sides
     ),
     not_applicable={"llm": NO_FISHER_IN_AN_LLM},
-    proofs=proofs,
+    proofs=cache(spectrum_proofs),
 )

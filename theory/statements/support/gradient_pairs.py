@@ -10,7 +10,6 @@ from covlaw.theory.rounding import rounding
 from covlaw.theory.statements.law.gradients_align_through_a_kernel import value_gradients
 from covlaw.theory.statements.support.gradient_rounding import (
     gradient_roundings,
-    is_dense,
     largest_score_norm,
 )
 from covlaw.theory.worlds import World
@@ -30,10 +29,10 @@ class Pairs(NamedTuple):
     """Rounding of the alignment, and of k·covariance for any eigenvalue k."""
 
 
-def has_small_kernel(world: World) -> bool:
-    """Whether the Jacobian is small, and some prompt of positive mass has a choice."""
+def has_choice(world: World) -> bool:
+    """Whether some prompt of positive mass has two completions or more."""
     live = world.prompt[world.row_weight() > 0]
-    return is_dense(world) and len(live) > len(torch.unique(live))
+    return len(live) > len(torch.unique(live))
 
 
 def measure(world: World, rewards: Tensor, scores: Tensor) -> Pairs:
@@ -51,3 +50,22 @@ def measure(world: World, rewards: Tensor, scores: Tensor) -> Pairs:
         size=size,
         error=rounding(size * steepest, 4 * gradient_roundings(world)),
     )
+
+
+def certified_signs(pairs: Pairs, threshold: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Alignments of pairs with |corr| above a threshold, as a bound: wrong signs measure above 0.
+
+    Args:
+        pairs: Of n pairs.
+        threshold: () or (n,) in [0, 1].
+        rows: N, which the covariance's own rounding depends on.
+    """
+    margin = rounding(pairs.size, 64 * rows)
+    certified = pairs.covariance.abs() > threshold * pairs.sd_reward * pairs.sd_score + margin
+    wrong = (-pairs.alignment * pairs.covariance.sign())[certified]
+    return wrong, torch.zeros_like(wrong), pairs.error[certified]
+
+
+def nothing() -> tuple[Tensor, Tensor, Tensor]:
+    """No comparison."""
+    return (torch.empty(0, dtype=torch.float64),) * 3

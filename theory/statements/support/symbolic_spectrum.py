@@ -4,6 +4,18 @@ from typing import Any
 
 import sympy as sp
 
+from covlaw.theory.statements.base import Proof
+
+
+def spectrum_proofs() -> list[Proof]:
+    """The bound; two arms; and three arms with a tie, where the threshold is met exactly."""
+    return [
+        Proof("((k_max−k_min)/2)² − (k − centre)² = (k_max−k)(k−k_min)", spread_residual()),
+        Proof("2 arms: ⟨g_r, g_s⟩ − 2p(1−p)·Cov = 0: threshold 0", two_arm_residual()),
+        Proof("π = (1−2q, q, q): both modes of K", three_arm_mode_residuals()),
+        Proof("… ⟨g_r, g_s⟩ = 0 at corr = −(κ−1)/(κ+1)", three_arm_threshold_residual()),
+    ]
+
 
 def spread_residual(power: int = 2) -> Any:
     """((k_max − k_min)/2)² − (k − (k_max + k_min)/2)^power − (k_max − k)(k − k_min).

@@ -1,0 +1,112 @@
+"""How model geometry bends the law: score-kernel spectra of small causal LMs (T13)."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.theory.groups import group_by_prompt
+from covlaw.theory.kernel_spectrum import (
+    disagreement_probability,
+    score_kernel_spectrum,
+    score_threshold,
+    sign_threshold,
+)
+from covlaw.theory.worlds import World
+from covlaw.toys.float64_model import ModelShape
+from covlaw.toys.transformer_worlds import transformer_world
+
+ARCHITECTURES = ("qwen2", "llama", "gpt2")
+WIDTHS = (8, 16)
+PROMPTS = ((0, 1), (2, 1))
+SCORES, REWARDS = 40, 100
+"""Random scores a model, and random rewards a score."""
+
+
+class Shares(NamedTuple):
+    """Of all pairs (r, s), in [0, 1]."""
+
+    disagree: float
+    """⟨g_r, g_s⟩ and Cov(r, s) have opposite signs."""
+    predicted: float
+    """The same, by the angle between the score and its gradient field: no reward is drawn."""
+    certified: float
+    """|corr(r, s)| exceeds (κ − 1)/(κ + 1)."""
+    certified_by_score: float
+    """|corr(r, s)| exceeds sin φ, the threshold of that score alone."""
+    certified_wrong: float
+    """Certified either way, and yet opposite: 0 if T13 holds."""
+
+
+def geometry_records(
+    seed: int = 0,
+    quick: bool = False,
+    architectures: Sequence[str] = ARCHITECTURES,
+    widths: Sequence[int] = WIDTHS,
+) -> list[dict[str, Any]]:
+    """Measure freshly initialised causal LMs of several architectures and widths.
+
+    Rewards and scores are independent normal tables, one number a completion.
+
+    Args:
+        seed: Weights and tables depend on it alone.
+        quick: Completions of at most 3 tokens (40 a prompt) instead of 4 (121 a prompt).
+        architectures: `model_type`s of `transformers`.
+        widths: Hidden sizes.
+
+    Returns:
+        A record a model: `architecture`, `width`, `parameters`, `completions`, `k_min`, `k_max`,
+        `kappa` (None if k_min is 0), `threshold`, the `Shares`, `pairs`. JSON-able.
+
+    Raises:
+        CovlawError: for an architecture that `transformers` does not know.
+    """
+    return [
+        _record(ModelShape(4, width, 2, architecture=name), 3 if quick else 4, seed)
+        for name in architectures
+        for width in widths
+    ]
+
+
+def disagreement_shares(world: World, scores: Tensor, rewards: Tensor) -> Shares:
+    """Compare the signs of plain gradients and covariances over all pairs.
+
+    Args:
+        world: Small enough for its (N, D) scores.
+        scores: (N, S) training scores s.
+        rewards: (N, R) rewards r.
+    """
+    weight, groups = world.row_weight()[:, None], group_by_prompt(world.prompt)
+    s, r = (groups.centre(x, world.log_prob_at().exp()) for x in (scores, rewards))
+    gradients = [world.scores().T @ (weight * x) for x in (r, s)]
+    alignment, covariance = gradients[0].T @ gradients[1], (weight * r).T @ s
+    sd_r, sd_s = ((weight * x.square()).sum(0).sqrt() for x in (r, s))
+    correlation = (covariance / sd_r[:, None] / sd_s).abs()
+    of_all = sign_threshold(score_kernel_spectrum(world))
+    of_each = torch.stack([score_threshold(world, x) for x in scores.T])
+    predicted = torch.stack([disagreement_probability(world, x) for x in scores.T])
+    opposite, certified = alignment * covariance < 0, correlation > of_each
+    columns = (opposite, predicted, correlation > of_all, certified, certified & opposite)
+    return Shares(*(float(x.to(torch.float64).mean()) for x in columns))
+
+
+def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
+    world = transformer_world(shape, length, torch.tensor(PROMPTS), seed).world
+    rng, rows = np.random.default_rng([seed, 2]), len(world.prompt)
+    tables = [torch.as_tensor(rng.normal(size=(rows, count))) for count in (SCORES, REWARDS)]
+    spectrum = score_kernel_spectrum(world)
+    low, high = float(spectrum.smallest), float(spectrum.largest)
+    return {
+        "architecture": shape.architecture,
+        "width": shape.hidden,
+        "parameters": len(world.theta),
+        "completions": rows,
+        "k_min": low,
+        "k_max": high,
+        "kappa": high / low if low > 0 else None,
+        "threshold": float(sign_threshold(spectrum)),
+        **disagreement_shares(world, *tables)._asdict(),
+        "pairs": SCORES * REWARDS,
+    }
