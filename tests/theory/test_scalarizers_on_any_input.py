@@ -97,7 +97,7 @@ def test_states_restore_to_the_same_future(name: str, reference: bool) -> None:
 
 @forms
 def test_states_keep_their_shapes_and_are_not_changed_in_place(name: str, reference: bool) -> None:
-    """Checkpoints compare shapes with a fresh state; a step may not touch the state it was given."""
+    """Checkpoints compare shapes with a fresh state; a step leaves the state it was given."""
     scalarizer = build(name, reference)
     first = scalarizer.init()
     before = [t.clone() for t in first]
