@@ -43,8 +43,7 @@ def score_kernel_spectrum(world: World) -> KernelSpectrum:
     Raises:
         CovlawError: if every prompt has a single completion: nothing can change.
     """
-    weight = world.row_weight()
-    live = weight > 0
+    live = (weight := world.row_weight()) > 0
     root = weight[live].sqrt()
     index = torch.unique(world.prompt[live], return_inverse=True)[1]
     basis = _orthogonal_to_constants(root, index)
@@ -132,10 +131,26 @@ def disagreement_probability(world: World, score: Tensor) -> Tensor:
     return 2 * torch.atan2((first - second).norm(), (first + second).norm()) / torch.pi
 
 
+def disagreement_by_spectrum(spectrum: KernelSpectrum) -> Tensor:
+    """arccos(mean k / root mean square k)/π: (), the share of opposed signs by the spectrum alone.
+
+    For scores and rewards with no preferred direction in L²₀(π): cos ∠(A_s, K A_s) =
+    s'Ks/(|s||Ks|) concentrates at tr K/√(n·tr K²) as the number n of modes grows, and a random
+    reward is moved against the covariance with probability ∠/π. 0 for equal eigenvalues, 1/2 when
+    one of many stands alone.
+    """
+    k = spectrum.eigenvalues / spectrum.largest
+    mean, square = k.mean(), k.square().mean()
+    return torch.atan2((square - mean.square()).clamp(min=0).sqrt(), mean) / torch.pi
+
+
 def _field(world: World, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """D·π, A_s and K A_s = ⟨∇log π, ∇J_s⟩, (N,) each: one backward and one forward pass."""
+    """D·π, A_s and K A_s = ⟨∇log π, ∇J_s⟩, (N,) each: two passes, none where scores are known."""
     weight = world.row_weight()
     centred = group_by_prompt(world.prompt).centre(score, world.log_prob_at().exp())
+    if "scores" in world.cache:
+        scores = world.scores()
+        return weight, centred, scores @ (scores.T @ (weight * centred))
     return weight, centred, world.directional(world.score_sum(weight * centred))
 
 

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.kernel_spectrum import (
+    KernelSpectrum,
     disagreement_probability,
     score_kernel_spectrum,
     score_threshold,
     sign_threshold,
 )
+from covlaw.theory.rounding import rounding
 from covlaw.theory.worlds import World
 from covlaw.toys.float64_model import ModelShape
 from covlaw.toys.transformer_worlds import transformer_world
@@ -21,6 +23,8 @@ from covlaw.toys.transformer_worlds import transformer_world
 ARCHITECTURES = ("qwen2", "llama", "gpt2")
 WIDTHS = (8, 16)
 PROMPTS = ((0, 1), (2, 1))
+SEEDS = 3
+"""Initialisations of every model."""
 SCORES, REWARDS = 40, 100
 """Random scores a model, and random rewards a score."""
 
@@ -31,7 +35,9 @@ class Shares(NamedTuple):
     disagree: float
     """⟨g_r, g_s⟩ and Cov(r, s) have opposite signs."""
     predicted: float
-    """The same, by the angle between the score and its gradient field: no reward is drawn."""
+    """The same, by the angle φ between the score and its gradient field, φ/π: no reward is drawn."""
+    by_spectrum: float
+    """The same, from the kernel's eigenvalues alone: neither score nor reward is drawn."""
     certified: float
     """|corr(r, s)| exceeds (κ − 1)/(κ + 1)."""
     certified_by_score: float
@@ -48,7 +54,8 @@ def geometry_records(
 ) -> list[dict[str, Any]]:
     """Measure freshly initialised causal LMs of several architectures and widths.
 
-    Rewards and scores are independent normal tables, one number a completion.
+    Two kinds of pairs: rewards and scores that are independent normal tables, one number a
+    completion; and the three token objectives with random convex weightings of them.
 
     Args:
         seed: Weights and tables depend on it alone.
@@ -57,16 +64,18 @@ def geometry_records(
         widths: Hidden sizes.
 
     Returns:
-        A record a model: `architecture`, `width`, `parameters`, `completions`, `k_min`, `k_max`,
-        `kappa` (None if k_min is 0), `threshold`, the `Shares`, `pairs`. JSON-able.
+        A record a model and initialisation (one when quick): `architecture`, `width`, `seed`, `parameters`, `completions`, `k_min`, `k_max`,
+        `kappa` (None if k_min is lost in rounding), `threshold`, and the `Shares` of each kind of
+        pair under `tables` and `objectives` (there `predicted` is still that of tables). JSON-able.
 
     Raises:
         CovlawError: for an architecture that `transformers` does not know.
     """
     return [
-        _record(ModelShape(4, width, 2, architecture=name), 3 if quick else 4, seed)
+        _record(ModelShape(4, width, 2, architecture=name), 3 if quick else 4, seed + k)
         for name in architectures
         for width in widths
+        for k in range(1 if quick else SEEDS)
     ]
 
 
@@ -76,7 +85,8 @@ def disagreement_shares(world: World, scores: Tensor, rewards: Tensor) -> Shares
     Args:
         world: Small enough for its (N, D) scores.
         scores: (N, S) training scores s.
-        rewards: (N, R) rewards r.
+        rewards: (N, R) rewards r; `predicted` and `by_spectrum` take them, and `by_spectrum` the
+            scores, to have no preferred direction in L²₀(π).
     """
     weight, groups = world.row_weight()[:, None], group_by_prompt(world.prompt)
     s, r = (groups.centre(x, world.log_prob_at().exp()) for x in (scores, rewards))
@@ -84,11 +94,12 @@ def disagreement_shares(world: World, scores: Tensor, rewards: Tensor) -> Shares
     alignment, covariance = gradients[0].T @ gradients[1], (weight * r).T @ s
     sd_r, sd_s = ((weight * x.square()).sum(0).sqrt() for x in (r, s))
     correlation = (covariance / sd_r[:, None] / sd_s).abs()
-    of_all = sign_threshold(score_kernel_spectrum(world))
+    spectrum = score_kernel_spectrum(world)
+    of_all, expected = sign_threshold(spectrum), disagreement_by_spectrum(spectrum)
     of_each = torch.stack([score_threshold(world, x) for x in scores.T])
-    predicted = torch.stack([disagreement_probability(world, x) for x in scores.T])
+    predicted = of_each.clamp(max=1).asin() / torch.pi
     opposite, certified = alignment * covariance < 0, correlation > of_each
-    columns = (opposite, predicted, correlation > of_all, certified, certified & opposite)
+    columns = (opposite, predicted, expected, correlation > of_all, certified, certified & opposite)
     return Shares(*(float(x.to(torch.float64).mean()) for x in columns))
 
 
@@ -96,17 +107,27 @@ def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
     world = transformer_world(shape, length, torch.tensor(PROMPTS), seed).world
     rng, rows = np.random.default_rng([seed, 2]), len(world.prompt)
     tables = [torch.as_tensor(rng.normal(size=(rows, count))) for count in (SCORES, REWARDS)]
+    weights = torch.as_tensor(rng.dirichlet(np.ones(world.rewards.shape[1]), size=SCORES))
     spectrum = score_kernel_spectrum(world)
-    low, high = float(spectrum.smallest), float(spectrum.largest)
     return {
         "architecture": shape.architecture,
         "width": shape.hidden,
+        "seed": seed,
         "parameters": len(world.theta),
-        "completions": rows,
-        "k_min": low,
-        "k_max": high,
-        "kappa": high / low if low > 0 else None,
+        "completions": len(world.prompt),
+        "k_min": float(spectrum.smallest),
+        "k_max": float(spectrum.largest),
+        "kappa": _kappa(spectrum, rows + len(world.theta)),
         "threshold": float(sign_threshold(spectrum)),
-        **disagreement_shares(world, *tables)._asdict(),
-        "pairs": SCORES * REWARDS,
+        "tables": disagreement_shares(world, *tables)._asdict(),
+        "objectives": disagreement_shares(
+            world, world.rewards @ weights.T, world.rewards
+        )._asdict(),
     }
+
+
+def _kappa(spectrum: KernelSpectrum, operations: int) -> float | None:
+    """k_max/k_min where the smallest singular value, √k_min, is above its own rounding."""
+    low, high = spectrum.smallest.sqrt(), spectrum.largest.sqrt()
+    resolved = bool(low > rounding(high, operations))
+    return float(spectrum.largest / spectrum.smallest) if resolved else None

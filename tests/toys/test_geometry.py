@@ -33,16 +33,27 @@ def test_spectra_and_shares_fit_together(records: list[dict]) -> None:
         assert record["kappa"] == record["k_max"] / record["k_min"]
         threshold = (record["kappa"] - 1) / (record["kappa"] + 1)
         assert record["threshold"] == pytest.approx(threshold, rel=1e-9)
-        assert record["certified_wrong"] == 0
-        assert record["certified"] <= record["certified_by_score"] <= 1 - record["disagree"]
+        for shares in (record["tables"], record["objectives"]):
+            assert shares["certified_wrong"] == 0
+            assert shares["certified"] <= shares["certified_by_score"] <= 1 - shares["disagree"]
+        assert record["objectives"]["certified_by_score"] > record["tables"]["certified_by_score"]
 
 
 def test_the_angle_predicts_how_often_signs_disagree(records: list[dict]) -> None:
     """Rewards are shared by the scores, so the error is that of 100 rewards, not of 4,000 pairs."""
     for record in records:
-        p = record["predicted"]
+        p = record["tables"]["predicted"]
         assert 0.05 < p < 0.5
-        assert abs(record["disagree"] - p) <= 4 * math.sqrt(p * (1 - p) / 100)
+        assert abs(record["tables"]["disagree"] - p) <= 4 * math.sqrt(p * (1 - p) / 100)
+
+
+def test_the_spectrum_alone_predicts_it_too(records: list[dict]) -> None:
+    """cos φ of a random score varies by some 1/√modes; 78 modes, and the clusters of 100 rewards."""
+    for record in records:
+        p, modes = record["by_spectrum"], record["completions"] - 2
+        noise = math.sqrt(p * (1 - p) / 100) + 1 / math.sqrt(modes)
+        assert abs(record["disagree"] - p) <= 4 * noise
+        assert 0.05 < p < 0.5
 
 
 def test_a_uniform_bandit_never_disagrees() -> None:
@@ -53,6 +64,7 @@ def test_a_uniform_bandit_never_disagrees() -> None:
     shares = disagreement_shares(world, scores, rewards)
     assert shares.disagree == shares.certified_wrong == 0
     assert shares.predicted <= 1e-7
+    assert shares.by_spectrum <= 1e-7
     assert shares.certified == shares.certified_by_score == 1
 
 

@@ -1,8 +1,8 @@
 """T13: how far plain gradients can stray from the covariance, by the spread of the score kernel.
 
-|⟨g_j, g_s⟩ − (k_max + k_min)/2·Cov| ≤ (k_max − k_min)/2·sd(r_j)·sd(s), attained. Hence the signs
-agree if |corr(r_j, s)| > (κ − 1)/(κ + 1), κ = k_max/k_min; with three completions or more some
-(r, s) below that threshold disagree. For one score s the threshold is sin φ, φ its angle with K s.
+|⟨g_j, g_s⟩ − (k_max + k_min)/2·Cov| ≤ (k_max − k_min)/2·sd(r_j)·sd(s), attained. Hence signs agree
+if |corr(r_j, s)| > (κ − 1)/(κ + 1), κ = k_max/k_min, and with three completions or more below that
+some disagree. For one score s the threshold is sin φ, φ its angle with K s.
 """
 
 from dataclasses import replace
