@@ -1,7 +1,5 @@
 """E1–E8: they hold on every rung, their false variants do not, and neither does a broken rule."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -47,7 +45,8 @@ def test_holds_on_the_conflict_ensemble(id: str, seed: int) -> None:
 @pytest.mark.parametrize("id", IDS)
 @pytest.mark.parametrize("rung", ["bandit", "tabular"])
 def test_holds_on_the_rungs(id: str, rung: str) -> None:
-    verdict = check(id, rung, seed=0, instances=12)
+    # the toys' rewards conflict evenly, so few of them let GradNorm lower an objective
+    verdict = check(id, rung, seed=0, instances=None if id == "E3" else 12)
     assert verdict.status == "holds", verdict
 
 
@@ -103,7 +102,7 @@ def test_e1_refutes_ctwa_that_lowers_weights(monkeypatch: pytest.MonkeyPatch) ->
         return moved._replace(log_weights=2 * state.log_weights - moved.log_weights)
 
     monkeypatch.setattr(ctwa.Ctwa, "update", lowers)
-    assert refuted("E1", 10)
+    assert refuted("E1", 3)
 
 
 def test_e2_refutes_weights_by_the_own_norm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +145,7 @@ def test_e6_refutes_squared_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refuted("E6")
 
 
-def test_e7_refutes_the_largest_mean_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e7_refutes_an_advantage_without_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pama.Pama, "_ratio_kept", lambda self, batch: torch.ones(1, 1).double())
     assert refuted("E7")
 
@@ -213,7 +212,7 @@ def test_the_grpo_statistic_is_the_covariance_with_the_normalised_score() -> Non
         assert ((measured - SIGNALS["grpo"](found, signal.weights)).abs() <= allowed).all()
 
 
-@pytest.mark.parametrize("correlation", [-0.49, -0.51, -0.9])
+@pytest.mark.parametrize("correlation", [-0.4, -0.6, -0.9])
 def test_gradnorm_turns_at_a_mean_correlation_of_minus_one_half(correlation: float) -> None:
     """Three objectives: the first opposes the other two, which agree."""
     gram = torch.tensor(
@@ -223,17 +222,14 @@ def test_gradnorm_turns_at_a_mean_correlation_of_minus_one_half(correlation: flo
     length = torch.tensor([1.0, 10.0, 0.1], dtype=torch.float64)
     gram = gram * length[:, None] * length
     alignment = gram @ settled_weights(gram, np.random.default_rng(0))
-    sums = 1 + 2 * correlation
-    assert (
-        alignment[0].sign() == np.sign(sums) or abs(sums) < 0.1
-    )  # the band of the settled weights
+    # |Σ corr| ≥ 0.2 is more than the weights' band can turn: 3·(e^0.044 − 1) = 0.13
+    assert alignment[0].sign() == np.sign(1 + 2 * correlation)
 
 
 def test_worlds_of_the_ensemble_differ_in_shape_and_plant_conflict() -> None:
     drawn = worlds(60)
     assert {len(w.names) for w in drawn} == {2, 3, 4}
     assert {int(w.prompt.max()) + 1 for w in drawn} == {1, 2, 3}
-    assert all(dataclasses.is_dataclass(w) for w in drawn)
     falling = 0
     for world in drawn:
         found = prompt_covariances(world.rewards, world.prompt, world.log_prob_at().exp())
