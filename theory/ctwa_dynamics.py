@@ -3,7 +3,6 @@
 u += η·relu(c − m), m ← (1 − τ)m + τ·y(e^u): log-weights only ever rise.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -121,33 +120,3 @@ def run_ctwa(
 def uniform_start(covariances: PromptCovariances) -> Tensor:
     """U = 0: equal weights, (..., M)."""
     return torch.zeros_like(covariances.means[..., 0, :])
-
-
-def overshoot(response: float, start_share: float = 0.1) -> float:
-    """Largest y/c of one raw objective with a slow running mean, κ = η·c/τ, τ → 0 (T40).
-
-    In time τt, w = log(y/c) and n = m/c follow dw = κ·relu(1 − n), dn = e^w − n from y = m =
-    `start_share`·c; y peaks when n first passes 1, or never (factor 1) where it only approaches.
-    Around the target the eigenvalues −(1 ± √(1 − 4κ))/2 are real up to κ = 1/4.
-
-    Raises:
-        CovlawError: unless κ > 0 and 0 < start_share ≤ 1.
-    """
-    if not response > 0 or not 0 < start_share <= 1:
-        raise CovlawError(f"response {response}, start {start_share}: use κ > 0, 0 < start ≤ 1")
-    from scipy.integrate import solve_ivp
-
-    def passed(_: float, state: list[float]) -> float:
-        return state[1] - 1.0
-
-    passed.terminal = True  # type: ignore[attr-defined]
-    found = solve_ivp(
-        lambda _, s: (response * max(1.0 - s[1], 0.0), math.exp(s[0]) - s[1]),
-        (0.0, 1e4 / min(response, 1.0)),
-        (math.log(start_share), start_share),
-        events=passed,
-        method="LSODA",
-        rtol=1e-10,
-        atol=1e-12,
-    )
-    return max(1.0, math.exp(found.y[0, -1]))

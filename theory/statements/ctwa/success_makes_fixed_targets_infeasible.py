@@ -4,6 +4,8 @@ E_x sd_x(r_j) ≤ √(p(1−p)) for a pass/fail reward of mean p:
 c = .15 is out of reach for p > .9770, c = .08 for p > .9936; log-weights then grow at η·c_j.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ from covlaw.theory.statements.ctwa.std_rounding import mean_std_error, signal_er
 from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.worlds import World
 
-STEP, RATE, STEPS = 0.05, 1.0, 40
+STEP, RATE, STEPS = 0.05, 1.5, 25
 """η, the tilt on standardised advantages, and updates."""
 SMALLEST, LARGEST = 0.03, 0.15
 """Range of the targets."""
@@ -31,25 +33,26 @@ SMALLEST, LARGEST = 0.03, 0.15
 
 def sides(instance: Bandits | World, rng: np.random.Generator) -> Sides:
     """Ceiling of the std at every step, the log-weights' pace, and the end: c·λ > g(λ)."""
-    moments, targets = run(instance, rng)
+    loop, targets = run(instance, rng)
+    moments = list(loop)
     parts = [part for moment in moments for part in (_ceiling(moment), _pace(moment, targets))]
     return joined([*parts, _end(moments[-1], targets)])
 
 
 def variance_sides(instance: Bandits | World, rng: np.random.Generator) -> Sides:
     """The false variant: the variance p(1−p) in place of the standard deviation."""
-    moment = run(instance, rng)[0][0]
+    moment = next(run(instance, rng)[0])
     p = moment.success
     measured = moment.covariances.mean_deviations()
     return Sides(measured.flatten(), (p * (1 - p)).flatten(), _std_error(moment).flatten())
 
 
-def run(instance: Bandits | World, rng: np.random.Generator) -> tuple[list[Moment], Tensor]:
-    """The loop's moments, and the targets it chased."""
+def run(instance: Bandits | World, rng: np.random.Generator) -> tuple[Iterator[Moment], Tensor]:
+    """The loop's moments, and the targets it chases."""
     bandits = as_bandits(instance)
     shape = bandits.rewards.shape
     targets = torch.as_tensor(rng.uniform(SMALLEST, LARGEST, size=(shape[0], shape[3])))
-    return list(closed_loop(bandits, targets, STEP, RATE, STEPS)), targets
+    return closed_loop(bandits, targets, STEP, RATE, STEPS), targets
 
 
 def _ceiling(moment: Moment) -> Part:
@@ -100,7 +103,7 @@ STATEMENT = Statement(
     assumptions=(
         "r_j in {0, 1}",
         "closed loop: CTWA without running mean, tilt along λ·r over its std in each prompt",
-        "end: after 40 tilts of strength 1",
+        "end: after 25 tilts of strength 1.5",
     ),
     source="ours (Jensen's inequality and T35)",
     explanation="A covariance with a standardised advantage cannot exceed the reward's standard "

@@ -1,0 +1,95 @@
+"""F9: raising λ_j does not always raise Cov(r_j, advantage): under global whitening it can fall.
+
+Two prompts with two equiprobable completions, r_1 = (0, 1 | 1, 1), r_2 = (0, 1 | 0, 1): from
+λ = (3, 1) to (4, 1) the whitened covariance of r_1 falls from .3050 to .3032. Here
+∂y_1/∂λ_1 < 0 ⇔ λ_1 > 2λ_2. True with raw, GRPO and pooled advantages (Cauchy–Schwarz).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.theory.covariance import within_prompt_covariance
+from covlaw.theory.groups import group_by_prompt
+from covlaw.theory.rounding import rounding
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
+from covlaw.theory.worlds import World
+
+REWARDS = ((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+PROMPT = (0, 0, 1, 1)
+LISTED = (3.0, 4.0)
+"""λ_1 before and after, λ_2 = 1."""
+NORMALISERS = ("raw", "grpo", "pooled")
+"""Where the claim is true."""
+
+
+def sides(world: World, rng: np.random.Generator) -> Sides:
+    """The promised rise λ_1' − λ_1 against the change of Cov(r_1, whitened advantage)."""
+    del world
+    return _changes(("whitened",), _pairs(rng))
+
+
+def other_sides(world: World, rng: np.random.Generator) -> Sides:
+    """Where the claim is true: raw, GRPO's and pooled advantages."""
+    del world
+    return _changes(NORMALISERS, _pairs(rng))
+
+
+def _pairs(rng: np.random.Generator) -> list[tuple[float, float]]:
+    low = float(rng.uniform(2.1, 6.0))
+    return [LISTED, (low, low * float(rng.uniform(1.1, 1.5)))]
+
+
+def _changes(normalisers: tuple[str, ...], pairs: list[tuple[float, float]]) -> Sides:
+    changes = [
+        covariance_of_first(name, after) - covariance_of_first(name, before)
+        for name in normalisers
+        for before, after in pairs
+    ]
+    rises = [after - before for before, after in pairs] * len(normalisers)
+    promised = torch.tensor(rises, dtype=torch.float64)
+    largest = max(after for _, after in pairs)
+    return Sides(torch.stack(changes), promised, rounding(torch.full_like(promised, largest), 256))
+
+
+def covariance_of_first(normaliser: str, weight: float) -> Tensor:
+    """Cov(r_1, advantage of the score weight·r_1 + r_2): (), by enumeration."""
+    rewards = torch.tensor(REWARDS, dtype=torch.float64)
+    prompt = torch.tensor(PROMPT)
+    half = torch.full((4,), 0.5, dtype=torch.float64)
+    advantage = _advantage(rewards @ torch.tensor([weight, 1.0], dtype=torch.float64), normaliser)
+    return within_prompt_covariance(rewards[:, :1], advantage, prompt, half).estimate[0]
+
+
+def _advantage(score: Tensor, normaliser: str) -> Tensor:
+    groups = group_by_prompt(torch.tensor(PROMPT))
+    centred = groups.centre(score, groups.share(None))
+    scale = {
+        "raw": torch.ones_like(score),
+        "grpo": groups.spread((groups.sum(centred.square()) / groups.counts).sqrt()),
+        "pooled": centred.square().mean().sqrt().expand_as(score),
+        "whitened": score.std(correction=0).expand_as(score),
+    }[normaliser]
+    return (centred if normaliser != "whitened" else score - score.mean()) / scale
+
+
+STATEMENT = Statement(
+    id="F9",
+    title="Raising an objective's weight can lower its covariance under global whitening",
+    kind="counterexample",
+    formula="r_1 = (0, 1 | 1, 1), r_2 = (0, 1 | 0, 1), two prompts, uniform arms:"
+    " λ = (3, 1) → (4, 1) takes y_1 from .3050 to .3032 under y = Cλ/√(λ'Σλ)",
+    latex=r"\frac{\partial y_1}{\partial\lambda_1}<0 \quad\text{for } y=C\lambda/\sqrt{\lambda'"
+    r"\Sigma\lambda}",
+    assumptions=("advantage divided by the std of all scores (REINFORCE++)", "λ_1 > 2λ_2"),
+    source="ours (T38)",
+    explanation="With raw advantages, and with a standard deviation taken within prompts, a larger "
+    "weight on a reward never lowers that reward's covariance with the advantage. Divided by the "
+    "standard deviation of all scores it can: the weight also inflates the spread between easy and "
+    "hard prompts, and with it the denominator. Two pass/fail rewards on two prompts suffice.",
+    needs=World,
+    sides=sides,
+    control=NegativeControl("raw, GRPO's and pooled advantages, where it is true", other_sides),
+    not_applicable=AN_EXPLICIT_BANDIT,
+)
