@@ -22,10 +22,11 @@ from covlaw.theory.kernel_spectrum import (
     wielandt_centre,
 )
 from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
 from covlaw.theory.statements.random_instances import random_score
 from covlaw.theory.statements.support.gradient_pairs import (
     Pairs,
+    attaining_pairs,
     certified_signs,
     has_choice,
     measure,
@@ -33,7 +34,6 @@ from covlaw.theory.statements.support.gradient_pairs import (
 )
 from covlaw.theory.statements.support.gradient_rounding import is_dense
 from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.statements.support.symbolic_spectrum import spectrum_proofs
 from covlaw.theory.worlds import World
 
 Part = tuple[Tensor, Tensor, Tensor]
@@ -51,7 +51,7 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
     parts = [certified_signs(own, score_threshold(world, score), len(score))]
     if is_dense(world):
         spectrum = score_kernel_spectrum(world)
-        pairs = measure(world, *_adversaries(spectrum, rng))
+        pairs = measure(world, *attaining_pairs(spectrum, rng))
         parts += [part for p in (own, pairs) for part in _bounded(spectrum, p)]
         parts += [*_flip(world, spectrum), *_interlacing(world, spectrum)]
     return joined(parts)
@@ -70,19 +70,10 @@ def without_prompt_mass(
     world: World, spectrum: KernelSpectrum, rng: np.random.Generator
 ) -> list[Part]:
     """Every prompt's own kernel, without its share D(x) of the gradient."""
-    pairs = measure(world, *_adversaries(spectrum, rng))
+    pairs = measure(world, *attaining_pairs(spectrum, rng))
     even = score_kernel_spectrum(replace(world, prompt_mass=None))
     prompts = len(torch.unique(world.prompt))
     return _bounded(even._replace(eigenvalues=even.eigenvalues * prompts), pairs)
-
-
-def _adversaries(spectrum: KernelSpectrum, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Three pairs that attain the bound, or the only mode there is with itself: (N, n) each."""
-    if spectrum.modes.shape[1] < 2:
-        return spectrum.modes, spectrum.modes
-    pairs = [extremal_pair(spectrum, float(c)) for c in (*rng.uniform(-1, 1, size=2), 0.0)]
-    rewards, scores = zip(*pairs, strict=True)
-    return torch.stack(rewards, 1), torch.stack(scores, 1)
 
 
 def _bounded(spectrum: KernelSpectrum, pairs: Pairs) -> list[Part]:
@@ -114,11 +105,18 @@ def _interlacing(world: World, spectrum: KernelSpectrum) -> list[Part]:
     """One free logit a completion: min D·π ≤ k_min and k_max ≤ max D·π, so κ ≤ their ratio."""
     if not world.tabular:
         return []
-    weight = world.row_weight()
-    weight = weight[weight > 0]
-    low, high = weight.min()[None], weight.max()[None]
+    live = world.row_weight()[world.row_weight() > 0]
+    low, high = live.min()[None], live.max()[None]
     error = rounding(high, 8 * len(spectrum.modes) + world.depth)
     return [(low, spectrum.smallest[None], error), (spectrum.largest[None], high, error)]
+
+
+@cache
+def proofs() -> list[Proof]:
+    """Symbolic ones, of the bound and of both thresholds."""
+    from covlaw.theory.statements.support.symbolic_spectrum import spectrum_proofs
+
+    return spectrum_proofs()
 
 
 STATEMENT = Statement(
@@ -139,9 +137,8 @@ STATEMENT = Statement(
     r"\tfrac{k_{\max}-k_{\min}}2\,\mathrm{sd}(r_j)\,\mathrm{sd}(s),\quad"
     r"|\mathrm{corr}|>\frac{\kappa-1}{\kappa+1}\Rightarrow\text{signs agree}",
     assumptions=(
-        "K on L²₀(π), the signals of mean 0 in every prompt, with D(x) in its inner product",
-        "several prompts of a tabular softmax: eigenvalues D(x)·k_x",
-        "sharpness: two modes at least",
+        "K on L²₀(π), the signals of mean 0 in every prompt, with D(x) in its inner product, so "
+        "that a tabular softmax has eigenvalues D(x)·k_x; sharpness: two modes at least",
         "the spectrum on at most 600 completions (the Jacobian is formed); sin φ on any world",
     ),
     source="ours; the inequality is Wielandt's (Horn & Johnson 2013, §7.4)",
@@ -151,5 +148,5 @@ STATEMENT = Statement(
         "kernels without the prompts' shares D(x), or a threshold 1 % smaller", false_sides
     ),
     not_applicable={"llm": NO_FISHER_IN_AN_LLM},
-    proofs=cache(spectrum_proofs),
+    proofs=proofs,
 )

@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from covlaw.theory.groups import group_by_prompt
+from covlaw.theory.kernel_spectrum import KernelSpectrum, extremal_pair
 from covlaw.theory.rounding import rounding
 from covlaw.theory.statements.law.gradients_align_through_a_kernel import value_gradients
 from covlaw.theory.statements.support.gradient_rounding import (
@@ -33,6 +35,15 @@ def has_choice(world: World) -> bool:
     """Whether some prompt of positive mass has two completions or more."""
     live = world.prompt[world.row_weight() > 0]
     return len(live) > len(torch.unique(live))
+
+
+def attaining_pairs(spectrum: KernelSpectrum, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Three pairs that attain the bound, or the only mode there is with itself: (N, n) each."""
+    if spectrum.modes.shape[1] < 2:
+        return spectrum.modes, spectrum.modes
+    pairs = [extremal_pair(spectrum, float(c)) for c in (*rng.uniform(-1, 1, size=2), 0.0)]
+    rewards, scores = zip(*pairs, strict=True)
+    return torch.stack(rewards, 1), torch.stack(scores, 1)
 
 
 def measure(world: World, rewards: Tensor, scores: Tensor) -> Pairs:
