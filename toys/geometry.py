@@ -23,8 +23,6 @@ from covlaw.toys.transformer_worlds import transformer_world
 ARCHITECTURES = ("qwen2", "llama", "gpt2")
 WIDTHS = (8, 16)
 PROMPTS = ((0, 1), (2, 1))
-SEEDS = 3
-"""Initialisations of every model."""
 SCORES, REWARDS = 40, 100
 """Random scores a model, and random rewards a score."""
 
@@ -35,9 +33,7 @@ class Shares(NamedTuple):
     disagree: float
     """⟨g_r, g_s⟩ and Cov(r, s) have opposite signs."""
     predicted: float
-    """The same, by the angle φ between the score and its gradient field, φ/π: no reward is drawn."""
-    by_spectrum: float
-    """The same, from the kernel's eigenvalues alone: neither score nor reward is drawn."""
+    """The same, by the angle between the score and its gradient field: no reward is drawn."""
     certified: float
     """|corr(r, s)| exceeds (κ − 1)/(κ + 1)."""
     certified_by_score: float
@@ -64,7 +60,7 @@ def geometry_records(
         widths: Hidden sizes.
 
     Returns:
-        A record a model and initialisation (one when quick): `architecture`, `width`, `seed`, `parameters`, `completions`, `k_min`, `k_max`,
+        A record a model: `architecture`, `width`, `parameters`, `completions`, `k_min`, `k_max`,
         `kappa` (None if k_min is lost in rounding), `threshold`, and the `Shares` of each kind of
         pair under `tables` and `objectives` (there `predicted` is still that of tables). JSON-able.
 
@@ -72,10 +68,9 @@ def geometry_records(
         CovlawError: for an architecture that `transformers` does not know.
     """
     return [
-        _record(ModelShape(4, width, 2, architecture=name), 3 if quick else 4, seed + k)
+        _record(ModelShape(4, width, 2, architecture=name), 3 if quick else 4, seed)
         for name in architectures
         for width in widths
-        for k in range(1 if quick else SEEDS)
     ]
 
 
@@ -85,8 +80,7 @@ def disagreement_shares(world: World, scores: Tensor, rewards: Tensor) -> Shares
     Args:
         world: Small enough for its (N, D) scores.
         scores: (N, S) training scores s.
-        rewards: (N, R) rewards r; `predicted` and `by_spectrum` take them, and `by_spectrum` the
-            scores, to have no preferred direction in L²₀(π).
+        rewards: (N, R) rewards r.
     """
     weight, groups = world.row_weight()[:, None], group_by_prompt(world.prompt)
     s, r = (groups.centre(x, world.log_prob_at().exp()) for x in (scores, rewards))
@@ -94,12 +88,11 @@ def disagreement_shares(world: World, scores: Tensor, rewards: Tensor) -> Shares
     alignment, covariance = gradients[0].T @ gradients[1], (weight * r).T @ s
     sd_r, sd_s = ((weight * x.square()).sum(0).sqrt() for x in (r, s))
     correlation = (covariance / sd_r[:, None] / sd_s).abs()
-    spectrum = score_kernel_spectrum(world)
-    of_all, expected = sign_threshold(spectrum), disagreement_by_spectrum(spectrum)
+    of_all = sign_threshold(score_kernel_spectrum(world))
     of_each = torch.stack([score_threshold(world, x) for x in scores.T])
-    predicted = of_each.clamp(max=1).asin() / torch.pi
+    predicted = torch.stack([disagreement_probability(world, x) for x in scores.T])
     opposite, certified = alignment * covariance < 0, correlation > of_each
-    columns = (opposite, predicted, expected, correlation > of_all, certified, certified & opposite)
+    columns = (opposite, predicted, correlation > of_all, certified, certified & opposite)
     return Shares(*(float(x.to(torch.float64).mean()) for x in columns))
 
 
@@ -112,9 +105,8 @@ def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
     return {
         "architecture": shape.architecture,
         "width": shape.hidden,
-        "seed": seed,
         "parameters": len(world.theta),
-        "completions": len(world.prompt),
+        "completions": rows,
         "k_min": float(spectrum.smallest),
         "k_max": float(spectrum.largest),
         "kappa": _kappa(spectrum, rows + len(world.theta)),

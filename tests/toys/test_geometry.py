@@ -47,15 +47,6 @@ def test_the_angle_predicts_how_often_signs_disagree(records: list[dict]) -> Non
         assert abs(record["tables"]["disagree"] - p) <= 4 * math.sqrt(p * (1 - p) / 100)
 
 
-def test_the_spectrum_alone_predicts_it_too(records: list[dict]) -> None:
-    """cos φ of a random score varies by some 1/√modes; 78 modes, and the clusters of 100 rewards."""
-    for record in records:
-        p, modes = record["by_spectrum"], record["completions"] - 2
-        noise = math.sqrt(p * (1 - p) / 100) + 1 / math.sqrt(modes)
-        assert abs(record["disagree"] - p) <= 4 * noise
-        assert 0.05 < p < 0.5
-
-
 def test_a_uniform_bandit_never_disagrees() -> None:
     """K is a multiple of the identity: κ = 1, threshold 0, everything is certified."""
     rng = np.random.default_rng(0)
@@ -64,7 +55,6 @@ def test_a_uniform_bandit_never_disagrees() -> None:
     shares = disagreement_shares(world, scores, rewards)
     assert shares.disagree == shares.certified_wrong == 0
     assert shares.predicted <= 1e-7
-    assert shares.by_spectrum <= 1e-7
     assert shares.certified == shares.certified_by_score == 1
 
 
