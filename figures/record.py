@@ -7,7 +7,14 @@ from pathlib import Path
 from covlaw.figures.records import verdict_file
 from covlaw.figures.render import recorded
 
-SMALL = ("config.toml", "environment.json", "verdicts.json", "budgets.jsonl", "steps.jsonl")
+SMALL = (
+    "config.toml",
+    "environment.json",
+    "verdicts.json",
+    "budgets.jsonl",
+    "geometry.jsonl",
+    "steps.jsonl",
+)
 
 
 def record(run: Path, target: Path) -> list[Path]:

@@ -27,6 +27,7 @@ _OURS = (
     "verdicts.json",
     "verdicts.jsonl",
     "budgets.jsonl",
+    "geometry.jsonl",
     FAILURES,
     "report.html",
 )
@@ -71,14 +72,13 @@ class LadderFolder:
         """Record one verdict."""
         append_line(self.path / "verdicts.jsonl", verdict)
 
-    @property
-    def has_budgets(self) -> bool:
-        """Whether the law budgets are recorded."""
-        return (self.path / "budgets.jsonl").exists()
+    def has_records(self, name: str) -> bool:
+        """Whether some measurements ("budgets", "geometry") are recorded."""
+        return (self.path / f"{name}.jsonl").exists()
 
-    def write_budgets(self, records: list[dict[str, Any]]) -> None:
-        """Record the law budgets, whole or not at all."""
-        write_text(self.path / "budgets.jsonl", "".join(to_json(r) + "\n" for r in records))
+    def write_records(self, name: str, records: list[dict[str, Any]]) -> None:
+        """Record measurements, whole or not at all."""
+        write_text(self.path / f"{name}.jsonl", "".join(to_json(r) + "\n" for r in records))
 
     def fail(self, job: str, error: str) -> None:
         """Record a job that crashed."""

@@ -17,7 +17,11 @@ QUICK_TRAINING = {"steps": 8, "audits": 2, "audit_prompts": 8, "audit_completion
 QUICK_INSTANCES = {"theory": 40, "bandit": 20, "tabular": 8, "transformer": 3}
 """Instances a statement in a quick ladder."""
 
-Kind = Literal["check", "budgets", "base", "train"]
+MEASUREMENTS = {"budgets": 9.0, "geometry": 18.0}
+"""What is measured on the transformer rung, and its rough cost: law budgets (T9, T10), and how a
+model's geometry bends the law (T13)."""
+
+Kind = Literal["check", "measure", "base", "train"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,10 @@ class Settings:
         """What this ladder leaves out of the whole one, a phrase each."""
         phrases = [f"rung {rung}" for rung in RUNG_NAMES if rung not in self.rungs]
         if self.quick:
-            phrases += [f"most instances (kept: {_kept(self.rungs)})", "larger worlds in budgets"]
+            phrases += [
+                f"most instances (kept: {_kept(self.rungs)})",
+                "larger worlds in what is measured",
+            ]
             if "llm" in self.rungs:
                 phrases.append(
                     f"LLM: {QUICK_SEEDS} seed of {SEEDS}, {QUICK_TRAINING['steps']} steps a run, "
@@ -84,7 +91,7 @@ class Job(NamedTuple):
 
 
 def exact_jobs(settings: Settings) -> list[Job]:
-    """Checks of the exact rungs and the law budgets, long ones first."""
+    """Checks and measurements of the exact rungs, long ones first."""
     jobs = [
         Job("check", f"{id} {rung}", (id, rung, settings.seed, _instances(settings, rung)), cost)
         for rung, cost in _COSTS.items()
@@ -92,7 +99,10 @@ def exact_jobs(settings: Settings) -> list[Job]:
         for id in STATEMENTS
     ]
     if "transformer" in settings.rungs:
-        jobs.append(Job("budgets", "law budgets", (settings.seed, settings.quick), 9.0))
+        jobs += [
+            Job("measure", name, (name, settings.seed, settings.quick), cost)
+            for name, cost in MEASUREMENTS.items()
+        ]
     return sorted(jobs, key=lambda job: -job.cost)
 
 

@@ -30,8 +30,7 @@ def climb(
     done = folder.finished()
     state = State(settings, folder.path, dict(done))
     waiting = [j for j in exact_jobs(settings) if j.name not in done]
-    if folder.has_budgets:
-        waiting = [j for j in waiting if j.kind != "budgets"]
+    waiting = [j for j in waiting if j.kind != "measure" or not folder.has_records(j.name)]
     if "llm" in settings.rungs:
         # the base model comes first: the runs wait for it
         waiting.insert(0, Job("base", "base model", (settings.base,), 100.0))
@@ -97,8 +96,8 @@ def _finish(job: Job, future: Future[Any], folder: LadderFolder, state: State) -
     if job.kind == "check":
         folder.add(result)
         state.verdicts[job.name] = result
-    elif job.kind == "budgets":
-        folder.write_budgets(result)
+    elif job.kind == "measure":
+        folder.write_records(job.name, result)
     elif job.kind == "base":
         return training_jobs(state.settings, str(folder.path))
     return []

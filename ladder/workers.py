@@ -63,10 +63,11 @@ def _check(id: str, rung: str, seed: int, instances: int | None) -> dict[str, An
     return asdict(check(id, rung, seed, instances))
 
 
-def _budgets(seed: int, quick: bool) -> list[dict[str, Any]]:
+def _measure(name: str, seed: int, quick: bool) -> list[dict[str, Any]]:
+    from covlaw.toys.geometry import geometry_records
     from covlaw.toys.optimiser_budgets import optimiser_budgets
 
-    return optimiser_budgets(seed, quick)
+    return {"budgets": optimiser_budgets, "geometry": geometry_records}[name](seed, quick)
 
 
 def _base(model: str) -> str:
@@ -84,7 +85,7 @@ def _train(preset: str, overrides: dict[str, Any]) -> str:
 
 _WORK: dict[str, Callable[..., Any]] = {
     "check": _check,
-    "budgets": _budgets,
+    "measure": _measure,
     "base": _base,
     "train": _train,
 }
