@@ -142,5 +142,6 @@ def factors(matrices: Tensor) -> Tensor:
     """F with F'F = C (..., M, M): eigenvalues that are rounding become exact zeros."""
     values, vectors = torch.linalg.eigh(matrices)
     noise = rounding(values[..., -1:], 4 * values.shape[-1])
-    root: Tensor = torch.where(values > noise, values, 0.0).sqrt()
-    return root[..., None] * vectors.mT
+    root = torch.where(values > noise, values, 0.0).sqrt()
+    factor: Tensor = root[..., None] * vectors.mT
+    return factor

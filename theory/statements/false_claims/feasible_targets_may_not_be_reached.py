@@ -62,7 +62,8 @@ def _margins(
     end = run_ctwa(problem, goal, uniform_start(problem), controller, 600, MISSING)
     ended = end.final.signal.clamp(min=-1e9)
     promised = observed(problem, listed, controller.signal)
-    return tuple((y / goal).amin(1) - (1 - MISSING) for y in (ended, promised))
+    margins = [(y / goal).amin(1) - (1 - MISSING) for y in (ended, promised)]
+    return margins[0], margins[1]
 
 
 @cache
