@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.kernel_spectrum import (
-    KernelSpectrum,
+from covlaw.theory.gradient_angle import (
+    disagreement_by_spectrum,
     disagreement_probability,
-    score_kernel_spectrum,
     score_threshold,
-    sign_threshold,
 )
+from covlaw.theory.groups import group_by_prompt
+from covlaw.theory.kernel_spectrum import KernelSpectrum, score_kernel_spectrum, sign_threshold
 from covlaw.theory.rounding import rounding
 from covlaw.theory.worlds import World
 from covlaw.toys.float64_model import ModelShape
@@ -33,7 +32,7 @@ class Shares(NamedTuple):
     disagree: float
     """⟨g_r, g_s⟩ and Cov(r, s) have opposite signs."""
     predicted: float
-    """The same, by the angle between the score and its gradient field: no reward is drawn."""
+    """The same for rewards that are tables, by the angle between the score and its field."""
     certified: float
     """|corr(r, s)| exceeds (κ − 1)/(κ + 1)."""
     certified_by_score: float
@@ -50,8 +49,9 @@ def geometry_records(
 ) -> list[dict[str, Any]]:
     """Measure freshly initialised causal LMs of several architectures and widths.
 
-    Two kinds of pairs: rewards and scores that are independent normal tables, one number a
-    completion; and the three token objectives with random convex weightings of them.
+    Three kinds of pairs: rewards and scores that are independent normal tables, one number a
+    completion; that are independent normal in L²₀(π), one number a mode; and the three token
+    objectives with random convex weightings of them.
 
     Args:
         seed: Weights and tables depend on it alone.
@@ -61,8 +61,9 @@ def geometry_records(
 
     Returns:
         A record a model: `architecture`, `width`, `parameters`, `completions`, `k_min`, `k_max`,
-        `kappa` (None if k_min is lost in rounding), `threshold`, and the `Shares` of each kind of
-        pair under `tables` and `objectives` (there `predicted` is still that of tables). JSON-able.
+        `kappa` (None if k_min is lost in rounding), `threshold`, `by_spectrum` (what the
+        eigenvalues alone say of `modes`), and the `Shares` of each kind of pair under `tables`,
+        `modes` and `objectives`. JSON-able.
 
     Raises:
         CovlawError: for an architecture that `transformers` does not know.
@@ -102,6 +103,10 @@ def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
     tables = [torch.as_tensor(rng.normal(size=(rows, count))) for count in (SCORES, REWARDS)]
     weights = torch.as_tensor(rng.dirichlet(np.ones(world.rewards.shape[1]), size=SCORES))
     spectrum = score_kernel_spectrum(world)
+    size = len(spectrum.eigenvalues)
+    modes = [
+        spectrum.modes @ torch.as_tensor(rng.normal(size=(size, n))) for n in (SCORES, REWARDS)
+    ]
     return {
         "architecture": shape.architecture,
         "width": shape.hidden,
@@ -111,7 +116,9 @@ def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
         "k_max": float(spectrum.largest),
         "kappa": _kappa(spectrum, rows + len(world.theta)),
         "threshold": float(sign_threshold(spectrum)),
+        "by_spectrum": float(disagreement_by_spectrum(spectrum)),
         "tables": disagreement_shares(world, *tables)._asdict(),
+        "modes": disagreement_shares(world, *modes)._asdict(),
         "objectives": disagreement_shares(
             world, world.rewards @ weights.T, world.rewards
         )._asdict(),

@@ -7,13 +7,13 @@ import pytest
 import sympy as sp
 import torch
 
-from covlaw.theory import kernel_spectrum
-from covlaw.theory.kernel_spectrum import (
+from covlaw.theory import gradient_angle
+from covlaw.theory.gradient_angle import (
+    disagreement_by_spectrum,
     disagreement_probability,
-    score_kernel_spectrum,
     score_threshold,
-    sign_threshold,
 )
+from covlaw.theory.kernel_spectrum import KernelSpectrum, score_kernel_spectrum, sign_threshold
 from covlaw.theory.rungs import load_rung
 from covlaw.theory.statements.support.explicit_worlds import explicit_bandit
 from covlaw.theory.statements.support.gradient_pairs import measure
@@ -30,7 +30,7 @@ def test_the_threshold_of_one_score_is_sharp_and_at_most_that_of_all() -> None:
     """r between A_s and its field: agreement turns exactly at corr = sin φ."""
     for seed in range(5):
         world = next(load_rung("bandit").worlds(np.random.default_rng(seed), 1))
-        weight, centred, field = kernel_spectrum._field(
+        weight, centred, field = gradient_angle._field(
             world, world.rewards @ torch.ones(world.rewards.shape[1], dtype=torch.float64)
         )
         sine = float(score_threshold(world, centred))
@@ -61,7 +61,7 @@ def test_disagreement_probability_is_that_of_independent_normal_rewards() -> Non
     rng = np.random.default_rng(3)
     world = bandit_world(rng, 2, 6, 2)
     score = torch.as_tensor(rng.normal(size=12))
-    weight, centred, field = kernel_spectrum._field(world, score)
+    weight, centred, field = gradient_angle._field(world, score)
     rewards = torch.as_tensor(rng.normal(size=(40_000, 12)))
     opposite = (rewards @ (weight * centred)) * (rewards @ (weight * field)) < 0
     p = float(disagreement_probability(world, score))
@@ -70,3 +70,18 @@ def test_disagreement_probability_is_that_of_independent_normal_rewards() -> Non
     assert abs(share - p) <= 5 * math.sqrt(p * (1 - p) / 40_000)
     even = bandit_world(rng, 1, 6, 2, spread=0.0)
     assert float(disagreement_probability(even, score[:6])) <= 1e-7
+
+
+def test_eigenvalues_alone_say_how_often_signals_without_direction_disagree() -> None:
+    """n = 4,000 modes: s'Ks/(|s||Ks|) of one normal s is near its limit, by 3/√n or so."""
+    rng = np.random.default_rng(0)
+    for k in (rng.uniform(size=4000), rng.exponential(size=4000), np.full(4000, 0.3)):
+        spectrum = KernelSpectrum(torch.as_tensor(np.sort(k)), torch.empty(0))
+        s = rng.normal(size=4000)
+        cosine = s @ (np.sort(k) * s) / np.linalg.norm(s) / np.linalg.norm(np.sort(k) * s)
+        limit = math.cos(math.pi * float(disagreement_by_spectrum(spectrum)))
+        assert cosine == pytest.approx(limit, rel=0.05)
+    alone = KernelSpectrum(torch.cat([torch.zeros(9999), torch.ones(1)]).double(), torch.empty(0))
+    assert 0.49 < float(disagreement_by_spectrum(alone)) < 0.5
+    flat = KernelSpectrum(torch.full((5,), 2.0).double(), torch.empty(0))
+    assert float(disagreement_by_spectrum(flat)) == 0

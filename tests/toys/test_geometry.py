@@ -32,8 +32,9 @@ def test_spectra_and_shares_fit_together(records: list[dict]) -> None:
         assert 0 < record["k_min"] < record["k_max"]
         assert record["kappa"] == record["k_max"] / record["k_min"]
         threshold = (record["kappa"] - 1) / (record["kappa"] + 1)
+        assert 0 < record["by_spectrum"] < 0.5
         assert record["threshold"] == pytest.approx(threshold, rel=1e-9)
-        for shares in (record["tables"], record["objectives"]):
+        for shares in (record["tables"], record["modes"], record["objectives"]):
             assert shares["certified_wrong"] == 0
             assert shares["certified"] <= shares["certified_by_score"] <= 1 - shares["disagree"]
         assert record["objectives"]["certified_by_score"] > record["tables"]["certified_by_score"]

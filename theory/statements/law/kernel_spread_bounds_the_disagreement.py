@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covlaw.theory.gradient_angle import score_threshold
 from covlaw.theory.kernel_spectrum import (
     KernelSpectrum,
     extremal_pair,
     score_kernel_spectrum,
-    score_threshold,
     sign_threshold,
     wielandt_bound,
     wielandt_centre,
@@ -63,7 +63,7 @@ def false_sides(world: World, rng: np.random.Generator) -> Sides:
         return joined([nothing()])
     spectrum = score_kernel_spectrum(world)
     lower = [(p.alignment, 0 * p.alignment, p.error) for p in _below(world, spectrum)]
-    return joined([*without_prompt_mass(world, spectrum, rng), *lower])
+    return joined(without_prompt_mass(world, spectrum, rng) + lower)
 
 
 def without_prompt_mass(
@@ -106,9 +106,12 @@ def _interlacing(world: World, spectrum: KernelSpectrum) -> list[Part]:
     if not world.tabular:
         return []
     live = world.row_weight()[world.row_weight() > 0]
-    low, high = live.min()[None], live.max()[None]
-    error = rounding(high, 8 * len(spectrum.modes) + world.depth)
-    return [(low, spectrum.smallest[None], error), (spectrum.largest[None], high, error)]
+    low, high = live.aminmax()
+    error = rounding(high, 8 * len(spectrum.modes) + world.depth)[None]
+    return [
+        (low[None], spectrum.smallest[None], error),
+        (spectrum.largest[None], high[None], error),
+    ]
 
 
 @cache
