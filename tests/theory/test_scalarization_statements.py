@@ -222,7 +222,7 @@ def test_gradnorm_turns_at_a_mean_correlation_of_minus_one_half(correlation: flo
     length = torch.tensor([1.0, 10.0, 0.1], dtype=torch.float64)
     gram = gram * length[:, None] * length
     alignment = gram @ settled_weights(gram, np.random.default_rng(0))
-    # |Σ corr| ≥ 0.2 is more than the weights' band can turn: 3·(e^0.044 − 1) = 0.13
+    # |Σ corr| ≥ 0.2 is more than the weights' band can turn: 3·(e^0.008 − 1) = 0.03
     assert alignment[0].sign() == np.sign(1 + 2 * correlation)
 
 

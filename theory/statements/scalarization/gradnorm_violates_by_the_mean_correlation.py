@@ -19,8 +19,8 @@ from covlaw.theory.statements.scalarization.frozen_worlds import (
 )
 from covlaw.theory.worlds import World
 
-STEPS = (0.1, 0.02)
-"""Steps of the weights, coarse then fine."""
+STEPS = (0.1, 0.02, 0.004)
+"""Steps of the weights, from coarse to fine."""
 
 SPREAD = 0.5
 """Spread of the log-lengths at the start."""
@@ -32,11 +32,11 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
     """Alignment of g_j with Σ_k λ_k g_k at the settled weights, against Σ_k corr_jk.
 
     In the geometry of the policy gradients or in that of the natural gradients, whose Gramian is
-    C; all objectives together, and the first two alone, where the claim is that none falls.
+    C; all objectives together, and at times the first two alone, of which none may fall.
     """
     gram = _gramian(world, rng)
     parts = [_compare(gram, world, rng)] if gram.numel() else []
-    if gram.shape[0] >= 2:
+    if gram.shape[0] >= 2 and rng.integers(3) == 0:
         measured, own, error = _compare(gram[:2, :2], world, rng)
         parts.append((measured, torch.ones_like(own), error))
     return joined([NOTHING, *parts])
@@ -121,6 +121,6 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("no objective falls, for any number of objectives", never_sides),
-    ensemble=Ensemble(conflict_worlds, 60),
+    ensemble=Ensemble(conflict_worlds, 50),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )
