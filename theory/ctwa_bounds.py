@@ -56,7 +56,7 @@ def grpo_step_limit(covariances: PromptCovariances, targets: Tensor) -> Tensor:
     largest = torch.linalg.eigvalsh(covariances.matrices)[..., -1]
     flat = (covariances.deviations() <= covariances.noise).all(-1)
     ratio = torch.where(flat, 0.0, largest / least.clamp(min=0.0).sqrt())
-    slope = (covariances.prompt_mass * ratio.nan_to_num(torch.inf)).sum(-1)
+    slope = (covariances.prompt_mass * ratio.nan_to_num(torch.inf, posinf=torch.inf)).sum(-1)
     return _largest_step(slope, (targets + covariances.mean_deviations()).amax(-1))
 
 
