@@ -56,7 +56,7 @@ def test_t3_refutes_masses_that_are_not_tilted(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_t3_refutes_a_factorial_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(t3, "_factorials", lambda n: torch.ones(n, 1, dtype=torch.float64))
+    monkeypatch.setattr(t3, "factorials", lambda n: torch.ones(n, 1, dtype=torch.float64))
     assert violations("T3") > 0
 
 
@@ -80,7 +80,7 @@ def test_t3_refutes_a_tail_that_assumes_twice_the_radius(monkeypatch: pytest.Mon
     assert float((part[0] - part[1]).abs()) <= float(part[2])
     true = t3.series_tail
     monkeypatch.setattr(t3, "series_tail", lambda r, strength, n: true(r, strength / 2, n))
-    monkeypatch.setattr(t3, "_growth", lambda strength: 1.0)
+    monkeypatch.setattr(t3, "recursion_growth", lambda *_: 1.0)
     part = t3._series_sides(coin, as_tensor((0, 1)), 2.0)
     assert float((part[0] - part[1]).abs()) > float(part[2])
 

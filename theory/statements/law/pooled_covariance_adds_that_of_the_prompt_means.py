@@ -12,27 +12,35 @@ from torch import Tensor
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement
+from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
 from covlaw.theory.statements.support.rollout_rounding import row_weight
 from covlaw.theory.updates import Update
+
+Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(update: Update, _: np.random.Generator) -> Sides:
     """Cov(r_j, s) of all rows together by plain moments, against law + covariance of the means.
 
+    For the update's s, which may be centred by prompt already, and for s the mean of the rewards.
     On samples: of the empirical distribution, each row of a prompt with equal weight.
     """
-    weight, position, rewards, score = _rows(update)
-    law, means = _law(update, rewards, score), means_covariance(weight, position, rewards, score)
-    pooled = pooled_covariance(weight, rewards, score)
-    return Sides(pooled, law + means, _rounding(rewards, score))
+    return joined([_compare(update, score, True) for score in _scores(update)])
 
 
 def law_only_sides(update: Update, _: np.random.Generator) -> Sides:
     """The false variant: the pooled covariance is the law."""
-    weight, _position, rewards, score = _rows(update)
-    pooled = pooled_covariance(weight, rewards, score)
-    return Sides(pooled, _law(update, rewards, score), _rounding(rewards, score))
+    return joined([_compare(update, score, False) for score in _scores(update)])
+
+
+def _compare(update: Update, score: Tensor, with_means: bool) -> Part:
+    weight, position = _rows(update)
+    rewards = update.rollouts.rewards - update.rollouts.rewards[0]  # an offset would round
+    score = score - score[0]
+    pooled, forecast = pooled_covariance(weight, rewards, score), _law(update, rewards, score)
+    if with_means:
+        forecast = forecast + means_covariance(weight, position, rewards, score)
+    return pooled, forecast, _rounding(rewards, score)
 
 
 def pooled_covariance(weight: Tensor, rewards: Tensor, score: Tensor) -> Tensor:
@@ -59,13 +67,14 @@ def _law(update: Update, rewards: Tensor, score: Tensor) -> Tensor:
     ).estimate
 
 
-def _rows(update: Update) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Weights that add up to 1, prompt positions, rewards and scores less a row's of their own."""
-    rollouts, score = update.rollouts, update.fields.score
-    weight = row_weight(rollouts)
-    groups = group_by_prompt(rollouts.prompt)
-    rewards = rollouts.rewards - rollouts.rewards[0]
-    return weight / weight.sum(), groups.position, rewards, score - score[0]
+def _scores(update: Update) -> tuple[Tensor, Tensor]:
+    return update.fields.score, update.rollouts.rewards.mean(1)
+
+
+def _rows(update: Update) -> tuple[Tensor, Tensor]:
+    """Weights that add up to 1, and prompt positions: (N,) each."""
+    weight = row_weight(update.rollouts)
+    return weight / weight.sum(), group_by_prompt(update.rollouts.prompt).position
 
 
 def _rounding(rewards: Tensor, score: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.covariance import within_prompt_covariance
-from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.rounding import rounding
 from covlaw.theory.single_crossing import sign_changes
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
@@ -20,7 +19,11 @@ from covlaw.theory.statements.random_instances import random_score
 from covlaw.theory.statements.support.adversaries import reversing_reward
 from covlaw.theory.statements.support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements.support.tilt_strengths import widest_range
-from covlaw.theory.statements.support.tilted_means import reward_range, tilted_means
+from covlaw.theory.statements.support.tilted_means import (
+    reward_range,
+    roundings,
+    tilted_means,
+)
 from covlaw.theory.worlds import World
 
 STRENGTHS = 10 ** np.linspace(-2, math.log10(50), 24)
@@ -94,19 +97,14 @@ def _curves(world: World, rewards: Tensor, score: Tensor) -> _Curves:
     curve = tilted_means(world, rewards.numpy(), score.numpy(), etas)
     groups = (world.prompt, world.log_prob_at().exp(), world.prompt_mass)
     reach = torch.as_tensor(reward_range(world, rewards.numpy()))
-    error = rounding(reach, 8 * (_operations(world) + math.ceil(8 * STRENGTHS[-1])))
+    error = rounding(reach, 8 * roundings(world, STRENGTHS[-1]))
     change = torch.as_tensor(curve[:-1] - curve[-1])
     return _Curves(sign_changes(rewards, score, *groups), change, error)
 
 
 def _law_rounding(world: World, rewards: Tensor, score: Tensor) -> Tensor:
     scale = rewards.abs().amax(0) * score.abs().max()
-    return rounding(scale, 32 * _operations(world))
-
-
-def _operations(world: World) -> int:
-    counts = group_by_prompt(world.prompt).counts
-    return int(counts.max()) + len(counts) + 16
+    return rounding(scale, 32 * roundings(world))
 
 
 STATEMENT = Statement(

@@ -98,7 +98,7 @@ def proofs() -> list[Proof]:
 
 STATEMENT = Statement(
     id="T4",
-    title="A third joint cumulant is at most √3/18 of the reward's and squared score's ranges",
+    title="A third joint cumulant of reward and score is at most √3/18·R·S², R and S their ranges",
     explanation="R and S are the ranges (largest minus smallest value) of a reward r and a"
     " training score s within one prompt. κ(r, s, s) is what bends the straight-line forecast of"
     " the covariance law, so this bound says how soon the forecast can go wrong, whatever the"

@@ -12,15 +12,20 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.cumulants import joint_cumulants, series_tail
-from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.rounding import rounding
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
 from covlaw.theory.statements.random_instances import random_score
 from covlaw.theory.statements.support.inapplicable import NO_TILT_IN_AN_LLM
+from covlaw.theory.statements.support.taylor import (
+    factorials,
+    recursion_growth,
+    taylor_coefficients,
+)
 from covlaw.theory.statements.support.tilt_strengths import tilt_strengths, widest_range
 from covlaw.theory.statements.support.tilted_means import (
     partition_turns,
     reward_range,
+    roundings,
     share,
     tilted_means,
 )
@@ -65,21 +70,17 @@ def derivative_sides(world: World, score: Tensor, eta: float, forecast: Forecast
     Aliasing adds the coefficients n + NODES, n + 2·NODES, …: at most the series' tail at
     strength 1. The computed tilt errs by a few |η| roundings, sums by one a completion.
     """
-    angle = 2 * np.pi * np.arange(NODES) / NODES
-    means = tilted_means(world, world.rewards.numpy(), score.numpy(), eta + np.exp(1j * angle))
-    values = np.einsum("p,epm->em", share(world), means)
-    turned = np.exp(-1j * np.outer(np.arange(1, ORDERS + 1), angle))
-    measured = torch.as_tensor((turned @ values).real / NODES).reshape(-1)
+    measured = taylor_coefficients(world, score, eta, ORDERS, NODES)
     widest = _widest_reward(world)
-    error = rounding(widest, 64 * _operations(world, eta)) + series_tail(widest, 1.0, NODES)
-    return measured, forecast(world, score, eta).reshape(-1), error.repeat(ORDERS)
+    error = rounding(widest, 64 * roundings(world, eta)) + series_tail(widest, 1.0, NODES)
+    return measured.reshape(-1), forecast(world, score, eta).reshape(-1), error.repeat(ORDERS)
 
 
 def cumulant_coefficients(world: World, score: Tensor, eta: float) -> Tensor:
     """E_x κ_{π_η}(r_j, s^{(n)})/n!: (ORDERS, M)."""
     mass = _tilted_mass(world, score, eta)
     cumulants = joint_cumulants(world.rewards, score, ORDERS, world.prompt, mass, world.prompt_mass)
-    return cumulants / _factorials(ORDERS)
+    return cumulants / factorials(ORDERS)
 
 
 def _central_moment_coefficients(world: World, score: Tensor, eta: float) -> Tensor:
@@ -87,17 +88,19 @@ def _central_moment_coefficients(world: World, score: Tensor, eta: float) -> Ten
     problem = tilt_problem(world.rewards, score, world.prompt, mass, world.prompt_mass)
     weight = problem.mass * problem.groups.spread(problem.prompt_mass)
     powers = problem.score ** torch.arange(1, ORDERS + 1)[:, None]
-    return (weight * powers) @ problem.advantage / _factorials(ORDERS)
+    return (weight * powers) @ problem.advantage / factorials(ORDERS)
 
 
 def _series_sides(world: World, score: Tensor, eta: float) -> Part:
     values, at = world.rewards.numpy(), np.array([eta, 0.0])
     ends = np.einsum("p,epm->em", share(world), tilted_means(world, values, score.numpy(), at))
     groups = (world.prompt, world.log_prob_at().exp(), world.prompt_mass)
-    terms = joint_cumulants(world.rewards, score, TERMS, *groups) / _factorials(TERMS)
-    partial = eta ** torch.arange(1, TERMS + 1, dtype=torch.float64) @ terms
+    terms = joint_cumulants(world.rewards, score, TERMS, *groups) / factorials(TERMS)
+    partial = eta ** torch.arange(1.0, TERMS + 1).double() @ terms
     widest = _widest_reward(world)
-    error = rounding(widest * _growth(abs(eta)), 64 * (_operations(world, eta) + TERMS))
+    error = rounding(
+        widest * recursion_growth(abs(eta), TERMS), 64 * (roundings(world, eta) + TERMS)
+    )
     return torch.as_tensor(ends[0] - ends[1]), partial, error + series_tail(widest, eta, TERMS)
 
 
@@ -105,24 +108,6 @@ def _zero_sides(world: World, score: Tensor) -> Part:
     """Each prompt at |t| < 0.9·π/S; s is scaled to S = 1 (or less in the other prompts)."""
     count = torch.as_tensor(partition_turns(world, score.numpy(), INSIDE * math.pi))
     return count, torch.zeros_like(count), torch.zeros_like(count)
-
-
-def _growth(strength: float) -> float:
-    """How much the recursion of `joint_cumulants` may enlarge a relative error in the series.
-
-    Σ_n strength^n·K_n/(n!·R), K_n the sum of the sizes of κ_n's terms.
-    """
-    return sum(strength**n * size for n, size in enumerate(_term_sizes()))
-
-
-@cache
-def _term_sizes() -> tuple[float, ...]:
-    """K_n/(n!·R): with |μ_k| ≤ 1, |ν_k| ≤ R it is 1/n! + Σ_{k≥2} (1/k!)·K_{n−k}/((n−k)!·R)."""
-    sizes = [0.0]
-    for n in range(1, TERMS + 1):
-        lower = sum(sizes[n - k] / math.factorial(k) for k in range(2, n + 1))
-        sizes.append(1 / math.factorial(n) + lower)
-    return tuple(sizes)
 
 
 def _unit_score(world: World, rng: np.random.Generator) -> Tensor:
@@ -137,16 +122,6 @@ def _widest_reward(world: World) -> Tensor:
 def _tilted_mass(world: World, score: Tensor, eta: float) -> Tensor:
     mass = world.log_prob_at().exp()
     return mass * tilt_log_ratio(score, eta, world.prompt, mass).exp()
-
-
-def _operations(world: World, eta: float) -> int:
-    counts = group_by_prompt(world.prompt).counts
-    return int(counts.max()) + len(counts) + 16 + math.ceil(8 * abs(eta))
-
-
-def _factorials(orders: int) -> Tensor:
-    values = [float(math.factorial(n)) for n in range(1, orders + 1)]
-    return torch.tensor(values, dtype=torch.float64)[:, None]
 
 
 @cache

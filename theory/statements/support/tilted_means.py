@@ -3,10 +3,13 @@
 Rewards and scores are taken relative to an arm of the same prompt, so offsets do not round.
 """
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.worlds import World
 
 Array = NDArray[np.inexact]
@@ -59,6 +62,12 @@ def reward_range(world: World, values: Array) -> Array:
     mass = world.log_prob_at().exp().numpy()
     spans = [np.ptp(values[rows[mass[rows] > 0]], axis=0) for rows in _rows(world)]
     return np.stack(spans)
+
+
+def roundings(world: World, eta: float = 0.0) -> int:
+    """Roundings inside one tilted mean: a sum over a prompt, one over prompts, 8|η| an exponent."""
+    counts = group_by_prompt(world.prompt).counts
+    return int(counts.max()) + len(counts) + 16 + math.ceil(8 * abs(eta))
 
 
 def _rows(world: World) -> list[Rows]:
