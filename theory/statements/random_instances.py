@@ -132,7 +132,7 @@ class _RandomInstances:
         return (random_tree(rng) for _ in range(count))
 
     def default_count(self, kind: type) -> int:
-        return 200
+        return 100 if kind is TokenTree else 200
 
 
 RUNG = _RandomInstances()

@@ -106,12 +106,10 @@ def _interlacing(world: World, spectrum: KernelSpectrum) -> list[Part]:
     if not world.tabular:
         return []
     live = world.row_weight()[world.row_weight() > 0]
-    low, high = live.aminmax()
-    error = rounding(high, 8 * len(spectrum.modes) + world.depth)[None]
-    return [
-        (low[None], spectrum.smallest[None], error),
-        (spectrum.largest[None], high[None], error),
-    ]
+    ends = [*live.aminmax(), *spectrum.eigenvalues.aminmax()]
+    low, high, smallest, largest = (x[None] for x in ends)
+    error = rounding(high, 8 * len(spectrum.modes) + world.depth)
+    return [(low, smallest, error), (largest, high, error)]
 
 
 @cache
