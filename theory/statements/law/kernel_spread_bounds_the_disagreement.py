@@ -29,6 +29,7 @@ from covlaw.theory.statements.support.gradient_pairs import (
     attaining_pairs,
     certified_signs,
     has_choice,
+    interlacing,
     measure,
     nothing,
 )
@@ -53,7 +54,7 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
         spectrum = score_kernel_spectrum(world)
         pairs = measure(world, *attaining_pairs(spectrum, rng))
         parts += [part for p in (own, pairs) for part in _bounded(spectrum, p)]
-        parts += [*_flip(world, spectrum), *_interlacing(world, spectrum)]
+        parts += [*_flip(world, spectrum), *interlacing(world, spectrum)]
     return joined(parts)
 
 
@@ -99,17 +100,6 @@ def _flip(world: World, spectrum: KernelSpectrum) -> list[Part]:
         parts.append((pair.covariance, -BELOW * threshold / 2, rounded))
         parts.append((forecast / 2, pair.alignment, pair.error))
     return parts
-
-
-def _interlacing(world: World, spectrum: KernelSpectrum) -> list[Part]:
-    """One free logit a completion: min D·π ≤ k_min and k_max ≤ max D·π, so κ ≤ their ratio."""
-    if not world.tabular:
-        return []
-    live = world.row_weight()[world.row_weight() > 0]
-    ends = [*live.aminmax(), *spectrum.eigenvalues.aminmax()]
-    low, high, smallest, largest = (x[None] for x in ends)
-    error = rounding(high, 8 * len(spectrum.modes) + world.depth)
-    return [(low, smallest, error), (largest, high, error)]
 
 
 @cache

@@ -77,6 +77,17 @@ def certified_signs(pairs: Pairs, threshold: Tensor, rows: int) -> tuple[Tensor,
     return wrong, torch.zeros_like(wrong), pairs.error[certified]
 
 
+def interlacing(world: World, spectrum: KernelSpectrum) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """One free logit a completion: min D·π ≤ k_min and k_max ≤ max D·π, so κ ≤ their ratio."""
+    if not world.tabular:
+        return []
+    live = world.row_weight()[world.row_weight() > 0]
+    ends = [*live.aminmax(), *spectrum.eigenvalues.aminmax()]
+    low, high, smallest, largest = (x[None] for x in ends)
+    error = rounding(high, 8 * len(spectrum.modes) + world.depth)
+    return [(low, smallest, error), (largest, high, error)]
+
+
 def nothing() -> tuple[Tensor, Tensor, Tensor]:
     """No comparison."""
     return (torch.empty(0, dtype=torch.float64),) * 3
