@@ -37,7 +37,7 @@ def overshoot(response: Tensor, start: float = 0.1) -> Tensor:
     initial = np.concatenate([np.full(slow.shape, np.log(start)), np.full(slow.shape, start)])
     # half a turn around the target takes π/√(κ − ¼); the way there some log(1/start)/κ more
     end = 4 * np.pi / np.sqrt(slow.min() - MONOTONE) + 4 * np.log(1 / start) / slow.min() + 10
-    found = solve_ivp(slope, (0.0, end), initial, method="LSODA", rtol=1e-9, atol=1e-12)
+    found = solve_ivp(slope, (0.0, end), initial, method="DOP853", rtol=1e-9, atol=1e-12)
     if not found.success:
         raise CovlawError(f"overshoot was not integrated ({found.message}): use a larger κ")
     factor = np.where(kappa > MONOTONE, np.exp(found.y[: slow.shape[0], -1]), 1.0)

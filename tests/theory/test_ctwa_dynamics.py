@@ -14,6 +14,7 @@ from covlaw.theory.errors import CovlawError
 from covlaw.theory.headroom import headroom
 from covlaw.theory.overshoot import MONOTONE, overshoot
 from covlaw.theory.prompt_covariances import PromptCovariances, prompt_covariances
+from covlaw.theory.rank_condition import WEAKER, rank_condition
 from covlaw.theory.scalarizers import Observation, make
 from covlaw.theory.statements.ctwa.bundles_and_weights import full_rank
 from covlaw.theory.statements.ctwa.problems import (
@@ -225,3 +226,17 @@ def test_mean_std_ignores_prompts_without_variance() -> None:
     rewards = torch.tensor([[1e8, 1e8], [1e8, 1e8], [0.0, 1.0], [1.0, 1.0]])
     found = prompt_covariances(rewards, torch.tensor([0, 0, 1, 1]), torch.full((4,), 0.5))
     assert mean_std(found, torch.ones(2, dtype=torch.float64)).item() == pytest.approx(0.25)
+
+
+def test_objectives_constant_in_some_prompts_are_reached_below_the_supremum() -> None:
+    problems = random_problems(np.random.default_rng(0), 24, 3, 2)
+    matrices = problems.matrices.clone()
+    matrices[:, 0, 0, :] = matrices[:, 0, :, 0] = 0.0  # the first objective never varies there
+    problems = problems._replace(matrices=matrices)
+    assert bool((rank_condition(problems)[:, 0] == WEAKER).all())
+    shape = problems.mean_deviations()
+    goal = 0.95 * headroom(problems, shape).lower[:, None] * shape
+    controller = Controller("grpo", 0.1)
+    assert bool(
+        run_ctwa(problems, goal, uniform_start(problems), controller, 6000, 1e-3).reached.all()
+    )
