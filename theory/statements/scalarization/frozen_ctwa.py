@@ -27,7 +27,7 @@ and the steps that a small gain allows become too many to wait for."""
 
 
 class Frozen(NamedTuple):
-    """A frozen world in units of each objective's own mean std, and how its scores are scaled."""
+    """A frozen world in units of each objective's own std, and how its scores are scaled."""
 
     covariances: PromptCovariances
     signal: str
@@ -62,34 +62,34 @@ def run(frozen: Frozen, target: Tensor, required: Tensor, steps: int) -> tuple[T
 
 def frozen_at(world: World, rng: np.random.Generator) -> Frozen | None:
     """The world with random directions of targets; None where T35's assumption nearly fails."""
-    own = _in_own_units(world)
-    count = own.matrices.shape[-1]
-    grpo = rng.random() < GRPO_SHARE
-    covariances = own if grpo else _pooled(own)
+    mass, grpo = world.log_prob_at().exp(), rng.random() < GRPO_SHARE
+    found = prompt_covariances(world.rewards, world.prompt, mass, world.prompt_mass)
+    covariances = _in_own_units(found if grpo else _pooled(found))
+    count = covariances.matrices.shape[-1]
     gain = _gain(covariances) if count else torch.tensor(torch.inf)
     if not bool(torch.isfinite(gain)):
         return None
     direction = torch.as_tensor(rng.uniform(0.5, 1.0, size=count))
-    room = headroom(own, direction) if grpo else _pooled_headroom(own.within(), direction)
+    room = (headroom if grpo else _pooled_headroom)(covariances, direction)
     error = rounding(count / CLEAR, 16 * len(world.prompt) + 64)
     return Frozen(covariances, "grpo" if grpo else "pooled", direction, room, gain, error)
 
 
 def _gain(covariances: PromptCovariances) -> Tensor:
-    """max_x max_j Var_x(r_j)/√v*_x ≥ ∂y_j/∂u_j for weights that sum to 1; ∞ where v* is near 0.
+    """E_x max_j Var_x(r_j)/√v*_x ≥ ∂y_j/∂u_j for weights that sum to 1; ∞ where v* is near 0.
 
     ∂y_j/∂u_j ≤ E_x λ_j Var_x(r_j)/sd_x(λ·r), and λ'C_xλ ≥ v*_x.
     """
     least = min_norm_point(covariances.matrices).value
     largest = covariances.matrices.diagonal(dim1=-2, dim2=-1).amax(-1)
     clear = least > CLEAR * largest
-    return torch.where(clear, largest / torch.where(clear, least, 1.0).sqrt(), torch.inf).max()
+    per_prompt = largest / torch.where(clear, least, 1.0).sqrt()
+    gain = (covariances.prompt_mass * per_prompt).sum()
+    return gain if bool(clear.all()) else torch.full_like(gain, torch.inf)
 
 
-def _in_own_units(world: World) -> PromptCovariances:
+def _in_own_units(found: PromptCovariances) -> PromptCovariances:
     """Of the rewards that vary, each divided by its mean within-prompt std."""
-    mass = world.log_prob_at().exp()
-    found = prompt_covariances(world.rewards, world.prompt, mass, world.prompt_mass)
     noise = (found.prompt_mass[:, None] * found.noise).sum(0)
     live = found.mean_deviations() * CLEAR > noise
     unit = found.mean_deviations()[live]
@@ -101,13 +101,13 @@ def _in_own_units(world: World) -> PromptCovariances:
     )
 
 
-def _pooled(own: PromptCovariances) -> PromptCovariances:
+def _pooled(found: PromptCovariances) -> PromptCovariances:
     """All prompts as one, whose covariance matrix is C."""
-    one = torch.ones(1, dtype=torch.float64)
-    return PromptCovariances(own.within()[None], one, own.means[:1], own.noise[:1])
+    one, noise = torch.ones(1, dtype=torch.float64), found.noise.amax(0, keepdim=True)
+    return PromptCovariances(found.within()[None], one, found.means[:1], noise)
 
 
-def _pooled_headroom(within: Tensor, direction: Tensor) -> Headroom:
+def _pooled_headroom(covariances: PromptCovariances, direction: Tensor) -> Headroom:
     """T36 with one "prompt": t*² is the raw headroom, a min-norm problem."""
-    room = raw_headroom(within, direction)
+    room = raw_headroom(covariances.within(), direction)
     return Headroom(room.factor.sqrt(), room.lower.sqrt(), room.bundle)
