@@ -11,6 +11,7 @@ NEEDS = {
     "interference": "RL steps",
     "predicted_vs_realised": "audits",
     "law_budget": "law budgets",
+    "geometry": "geometry",
     "same_sample_optimism": "audits",
 }
 """What must be recorded for a figure to be drawn."""
@@ -24,6 +25,7 @@ def available(run: Path) -> list[str]:
         "RL steps": bool(runs),
         "audits": bool(audits(runs)),
         "law budgets": (run / "budgets.jsonl").is_file(),
+        "geometry": (run / "geometry.jsonl").is_file(),
     }
     return [name for name in FIGURES if found[NEEDS[name]]]
 

@@ -14,6 +14,7 @@ FIGURES = (
     "interference",
     "predicted_vs_realised",
     "law_budget",
+    "geometry",
     "same_sample_optimism",
 )
 """Every figure, in the order of a report. Each is a module of this package with `draw`, the
@@ -24,6 +25,7 @@ SHOWS: Mapping[str, tuple[str, ...]] = {
     "interference": ("T8",),
     "predicted_vs_realised": ("T1", "T8"),
     "law_budget": ("T9", "T10"),
+    "geometry": ("T13",),
     "same_sample_optimism": ("T19",),
 }
 """Figure → the statements whose sides it draws; the ladder's matrix draws them all."""

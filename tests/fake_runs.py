@@ -19,6 +19,7 @@ def write_ladder(folder: Path, objectives: tuple[str, ...] = OBJECTIVES, seeds: 
     (folder / "config.toml").write_text('kind = "ladder"\nseed = 0\n')
     (folder / "environment.json").write_text(json.dumps({"python": "3.11", "packages": {}}))
     lines(folder / "budgets.jsonl", budgets(objectives))
+    lines(folder / "geometry.jsonl", geometry())
     for scalarizer in FINAL:
         for seed in range(seeds):
             write_llm_run(folder / "llm" / f"{scalarizer}-seed{seed}", scalarizer, seed, objectives)
@@ -99,6 +100,23 @@ def budgets(objectives: tuple[str, ...] = OBJECTIVES) -> list[dict[str, Any]]:
                     "realised": sum(terms.values()), "note": "",
                 })  # fmt: skip
     return records
+
+
+def geometry() -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+
+    def shares() -> dict[str, float]:
+        names = ("disagree", "predicted", "certified", "certified_by_score", "certified_wrong")
+        return dict(zip(names, (0.5 * rng.random(5)).tolist(), strict=True))
+
+    return [
+        {
+            "architecture": architecture, "width": width, "parameters": 1000, "completions": 242,
+            "k_min": 1e-9, "k_max": 10.0, "kappa": 1e10, "threshold": 1.0, "by_spectrum": 0.4,
+            "tables": shares(), "modes": shares(), "objectives": shares(),
+        }
+        for architecture in ("qwen2", "llama", "gpt2") for width in (8, 16)
+    ]  # fmt: skip
 
 
 def verdict(id: str, rung: str, status: str, **fields: Any) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""How a model's geometry bends the law: predicted and measured share of opposed signs (T13)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from covlaw.figures.records import json_lines
+from covlaw.figures.registry import Description
+from covlaw.figures.style import MUTED, OBJECTIVES, new_figure
+
+KINDS = {
+    "modes": ("by_spectrum", "from eigenvalues alone", True),
+    "tables": (None, "from the angle of each score", False),
+}
+"""Kind of pairs → (the record's own prediction, what it is made of, filled marker)."""
+
+
+def draw(run: Path) -> Figure:
+    """Draw prediction against measurement, and what is certified of the task's own objectives."""
+    records = json_lines(run / "geometry.jsonl")
+    figure = new_figure(3.0)
+    left, right = figure.subplots(1, 2)
+    _scatter(left, records)
+    _certified(right, records)
+    return figure
+
+
+def describe(run: Path) -> Description:
+    """Say how far prediction and measurement are apart."""
+    records = json_lines(run / "geometry.jsonl")
+    points = [point for record in records for point in _points(record)]
+    worst = max(abs(x - y) for x, y, _, _ in points)
+    shares = [y for _, y, _, _ in points]
+    own = [record["objectives"]["disagree"] for record in records]
+    architectures = len({record["architecture"] for record in records})
+    caption = (
+        f"{len(records)} freshly initialised causal LMs ({architectures} architectures, "
+        f"{len({r['width'] for r in records})} widths), all completions enumerated. Left: the "
+        "share of random pairs (r, s) whose plain policy gradients and covariance have opposite "
+        "signs, against the prediction. Right: of the task's own objectives and random weightings "
+        f"of them, {_percent(min(own))}–{_percent(max(own))} are opposed; the angle of each score "
+        f"certifies {_range(records, 'certified_by_score')}, the condition number "
+        f"{_range(records, 'certified')}; of the certified pairs "
+        f"{_range(records, 'certified_wrong')} are opposed."
+    )
+    title = (
+        f"The score kernel predicts where gradient and law disagree: {_percent(min(shares))}–"
+        f"{_percent(max(shares))} of random pairs, to within {100 * worst:.1f} points"
+    )
+    return Description(title, caption)
+
+
+def _scatter(axes: Axes, records: list[dict[str, Any]]) -> None:
+    looks = _looks(records)
+    for record in records:
+        for x, y, _, filled in _points(record):
+            look = looks[record["architecture"]]
+            face = look.color if filled else "none"
+            size = 14 + 2 * record["width"]
+            axes.scatter(x, y, s=size, marker=look.marker, color=look.color, facecolor=face)
+    axes.plot([0, 0.5], [0, 0.5], color=MUTED, linewidth=0.8, zorder=0)
+    axes.set(xlim=(0, 0.5), ylim=(0, 0.5), xlabel="predicted share", ylabel="measured share")
+    axes.set_title("gradient and covariance opposed")
+    for name, look in looks.items():
+        axes.scatter([], [], marker=look.marker, color=look.color, label=name)
+    for _, words, filled in KINDS.values():
+        face = MUTED if filled else "none"
+        axes.scatter([], [], marker="o", color=MUTED, facecolor=face, label=words)
+    axes.legend(loc="upper left", fontsize=7)
+
+
+def _certified(axes: Axes, records: list[dict[str, Any]]) -> None:
+    place = np.arange(len(records))
+    for shift, (key, words, hatch) in enumerate(
+        (("certified_by_score", "certified", ""), ("disagree", "opposed", "//"))
+    ):
+        shares = [record["objectives"][key] for record in records]
+        color = OBJECTIVES[shift].color
+        axes.bar(place + 0.4 * shift - 0.2, shares, 0.4, color=color, hatch=hatch, label=words)
+    names = [f"{record['architecture']}\n{record['width']}" for record in records]
+    axes.set_xticks(place, names, fontsize=7)
+    axes.set(ylim=(0, 1), ylabel="share of pairs", title="the task's own objectives")
+    axes.legend(loc="upper right")
+
+
+def _points(record: dict[str, Any]) -> list[tuple[float, float, str, bool]]:
+    """(predicted, measured, kind, filled) of a record's random pairs."""
+    return [
+        (record[own] if own else record[kind]["predicted"], record[kind]["disagree"], kind, filled)
+        for kind, (own, _, filled) in KINDS.items()
+    ]
+
+
+def _looks(records: list[dict[str, Any]]) -> dict[str, Any]:
+    names = dict.fromkeys(record["architecture"] for record in records)
+    return {name: OBJECTIVES[k % len(OBJECTIVES)] for k, name in enumerate(names)}
+
+
+def _range(records: list[dict[str, Any]], key: str) -> str:
+    shares = [record["objectives"][key] for record in records]
+    low, high = _percent(min(shares)), _percent(max(shares))
+    return low if low == high else f"{low}–{high}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
