@@ -11,7 +11,7 @@ ARGS ?=
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder test slow bench lint docs constraints clean
+.PHONY: help ladder test slow bench lint mutate docs constraints clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -31,6 +31,9 @@ bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 
 lint: $(VENV)/.dev  ## every pre-commit hook on every file: ruff, formatting, mypy, white space
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+mutate: $(VENV)/.dev  ## mutate theory/'s core, report survivors (MODULES="covariance ..."); slow
+	$(BIN)/python tests/mutation/run.py --jobs $(JOBS) $(MODULES)
 
 docs: $(VENV)/.test  ## rewrite docs/statements.md from the registry
 	$(BIN)/python -m covlaw.ladder.statement_index
