@@ -1,5 +1,6 @@
 """Every statement on every rung, at a glance."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,21 +23,22 @@ STATUS = {
 """Symbol, colour and word of each status."""
 
 
+BAND = 24
+"""Statements side by side at most; the rest go on in a band beneath."""
+
+
 def draw(run: Path) -> Figure:
-    """Draw a row a rung and a column a statement."""
+    """Draw a row a rung and a column a statement, in bands of a readable width."""
     verdicts = verdict_file(run)["verdicts"]
     statements = list(dict.fromkeys(v["id"] for v in verdicts))
     rungs = rungs_of(verdicts)
-    figure = new_figure(0.9 + 0.34 * len(rungs))
-    axes = figure.subplots()
-    for verdict in verdicts:
-        _cell(axes, statements.index(verdict["id"]), rungs.index(verdict["rung"]), verdict)
-    axes.set_xlim(-0.5, max(len(statements), 1) - 0.5)
-    axes.set_ylim(max(len(rungs), 1) - 0.5, -0.5)
-    axes.set_xticks(range(len(statements)), statements, fontsize=7.5)
-    axes.set_yticks(range(len(rungs)), rungs)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    bands = max(math.ceil(len(statements) / BAND), 1)
+    width = max(math.ceil(len(statements) / bands), 1)
+    figure = new_figure(0.5 + bands * (0.45 + 0.26 * len(rungs)))
+    panels = figure.subplots(bands, 1, squeeze=False)[:, 0]
+    for band, axes in enumerate(panels):
+        own = statements[band * width : (band + 1) * width]
+        _band(axes, own, rungs, width, [v for v in verdicts if v["id"] in own])
     return figure
 
 
@@ -64,6 +66,19 @@ def rungs_of(verdicts: list[dict[str, Any]]) -> list[str]:
     """Rungs that occur, from theory up; rungs of plug-ins after ours."""
     found = {v["rung"] for v in verdicts}
     return [r for r in RUNG_NAMES if r in found] + sorted(found - set(RUNG_NAMES))
+
+
+def _band(
+    axes: Axes, ids: list[str], rungs: list[str], width: int, verdicts: list[dict[str, Any]]
+) -> None:
+    for verdict in verdicts:
+        _cell(axes, ids.index(verdict["id"]), rungs.index(verdict["rung"]), verdict)
+    axes.set_xlim(-0.5, width - 0.5)
+    axes.set_ylim(max(len(rungs), 1) - 0.5, -0.5)
+    axes.set_xticks(range(len(ids)), ids, fontsize=7.5)
+    axes.set_yticks(range(len(rungs)), rungs)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
 
 
 def _cell(axes: Axes, x: int, y: int, verdict: dict[str, Any]) -> None:
