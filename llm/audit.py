@@ -11,16 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import Completions
 from covlaw.llm.log_prob import (
-    chunks,
+    all_token_log_prob,
     directional_log_prob,
     distinct,
     sequence_log_prob,
-    token_log_prob,
 )
 from covlaw.llm.parameters import Parameters, at, copy_of, difference, gradients
 from covlaw.llm.policy_step import StepTrace, TrainingBatch, accumulate
@@ -36,7 +34,7 @@ class Sample:
     rewards: Tensor
     """(N, M) float64."""
     advantage: Tensor
-    """(N,) float64, as the loss would weight them."""
+    """(N,) or (N, T) float64, as the loss would weight them."""
 
     @property
     def prompt(self) -> Tensor:
@@ -44,7 +42,16 @@ class Sample:
         return self.completions.prompt
 
     def signal(self, config: TrainConfig) -> Tensor:
-        """The law's s: the advantage, divided by the length where the loss does (T18)."""
+        """The law's s (N,): the advantage, divided by the length where the loss does (T18).
+
+        An advantage a_t that differs from token to token moves the objectives as the token tilt
+        along w_t = E[a_t|h_t, y_t] does (T16), which is Cov(r_j, s) with
+        s = Σ_t(w_t − E[w_t|h_t]). Only where a_t is one scalar does that collapse to it; otherwise
+        a sample of completions does not show s, and no sum or mean of a_t stands for it: s = 0
+        here, and the law's terms of the audit are null.
+        """
+        if self.advantage.ndim == 2:
+            return self.advantage.new_zeros(len(self.advantage))
         if config.aggregation == "sequence_mean":
             return self.advantage / self.completions.lengths.clamp(min=1)
         return self.advantage
@@ -131,22 +138,14 @@ def inner_weights(
     mask, lengths = rows.mask[place], sample.completions.lengths.clamp(min=1)
     weights, start = [], None
     for parameters in moved.trace.iterates:
-        with at(model, parameters), torch.no_grad():
-            log_prob = _token_log_prob(model, rows, config)
+        with at(model, parameters):
+            log_prob = all_token_log_prob(model, rows, config.temperature, config.micro_batch)
         start = log_prob if start is None else start
         ratio = (log_prob - start)[place]
         weight = effective_weight(sample.advantage, ratio, mask, *config.clip)
         weight = weight / lengths if config.aggregation == "sequence_mean" else weight
         weights.append((weight, ratio.sum(1)))
     return weights
-
-
-def _token_log_prob(model: Any, rows: Completions, config: TrainConfig) -> Tensor:
-    width, parts = rows.tokens.shape[1], []
-    for part in chunks(rows, config.micro_batch):
-        log_prob = token_log_prob(model, part, config.temperature).double()
-        parts.append(pad(log_prob, (0, width - log_prob.shape[1])))
-    return torch.cat(parts)
 
 
 def _total(directions: list[dict[str, Tensor]]) -> dict[str, Tensor]:

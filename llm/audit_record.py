@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from covlaw.llm.records import LAWS
 from covlaw.llm.sampling import Drawn
 from covlaw.theory.budget import ScoreFields, law_budget, short_budget
 from covlaw.theory.clipped_law import centred_weight
@@ -22,10 +23,15 @@ class Evidence(NamedTuple):
     rewards: Tensor
     """(N, M)."""
     advantage: Tensor
-    """(N,)."""
+    """(N,) or (N, T)."""
     fields: ScoreFields
     inner: list[tuple[Tensor, Tensor]]
     """(W, log-ratio) of each inner step."""
+
+    @property
+    def by_token(self) -> bool:
+        """Whether the advantage differs from token to token: then no s and no W is observed."""
+        return self.advantage.ndim == 2
 
 
 class Measured(NamedTuple):
@@ -51,25 +57,24 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
 
     "law" and "clipped" are covariances with the signal; times `scale` they are in the units of
     the changes (`scale` is itself fitted on the sample, which the standard errors leave out).
-    Budgets are taken on independent samples only.
+    Under a token-level advantage these four are null (`Sample.signal` says why), and the budget's
+    kernel term is all of the first field, with f0 = 0. Budgets are taken on independent samples
+    only.
     """
     prompt, rewards, fields = evidence.prompt, evidence.rewards, evidence.fields
-    weight = torch.stack([w for w, _ in evidence.inner]).mean(0)
     short = short_budget(rewards, fields, prompt)
     record: dict[str, Any] = {
         "sample": kind,
         "n_prompts": int(prompt.unique().numel()),
         "n_completions": int(prompt.numel()),
-        "law": _pair(within_prompt_covariance(rewards, fields.score, prompt)),
-        "clipped": _pair(within_prompt_covariance(rewards, weight, prompt)),
-        "clipped_centred": _pair(_centred(evidence)),
+        **_laws(evidence),
         "first_order": _pair(within_prompt_covariance(rewards, fields.step, prompt)),
         "exact_change": _pair(exact_change(rewards, fields.log_ratio, prompt)),
         "measured": {
             "estimate": measured.estimate.tolist(),
             "se": measured.standard_error.tolist(),
         },
-        "scale": float(short.scale),
+        "scale": float("nan") if evidence.by_token else float(short.scale),
     }
     if kind == "independent":
         terms = law_budget(rewards, fields, prompt).terms
@@ -112,6 +117,18 @@ def _prompt_means(drawn: Drawn, prompts: int) -> Tensor:
     prompt = drawn.completions.prompt.to(rewards.device)  # rewards stay on the CPU
     total = rewards.new_zeros(prompts, rewards.shape[1]).index_add(0, prompt, rewards)
     return total / torch.bincount(prompt, minlength=prompts)[:, None]
+
+
+def _laws(evidence: Evidence) -> dict[str, dict[str, list[float]]]:
+    if evidence.by_token:
+        unknown = [float("nan")] * evidence.rewards.shape[1]
+        return {name: {"estimate": unknown, "se": unknown} for name in LAWS}
+    weight = torch.stack([w for w, _ in evidence.inner]).mean(0)
+    plain = (
+        within_prompt_covariance(evidence.rewards, signal, evidence.prompt)
+        for signal in (evidence.fields.score, weight)
+    )
+    return dict(zip(LAWS, map(_pair, (*plain, _centred(evidence))), strict=True))
 
 
 def _centred(evidence: Evidence) -> Covariance:

@@ -11,9 +11,9 @@ from covlaw.llm.audit_record import Evidence, audit_record, measure_change, save
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.randomness import numpy_stream, torch_stream
 from covlaw.llm.rewards import RewardState
-from covlaw.llm.sampling import Drawn, Sampler, advantage_of, choose
+from covlaw.llm.sampling import Drawn, Sampler, choose
+from covlaw.llm.signals import Applied, Signals
 from covlaw.llm.tasks import Problem
-from covlaw.theory.scalarizers import Scalarizer
 
 
 class Pending(NamedTuple):
@@ -34,23 +34,23 @@ class Auditor:
         self,
         model: Any,
         sampler: Sampler,
-        scalarizer: Scalarizer[Any],
+        signals: Signals,
         problems: Sequence[Problem],
         config: TrainConfig,
     ) -> None:
-        self.model, self.sampler, self.scalarizer = model, sampler, scalarizer
+        self.model, self.sampler, self.signals = model, sampler, signals
         self.problems, self.config = problems, config
         self.folder = Path(config.out) / "audits"
         self.steps = audit_steps(config.steps, config.audits)
 
-    def before(self, step: int, scalarizer_state: Any, reward_state: RewardState) -> Pending:
-        """Draw π_old's two samples, with the state that makes this batch's signal."""
+    def before(self, step: int, applied: Applied, reward_state: RewardState) -> Pending:
+        """Draw π_old's two samples, under the signal that this batch got."""
         config = self.config
         generator = torch_stream(config.seed, step, "audit", config.device)
         rng = numpy_stream(config.seed, step, "audit")
         problems = choose(self.problems, config.audit_prompts, rng)
         gradient, test = (
-            self._sample(problems, scalarizer_state, reward_state, generator) for _ in range(2)
+            self._sample(problems, applied, reward_state, generator) for _ in range(2)
         )
         old = self._measuring_sample(step, problems, reward_state)
         return Pending(problems, reward_state, gradient, test, old)
@@ -74,13 +74,12 @@ class Auditor:
     def _sample(
         self,
         problems: list[Problem],
-        scalarizer_state: Any,
+        applied: Applied,
         reward_state: RewardState,
         generator: torch.Generator,
     ) -> Sample:
         drawn = self.sampler.draw(problems, self.config.audit_completions, reward_state, generator)
-        _, advantage, _ = advantage_of(drawn, self.scalarizer, scalarizer_state, self.config)
-        return Sample(drawn.completions, drawn.rewards, advantage)
+        return Sample(drawn.completions, drawn.rewards, self.signals.again(applied, drawn))
 
     def _evidence(self, sample: Sample, fields: Any, moved: Transition) -> Evidence:
         inner = inner_weights(self.model, sample, moved, self.config)

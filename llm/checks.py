@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from covlaw.theory.errors import CovlawError, unknown
-from covlaw.theory.scalarizers import SCALARIZERS, Scalarizer
+from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, Scalarizer
 
 _KINDS: dict[type, tuple[type | tuple[type, ...], str]] = {
     str: (str, 'text, e.g. "base"'),
@@ -14,13 +14,8 @@ _KINDS: dict[type, tuple[type | tuple[type, ...], str]] = {
 }
 """Type of a setting's default -> (types it may have, how to say so)."""
 
-_NOT_SUPPLIED: dict[str, str] = {
-    "gramian": "inner products of the objectives' policy gradients",
-    "log_ratio_to_reference": "log-ratios to the reference policy",
-    "mask": "advantages that differ from token to token",
-    "losses": "one loss an objective",
-}
-"""Fields of `Batch` and `Observation` that the loop cannot supply or use yet -> what they are."""
+_SUPPLIED = frozenset(Batch._fields + Observation._fields) - {"mass", "prompt_mass"}
+"""What the loop gives; probabilities of completions and prompts are known in enumerations only."""
 
 
 def check_kinds(settings: Any) -> None:
@@ -63,14 +58,36 @@ def check_choices(settings: Any, choices: Mapping[str, tuple[str, ...]]) -> None
 
 
 def check_needs(name: str, scalarizer: Scalarizer[Any]) -> None:
-    """Refuse a scalarizer that asks for what the loop cannot supply."""
-    missing = sorted((scalarizer.before | scalarizer.after) & _NOT_SUPPLIED.keys())
+    """Refuse a scalarizer that asks for what no sampled run can supply."""
+    missing = sorted((scalarizer.before | scalarizer.after) - _SUPPLIED)
     if missing:
-        wanted = " and ".join(f"{_NOT_SUPPLIED[field]} ({field})" for field in missing)
         raise CovlawError(
-            f"scalarizer {name!r} with these options needs {wanted}, which the training loop does "
-            "not supply: choose another scalarizer, or other options"
+            f"scalarizer {name!r} with these options needs {' and '.join(missing)}, which samples "
+            "do not show: choose another scalarizer, or other options"
         )
+
+
+def check_range(worst: tuple[float, ...], best: tuple[float, ...], objectives: int) -> None:
+    """Refuse reward ranges of the wrong number, not finite, or empty."""
+    for name, values in (("reward_worst", worst), ("reward_best", best)):
+        if len(values) not in (1, objectives) or not all(map(_is_finite, values)):
+            raise CovlawError(
+                f"{name} is {list(values)}: give one finite number for all {objectives} "
+                "objectives, or one each"
+            )
+    for low, high in zip(*(spread(v, objectives) for v in (worst, best)), strict=True):
+        if not low < high:
+            raise CovlawError(f"reward_worst {low} is not below reward_best {high}: mend one")
+
+
+def spread(values: tuple[float, ...], objectives: int) -> tuple[float, ...]:
+    """One value an objective from one for all, or one each."""
+    return values if len(values) == objectives else values * objectives
+
+
+def _is_finite(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -float("inf") < value < float("inf")
 
 
 def check_options(options: Any) -> None:

@@ -14,14 +14,17 @@ from covlaw.llm.checks import (
     check_not_negative,
     check_options,
     check_positive,
+    check_range,
+    spread,
 )
+from covlaw.llm.options import completed, merged
 from covlaw.llm.tasks import TASKS
 from covlaw.theory.advantages import NORMALISERS
 from covlaw.theory.clipping import check_clip
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.losses import AGGREGATIONS, KL_ESTIMATORS
 from covlaw.theory.rungs import unknown
-from covlaw.theory.scalarizers import make
+from covlaw.theory.scalarizers import Scalarizer, make
 
 OBSERVED = ("ratio", "clipped_ratio")
 
@@ -36,15 +39,22 @@ class TrainConfig:
             `covlaw llm base` trains.
         task: Task name; `task_path` its files, where it has any.
         rewards: Objectives: names in `covlaw.llm.rewards.REWARDS` or "module:function".
-        scalarizer: Name in `SCALARIZERS`; `options[scalarizer]` are its options.
-        normaliser: Advantage normalisation (`covlaw.theory.advantages.NORMALISERS`).
+        scalarizer: Name in `SCALARIZERS`.
+        options: Options of scalarizers by name; those of `scalarizer` are completed by its
+            defaults, so that the record names them all.
+        normaliser: Advantage normalisation (`covlaw.theory.advantages.NORMALISERS`): "dr_grpo" is
+            the raw prompt-centred score, "grpo" divides it by each prompt's std, "reinforce++" is
+            global whitening, "pooled_within" divides by the pooled std within prompts.
         seed: Decides the run, bit for bit at a fixed thread count.
         steps: Batches.
         prompts: Prompts a batch.
         completions: Completions a prompt that make the update.
         observed: Completions a prompt beside them that only the scalarizer's observation sees;
-            drawn where the scalarizer observes covariances, at least 2.
+            drawn where the scalarizer observes anything, at least 2.
         observe: Signal of that covariance: "ratio" ρ, or "clipped_ratio" ρ clipped to the range.
+        reward_worst: Least possible value of the rewards, one for all or one each; read where the
+            scalarizer asks for losses, which are the shortfall from the best.
+        reward_best: Greatest possible value, likewise.
         max_tokens: Longest completion.
         length_decay: Memory of the mean length that conciseness is judged against, in [0, 1): the
             share that a batch keeps of it. 0.98 forgets half in 34 batches.
@@ -84,6 +94,8 @@ class TrainConfig:
     completions: int = 16
     observed: int = 16
     observe: str = "clipped_ratio"
+    reward_worst: tuple[float, ...] = (0.0,)
+    reward_best: tuple[float, ...] = (1.0,)
     max_tokens: int = 44
     length_decay: float = 0.98
     temperature: float = 1.0
@@ -109,7 +121,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        object.__setattr__(self, "rewards", tuple(self.rewards))
+        for name in ("rewards", "reward_worst", "reward_best"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         check_counts(self, _AT_LEAST)
         check_positive(self, "temperature", "learning_rate")
         check_not_negative(self, "weight_decay", "grad_clip", "kl_coefficient")
@@ -118,8 +131,24 @@ class TrainConfig:
         check_choices(self, _CHOICES)
         check_options(self.options)
         check_clip(self.clip_low, self.clip_high, self.dual_clip or None)
-        options = self.options.get(self.scalarizer, {})
-        check_needs(self.scalarizer, make(self.scalarizer, self.rewards, **options))
+        check_range(self.reward_worst, self.reward_best, len(self.rewards))
+        check_needs(self.scalarizer, self.make_scalarizer())
+        object.__setattr__(self, "options", completed(self.options, self.scalarizer))
+
+    def make_scalarizer(self) -> Scalarizer[Any]:
+        """Build the run's scalarizer."""
+        return make(self.scalarizer, self.rewards, **self.options.get(self.scalarizer, {}))
+
+    @property
+    def as_reference(self) -> bool:
+        """Whether the scalarizer behaves as its reference implementation does."""
+        return bool(self.options[self.scalarizer].get("reference", False))
+
+    @property
+    def reward_range(self) -> dict[str, tuple[float, float]]:
+        """(worst, best) of each objective, by name."""
+        ends = (spread(v, len(self.rewards)) for v in (self.reward_worst, self.reward_best))
+        return dict(zip(self.rewards, zip(*ends, strict=True), strict=True))
 
     @property
     def clip(self) -> tuple[float, float, float | None]:
@@ -128,7 +157,8 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """TOML-able record that rebuilds this configuration."""
-        return asdict(self) | {"rewards": list(self.rewards)}
+        lists = ("rewards", "reward_worst", "reward_best")
+        return asdict(self) | {name: list(getattr(self, name)) for name in lists}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
@@ -144,13 +174,16 @@ class TrainConfig:
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> "TrainConfig":
-        """Load `llm/presets/<name>.toml` and override some settings."""
+        """Load `llm/presets/<name>.toml` and override some settings.
+
+        A dotted name overrides one entry of a table, e.g. `options.ctwa.target`.
+        """
         folder = files("covlaw.llm") / "presets"
         names = tuple(sorted(p.name.removesuffix(".toml") for p in folder.iterdir()))
         if name not in names:
             raise unknown("preset", name, names)
         values = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
-        return cls.from_dict(values | overrides)
+        return cls.from_dict(merged(values, overrides))
 
     def with_options(self, **changes: Any) -> "TrainConfig":
         """Copy with some settings changed and everything checked again."""

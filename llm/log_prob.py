@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import pad
 
 from covlaw.llm.engine import Completions
 from covlaw.llm.parameters import Parameters, trainable
@@ -27,6 +28,18 @@ def token_log_prob(model: Any, batch: Completions, temperature: float = 1.0) -> 
     log_prob = torch.log_softmax(logits.float() / temperature, -1)
     chosen = log_prob.gather(2, batch.tokens[..., None])[..., 0]
     return torch.where(batch.mask, chosen, 0.0)
+
+
+def all_token_log_prob(
+    model: Any, batch: Completions, temperature: float = 1.0, rows: int = 256
+) -> Tensor:
+    """(N, T) as `token_log_prob`, `rows` rows at a time, float64, no graph."""
+    width, parts = batch.tokens.shape[1], []
+    with torch.no_grad():
+        for part in chunks(batch, rows):
+            log_prob = token_log_prob(model, part, temperature).double()
+            parts.append(pad(log_prob, (0, width - log_prob.shape[1])))
+    return torch.cat(parts)
 
 
 def sequence_log_prob(
@@ -70,6 +83,14 @@ def chunks(batch: Completions, rows: int) -> Iterator[Completions]:
     index = torch.arange(len(batch.text), device=batch.tokens.device)
     for part in index.split(rows):
         yield batch.rows(part)
+
+
+def micro_batches(
+    batch: Completions, advantage: Tensor, rows: int
+) -> Iterator[tuple[Completions, Tensor]]:
+    """Split a batch as `chunks`, with its advantage: (N,) → (rows,), (N, T) → (rows, width)."""
+    for part, own in zip(chunks(batch, rows), advantage.split(rows), strict=True):
+        yield part, own if own.ndim == 1 else own[:, : part.tokens.shape[1]]
 
 
 def distinct(batch: Completions) -> tuple[Completions, Tensor]:

@@ -1,5 +1,7 @@
 """What an adaptive scalarizer sees of an update: rows that took no part in it."""
 
+from collections.abc import Set
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -7,30 +9,61 @@ from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.log_prob import distinct, sequence_log_prob
+from covlaw.llm.reward_losses import policy_gradient_losses, shortfall
 from covlaw.llm.sampling import Drawn
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.scalarizers import Observation
 
 
 class Observer:
-    """Holds π_old's log-probs of some rows until the update is done."""
+    """Holds some rows of π_old, and its log-probs if they are needed, until the update is done.
 
-    def __init__(self, model: Any, drawn: Drawn, config: TrainConfig) -> None:
-        self.model, self.drawn, self.config = model, drawn, config
+    Args:
+        model: The policy, at π_old.
+        drawn: The rows.
+        wanted: Fields of `Observation`; the others are not computed.
+        config: Of the run.
+    """
+
+    def __init__(self, model: Any, drawn: Drawn, wanted: Set[str], config: TrainConfig) -> None:
+        self.model, self.drawn, self.wanted, self.config = model, drawn, wanted, config
         self.rows, self.place = distinct(drawn.completions)
-        self.before = self._log_prob()
+        self.before = self._log_prob() if wanted & {"covariance", "losses"} else None
 
     def see(self) -> Observation:
-        """Cov(r_j, ρ) and the mean rewards, (M,) each; ρ clipped to its range if so configured.
+        """Return what is wanted, (M,) each, on the rewards' device.
 
-        On the rewards' device, where scalarizers keep their state.
+        `covariance`: Cov(r_j, ρ), ρ clipped to its range if so configured. `values`: mean rewards
+        of the rows, so of the policy that wrote them. `losses`: of π_new, see `_losses`.
         """
-        ratio: Tensor = torch.exp(self._log_prob() - self.before)[self.place]
+        found = {
+            "covariance": self._covariance,
+            "values": lambda: self.drawn.rewards.mean(0),
+            "losses": self._losses,
+        }
+        return Observation(**{name: found[name]() for name in found if name in self.wanted})
+
+    @cached_property
+    def _ratio(self) -> Tensor:
+        """π_new/π_old of each row (N,)."""
+        assert self.before is not None  # noqa: S101  # asked for at the start
+        return torch.exp(self._log_prob() - self.before)[self.place]
+
+    def _covariance(self) -> Tensor:
+        ratio = self._ratio
         if self.config.observe == "clipped_ratio":
             ratio = ratio.clamp(1 - self.config.clip_low, 1 + self.config.clip_high)
         rewards, prompt = self.drawn.rewards, self.drawn.completions.prompt
-        covariance = within_prompt_covariance(rewards, ratio, prompt).estimate
-        return Observation(covariance=covariance.to(rewards.device), values=rewards.mean(0))
+        found: Tensor = within_prompt_covariance(rewards, ratio, prompt).estimate
+        return found.to(rewards.device)
+
+    def _losses(self) -> Tensor:
+        """The shortfall from the best reward, or as in reference implementations, of any sign."""
+        rewards, ratio = self.drawn.rewards, self._ratio.to(self.drawn.rewards.device)
+        prompt = self.drawn.completions.prompt.to(rewards.device)
+        if self.config.as_reference:
+            return policy_gradient_losses(rewards, ratio, prompt)
+        return shortfall(rewards, ratio, prompt, self.config.reward_range)
 
     def _log_prob(self) -> Tensor:
         config = self.config

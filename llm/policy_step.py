@@ -9,7 +9,7 @@ from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import Completions
-from covlaw.llm.log_prob import chunks, token_log_prob
+from covlaw.llm.log_prob import micro_batches, token_log_prob
 from covlaw.llm.parameters import copy_of, gradients, trainable
 from covlaw.theory.clipping import unclipped
 from covlaw.theory.errors import CovlawError
@@ -21,7 +21,7 @@ class TrainingBatch(NamedTuple):
 
     completions: Completions
     advantage: Tensor
-    """(N,) float64."""
+    """(N,) float64, or (N, T) where it differs from token to token."""
 
 
 @dataclass
@@ -93,11 +93,9 @@ def accumulate(
     `old` holds the behaviour policy's token log-probs by micro-batch; where it is empty, the
     model's own are the behaviour's (ratio 1) and are kept in it.
     """
-    rows, tokens, first = len(batch.advantage), int(batch.completions.mask.sum()), not old
+    tokens, first = int(batch.completions.mask.sum()), not old
     sums = {"low": 0.0, "high": 0.0, "kl": 0.0}
-    advantages = batch.advantage.split(config.micro_batch)
-    parts = zip(chunks(batch.completions, config.micro_batch), advantages, strict=True)
-    for k, (part, advantage) in enumerate(parts):
+    for k, (part, advantage) in enumerate(micro_batches(*batch, config.micro_batch)):
         log_prob = token_log_prob(model, part, config.temperature)
         if first:
             old.append(log_prob.detach())
@@ -105,22 +103,29 @@ def accumulate(
             trace.engine_log_prob_gap = max(trace.engine_log_prob_gap, gap)
         ratio = log_prob - old[k]
         loss = clipped_policy_loss(advantage, ratio, part.mask, *config.clip, config.aggregation)
-        by_token = config.aggregation == "token_mean"
-        total = loss * (int(part.mask.sum()) / tokens if by_token else len(advantage) / rows)
+        total = loss * share_of(part, batch.completions, config.aggregation)
         if reference is not None:
             kl = _kl(log_prob, reference, part, config)
             total = total + config.kl_coefficient * kl / tokens
             sums["kl"] += float(kl.detach())
         total.backward()
-        _count_clipped(sums, advantage[:, None], ratio.detach(), part.mask, config)
+        _count_clipped(sums, advantage, ratio.detach(), part.mask, config)
     trace.clip_fraction_low, trace.clip_fraction_high = sums["low"] / tokens, sums["high"] / tokens
     if reference is not None and first:
         trace.kl_reference = sums["kl"] / tokens
 
 
+def share_of(part: Completions, batch: Completions, aggregation: str) -> float:
+    """Weight of a part's mean loss in the batch's: its share of the tokens or of the rows."""
+    if aggregation == "token_mean":
+        return int(part.mask.sum()) / int(batch.mask.sum())
+    return len(part.mask) / len(batch.mask)
+
+
 def _count_clipped(
     sums: dict[str, float], advantage: Tensor, ratio: Tensor, mask: Tensor, config: TrainConfig
 ) -> None:
+    advantage = advantage.reshape(len(advantage), -1)
     clipped = ~unclipped(advantage, ratio, *config.clip) & mask
     sums["low"] += float((clipped & (advantage < 0)).sum())
     sums["high"] += float((clipped & (advantage >= 0)).sum())

@@ -15,6 +15,9 @@ from covlaw.theory.errors import CovlawError
 
 CONFIG, STEPS, TIMING = "config.toml", "steps.jsonl", "timing.jsonl"
 
+LAWS = ("law", "clipped", "clipped_centred")
+"""An audit's forecasts by a covariance with the signal: in its units, times `scale` changes."""
+
 
 class AnotherRunError(CovlawError):
     """The folder holds a run of other settings."""

@@ -36,7 +36,7 @@ def instances(run: Path, kind: type) -> Iterator[Instance]:
         rollouts = Rollouts(evidence.prompt, evidence.rewards, tuple(config["rewards"]))
         if kind is Update:
             yield _update(label, rollouts, evidence, measured)
-        elif kind is InnerStep:
+        elif kind is InnerStep and not evidence.by_token:  # its A is one a completion
             yield from _inner_steps(label, rollouts, evidence, clip)
 
 

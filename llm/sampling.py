@@ -1,4 +1,4 @@
-"""What a step draws: prompts, completions, rewards and the advantage they get."""
+"""What a step draws: prompts, completions and their rewards."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,8 +13,6 @@ from covlaw.llm.rewards import RewardState
 from covlaw.llm.scoring import Rewards
 from covlaw.llm.tasks import Problem
 from covlaw.llm.tokenizer import render_prompt
-from covlaw.theory.advantages import group_advantage
-from covlaw.theory.scalarizers import Batch, Scalarizer
 
 
 class Drawn(NamedTuple):
@@ -60,15 +58,3 @@ def choose(problems: Sequence[Problem], count: int, rng: np.random.Generator) ->
     """Choose prompts at random, without repetition while there are enough."""
     replace = count > len(problems)
     return [problems[i] for i in rng.choice(len(problems), size=count, replace=replace)]
-
-
-def advantage_of(
-    drawn: Drawn, scalarizer: Scalarizer[Any], state: Any, config: TrainConfig
-) -> tuple[Any, Tensor, Tensor | None]:
-    """Return the scalarizer's next state, the advantage (N,), and its weights (M,)."""
-    batch = Batch(drawn.rewards, drawn.completions.prompt, mask=drawn.completions.mask)
-    state, signal = scalarizer.signal(state, batch)
-    advantage = signal.advantage
-    if advantage is None:
-        advantage = group_advantage(signal.score, drawn.completions.prompt, config.normaliser)
-    return state, advantage, signal.weights

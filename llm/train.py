@@ -20,11 +20,11 @@ from covlaw.llm.policy import load_policy
 from covlaw.llm.policy_step import TrainingBatch, policy_step
 from covlaw.llm.randomness import numpy_stream, torch_stream
 from covlaw.llm.rewards import RewardState, initial_state, observe_lengths
-from covlaw.llm.sampling import Drawn, Sampler, advantage_of, as_prompts, choose
+from covlaw.llm.sampling import Drawn, Sampler, as_prompts, choose
 from covlaw.llm.scoring import Rewards
+from covlaw.llm.signals import Signals
 from covlaw.llm.step_record import step_record
 from covlaw.llm.tasks import load_task
-from covlaw.theory.scalarizers import make
 
 Progress = Callable[[int, int, dict[str, Any]], None]
 """(steps done, steps in all, the newest record)."""
@@ -64,19 +64,19 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
-        options = config.options.get(config.scalarizer, {})
-        self.scalarizer = make(config.scalarizer, config.rewards, **options)
+        self.scalarizer = config.make_scalarizer()
         problems = load_task(config.task, "train", path=config.task_path or None)
         self.model, self.tokenizer = load_policy(config.model, config.device)
         self.problems = as_prompts(self.tokenizer, problems)
-        kl = config.kl_coefficient
-        self.reference = load_policy(config.model, config.device)[0] if kl else None
+        wanted = config.kl_coefficient or "log_ratio_to_reference" in self.scalarizer.before
+        self.reference = load_policy(config.model, config.device)[0] if wanted else None
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         engine = TransformersEngine(self.model, self.tokenizer)
         self.sampler = Sampler(engine, Rewards(config.rewards), config)
-        self.auditor = Auditor(self.model, self.sampler, self.scalarizer, self.problems, config)
+        self.signals = Signals(self.scalarizer, self.model, self.reference, config)
+        self.auditor = Auditor(self.model, self.sampler, self.signals, self.problems, config)
 
     def run(self, progress: Progress | None) -> None:
         """Do the steps that are left, then write the final model."""
@@ -98,20 +98,20 @@ class Trainer:
         config, audited = self.config, step in self.auditor.steps
         drawn, states = self._draw(step, states)
         train_rows, observed_rows = self._split(drawn)
-        state, advantage, weights = advantage_of(
-            train_rows, self.scalarizer, states.scalarizer, config
-        )
-        observer = Observer(self.model, observed_rows, config) if observed_rows else None
-        pending = self.auditor.before(step, state, states.rewards) if audited else None
+        applied = self.signals.make(states.scalarizer, train_rows)
+        observer = self._observer(observed_rows)
+        pending = self.auditor.before(step, applied, states.rewards) if audited else None
         old, rate = (copy_of(self.model) if audited else {}), self._set_rate(step)
-        batch = TrainingBatch(train_rows.completions, advantage)
-        trace = policy_step(self.model, self.optimizer, batch, config, self.reference, keep=audited)
+        batch = TrainingBatch(train_rows.completions, applied.advantage)
+        anchor = self.reference if config.kl_coefficient else None
+        trace = policy_step(self.model, self.optimizer, batch, config, anchor, keep=audited)
+        state = applied.state
         state = self.scalarizer.update(state, observer.see()) if observer else state
         audits = []
         if pending:
-            sample = Sample(train_rows.completions, train_rows.rewards, advantage)
+            sample = Sample(train_rows.completions, train_rows.rewards, applied.advantage)
             audits = self.auditor.after(step, pending, sample, Transition(old, trace, rate))
-        record = step_record(step, config, drawn, weights, trace, audits)
+        record = step_record(step, config, drawn, applied.weights, trace, audits)
         lengths = observe_lengths(
             states.rewards, drawn.completions.lengths.double(), config.length_decay
         )
@@ -142,6 +142,9 @@ class Trainer:
         place = torch.arange(len(drawn.completions.text)) % count
         makes_update = place < config.completions
         return drawn.rows(makes_update.nonzero()[:, 0]), drawn.rows((~makes_update).nonzero()[:, 0])
+
+    def _observer(self, rows: Drawn | None) -> Observer | None:
+        return Observer(self.model, rows, self.scalarizer.after, self.config) if rows else None
 
     def _set_rate(self, step: int) -> float:
         share = min((step + 1) / self.config.warmup, 1.0) if self.config.warmup else 1.0

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from covlaw.llm.records import STEPS, read_config, read_lines
+from covlaw.llm.records import LAWS, STEPS, read_config, read_lines
 from covlaw.theory.errors import CovlawError
 
-FORECASTS = ("law", "clipped", "clipped_centred", "first_order", "exact_change")
-_RAW = frozenset(FORECASTS[:3])
-"""Forecasts in units of the signal; times the audit's scale they are changes."""
+FORECASTS = (*LAWS, "first_order", "exact_change")
+"""The first three are in units of the signal; times the audit's scale they are changes."""
 CLEAR = 2.0
 """Standard errors beyond which a change's sign is taken as seen (two-sided 5 %)."""
 
@@ -91,6 +90,8 @@ def _row(step: int, objective: str, j: int, by_sample: dict[str, dict[str, Any]]
 
 
 def _estimate(audit: dict[str, Any], name: str, j: int) -> Estimate:
-    scale = audit["scale"] if name in _RAW else 1.0
     value, error = audit[name]["estimate"][j], audit[name]["se"][j]
+    if value is None:  # a law that has no signal to speak of
+        return Estimate(float("nan"), float("inf"))
+    scale = audit["scale"] if name in LAWS else 1.0
     return Estimate(scale * value, abs(scale) * (float("inf") if error is None else error))

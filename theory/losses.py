@@ -44,7 +44,7 @@ def clipped_policy_loss(
     """Minus the clipped surrogate over tokens.
 
     Args:
-        advantage: (N,) one a completion.
+        advantage: (N,) one a completion, or (N, T) one a token, never read where `mask` is false.
         log_ratio: (N, T) token-level log π_θ − log π_old; never read where `mask` is false.
         mask: (N, T) true on completion tokens.
         clip_low: Lower range.
@@ -60,9 +60,9 @@ def clipped_policy_loss(
         raise unknown("aggregation", aggregation, AGGREGATIONS)
     mask = mask.to(torch.bool)
     safe = torch.where(mask, log_ratio, log_ratio.new_zeros(()))
-    value = clipped_surrogate(
-        advantage.to(safe.dtype)[:, None], safe, clip_low, clip_high, dual_clip
-    )
+    per_token = advantage.to(safe.dtype).reshape(advantage.shape[0], -1)
+    per_token = torch.where(mask, per_token, per_token.new_zeros(()))
+    value = clipped_surrogate(per_token, safe, clip_low, clip_high, dual_clip)
     value = torch.where(mask, value, value.new_zeros(()))
     if aggregation == "token_mean":
         return -value.sum() / mask.sum().clamp(min=1)
