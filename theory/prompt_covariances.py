@@ -32,6 +32,24 @@ class PromptCovariances(NamedTuple):
         centred = self.means - (self.prompt_mass[..., None] * self.means).sum(-2, keepdim=True)
         return centred.mT @ (self.prompt_mass[..., None] * centred)
 
+    def pooled(self) -> "PromptCovariances":
+        """One "prompt" of covariance C: what the pooled within-prompt std sees; no means."""
+        noise = (self.prompt_mass[..., None] * self.noise.square()).sum(-2, keepdim=True).sqrt()
+        one = torch.ones_like(self.prompt_mass[..., :1])
+        return PromptCovariances(
+            self.within()[..., None, :, :], one, torch.zeros_like(noise), noise
+        )
+
+    def of(self, objectives: Tensor) -> "PromptCovariances":
+        """Restrict to the objectives where the mask (M,) is true."""
+        matrices = self.matrices[..., objectives, :][..., objectives]
+        means, noise = self.means[..., objectives], self.noise[..., objectives]
+        return PromptCovariances(matrices, self.prompt_mass, means, noise)
+
+    def varying(self) -> Tensor:
+        """Objectives whose mean within-prompt std exceeds its rounding: (..., M) bool."""
+        return self.mean_deviations() > (self.prompt_mass[..., None] * self.noise).sum(-2)
+
     def deviations(self) -> Tensor:
         """sd_x(r_j): (..., P, M)."""
         return self.matrices.diagonal(dim1=-2, dim2=-1).clamp(min=0.0).sqrt()

@@ -22,8 +22,8 @@ def batch(seed: int = 0) -> Batch:
 
 def observation(seed: int = 0) -> Observation:
     rng = np.random.default_rng(seed)
-    draws = (torch.as_tensor(rng.normal(size=3)) for _ in range(3))
-    return Observation(*draws)
+    covariance, values = (torch.as_tensor(rng.normal(size=3)) for _ in range(2))
+    return Observation(covariance, values, torch.as_tensor(rng.uniform(0.1, 1.0, size=3)))
 
 
 def run(scalarizer: Scalarizer[Any], steps: int) -> tuple[list[Tensor], Any]:
@@ -73,7 +73,9 @@ def test_a_step_leaves_the_state_it_was_given_untouched(name: str) -> None:
 
 @pytest.mark.parametrize("name", SIMPLE)
 def test_relabelled_objectives_give_the_same_score(name: str) -> None:
-    order, options = [2, 0, 1], {"lagrangian": {"primary": "accuracy"}}.get(name, {})
+    # the mean-std programme ends anywhere within its certified gap: see its own tests
+    special = {"lagrangian": {"primary": "accuracy"}, "covariance_mgda": {"geometry": "raw"}}
+    order, options = [2, 0, 1], special.get(name, {})
     plain, permuted = (make(name, n, **options) for n in (NAMES, [NAMES[j] for j in order]))
     states = [plain.init(), permuted.init()]
     for step in range(4):

@@ -5,16 +5,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from covlaw.theory.errors import CovlawError, unknown
+from covlaw.theory.scalarizers.covariance_mgda import CovarianceMgda
 from covlaw.theory.scalarizers.ctwa import Ctwa
 from covlaw.theory.scalarizers.dynamic import Dynamic
 from covlaw.theory.scalarizers.dynamic_hypervolume import DynamicHypervolume
+from covlaw.theory.scalarizers.famo import Famo
+from covlaw.theory.scalarizers.gdpo import Gdpo
 from covlaw.theory.scalarizers.gradnorm import GradNorm
 from covlaw.theory.scalarizers.lagrangian import Lagrangian
 from covlaw.theory.scalarizers.linear import Linear
 from covlaw.theory.scalarizers.mgda import Mgda
+from covlaw.theory.scalarizers.nash_mtl import NashMtl
 from covlaw.theory.scalarizers.pama import Pama
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Scalarizer, Signal
+from covlaw.theory.scalarizers.smooth_tchebycheff import SmoothTchebycheff
 from covlaw.theory.scalarizers.tchebycheff import Tchebycheff
+from covlaw.theory.scalarizers.upgrad import Upgrad
 from covlaw.theory.validation import check_names
 
 __all__ = ["SCALARIZERS", "Batch", "Observation", "Scalarizer", "Signal", "make"]
@@ -29,6 +35,12 @@ SCALARIZERS: Mapping[str, type[Any]] = {
     "dynamic_hypervolume": DynamicHypervolume,
     "pama": Pama,
     "ctwa": Ctwa,
+    "covariance_mgda": CovarianceMgda,
+    "smooth_tchebycheff": SmoothTchebycheff,
+    "famo": Famo,
+    "nash_mtl": NashMtl,
+    "gdpo": Gdpo,
+    "upgrad": Upgrad,
 }
 
 

@@ -6,9 +6,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory.ctwa_signals import SIGNALS
 from covlaw.theory.errors import CovlawError
-from covlaw.theory.scalarizers.options import per_objective, positive
+from covlaw.theory.scalarizers.batch_headroom import batch_covariances
+from covlaw.theory.scalarizers.ctwa_targets import OBSERVED, STATISTICS, TargetRule
+from covlaw.theory.scalarizers.options import choice, per_objective, positive
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
+
+LARGEST_CAP = 700.0
+"""Largest log-weight whose exponential is a float64."""
 
 
 class CtwaState(NamedTuple):
@@ -25,19 +31,42 @@ class CtwaState(NamedTuple):
 class Ctwa:
     """Covariance-targeted weight adaptation (Lu & Jiang 2026): s = λ·r, u += η·relu(c − EMA(y)).
 
-    The weights λ ∝ e^u are normalised to sum to 1: without effect on a scale-free advantage, and
-    on a raw one it keeps CTWA from raising the learning rate (THEORY C, guidance 4).
+    The defaults are the published rule: y is observed after each step, c is fixed, and λ ∝ e^u.
+    The other options are THEORY's guidance (part C):
+
+    - `statistic` grpo, pooled or raw: y is the law's covariance with the advantage of that name,
+      from the batch's rewards alone, unbiased (K − 1) within each prompt. λ is older than the
+      batch, so y_raw = Cλ is unbiased (T19). It replaces the observation, and with it the need for
+      samples after the step. grpo and pooled divide by within-prompt stds; global whitening is not
+      offered, since with it CTWA can diverge on feasible targets (T38).
+    - `share` α: the targets are α·t*·c with this batch's headroom t* (T36), so that they cannot
+      become infeasible as the policy converges (T39); `target` is then only the direction c.
+    - `refuse_infeasible`: a batch on which fixed targets are infeasible, t* < 1, raises an error
+      that names the bundle of objectives that is asked too much.
+
+    Weights are normalised to sum to 1 by default: without effect on a scale-free advantage, and on
+    a raw one it keeps CTWA from raising the learning rate. But then a *raw* y = Cλ may rest below
+    a target that other weights on the simplex meet: raising a weight lowers the others, and its own
+    covariance with them. The dynamics end at the KKT point of min ½λ'Cλ − c·λ over the simplex,
+    where (c − Cλ)_j = κ on the support; κ > 0 is possible. Example: C = [[1, 2], [2, 5]],
+    c = (1.6, 1.6) is met by λ = (0, 1), yet from equal weights CTWA ends at (1, 0), where
+    y_1 = 1. With `normalised=False` feasible raw targets are reached (T33), at the price of weights
+    that act as a learning rate.
 
     Args:
         objectives: M names.
         target: c ≥ 0, the covariance asked of each objective (one number or one each), in units
-            of reward × observed signal.
+            of reward × advantage, or reward × ratio for the observed one.
         step: η > 0, log-weight per unit of missing covariance.
         ema: τ in (0, 1], share of the new observation. Keep step·target/τ ≤ 0.3 (T40).
         cap: Largest log-weight; bounds any two weights' ratio by e^cap.
+        statistic: observed, grpo, pooled or raw.
+        share: α in (0, 1], or None for fixed targets.
+        refuse_infeasible: Whether infeasible fixed targets raise an error.
+        normalised: Whether the weights sum to 1; else λ = e^u.
 
     Raises:
-        CovlawError: on options outside their domain.
+        CovlawError: on options outside their domain, or that do not go together.
     """
 
     before: frozenset[str] = frozenset()
@@ -50,11 +79,20 @@ class Ctwa:
         step: float = 0.05,
         ema: float = 0.1,
         cap: float = 10.0,
+        statistic: str = OBSERVED,
+        share: float | None = None,
+        refuse_infeasible: bool = False,
+        normalised: bool = True,
     ) -> None:
         self.target = per_objective(target, objectives, "target", 0.1)
         self.step = positive(step, "step")
         self.ema = positive(ema, "ema", 1.0)
-        self.cap = positive(cap, "cap")
+        self.cap = positive(cap, "cap", torch.inf if normalised else LARGEST_CAP)
+        self.statistic = choice(statistic, "statistic", STATISTICS)
+        self.rule = TargetRule(tuple(objectives), self.target, statistic, share, refuse_infeasible)
+        self.normalised = normalised
+        if statistic != OBSERVED:
+            self.after = frozenset()
 
     def init(self) -> CtwaState:
         """Equal weights, nothing seen."""
@@ -62,22 +100,32 @@ class Ctwa:
         return CtwaState(zero, zero.clone(), torch.zeros((), dtype=torch.int64))
 
     def signal(self, state: CtwaState, batch: Batch) -> tuple[CtwaState, Signal]:
-        """S = λ·r with λ = softmax(u)."""
-        weights = torch.softmax(state.log_weights, 0)
-        return state, Signal(batch.rewards @ weights, weights=weights)
+        """S = λ·r; a statistic of the batch then moves the weights for the next one."""
+        u = state.log_weights
+        weights = torch.softmax(u, 0) if self.normalised else u.exp()
+        signal = Signal(batch.rewards.to(torch.float64) @ weights, weights=weights)
+        if self.statistic == OBSERVED:
+            return state, signal
+        covariances = batch_covariances(batch, self.target.shape[0], "ctwa")
+        forecast = SIGNALS[self.statistic](covariances, weights)
+        return self._moved(state, forecast, self.rule.targets(covariances)), signal
 
     def update(self, state: CtwaState, seen: Observation) -> CtwaState:
-        """Move the log-weights of the objectives below target."""
+        """Move the log-weights of the objectives whose observed covariance is below target."""
+        if self.statistic != OBSERVED:
+            return state
         if seen.covariance is None or not bool(torch.isfinite(seen.covariance).all()):
             raise CovlawError(
                 f"ctwa needs a finite covariance after each step, got {seen.covariance}"
             )
-        fresh = seen.covariance.to(torch.float64)
-        rate = self.ema if int(state.seen) else 1.0
-        covariance = (1 - rate) * state.covariance + rate * fresh
-        raised = state.log_weights + self.step * torch.relu(self.target - covariance)
-        return CtwaState(raised.clamp(max=self.cap), covariance, state.seen + 1)
+        return self._moved(state, seen.covariance.to(torch.float64), self.target)
 
     def predictions(self) -> tuple[str, ...]:
         """E1."""
         return ("E1",)
+
+    def _moved(self, state: CtwaState, fresh: Tensor, target: Tensor) -> CtwaState:
+        rate = self.ema if int(state.seen) else 1.0
+        covariance = (1 - rate) * state.covariance + rate * fresh
+        raised = state.log_weights + self.step * torch.relu(target - covariance)
+        return CtwaState(raised.clamp(max=self.cap), covariance, state.seen + 1)

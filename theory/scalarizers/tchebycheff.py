@@ -20,6 +20,11 @@ class TchebycheffState(NamedTuple):
     ideal: Tensor
     """(M,) z, −∞ before the first batch."""
 
+    def moved(self, rewards: Tensor, mass: Tensor | None) -> "TchebycheffState":
+        """Move z to the best of each reward (N, M), of those with mass > 0 where it is given."""
+        seen = rewards if mass is None else rewards[mass > 0]
+        return TchebycheffState(torch.maximum(self.ideal, seen.amax(0)))
+
 
 class Tchebycheff:
     """Weighted Tchebycheff scalarization of every completion (Bowman 1976, there on values).
@@ -68,7 +73,7 @@ class Tchebycheff:
     def signal(self, state: TchebycheffState, batch: Batch) -> tuple[TchebycheffState, Signal]:
         """Move z to this batch's best rewards, then S = −max_i w_i(z_i − r_i)."""
         rewards = given_rewards(batch, self.weights.shape[0], "tchebycheff")
-        moved = state if self.ideal is not None else self._moved(state, rewards, batch.mass)
+        moved = state if self.ideal is not None else state.moved(rewards, batch.mass)
         score = -(self.weights * (moved.ideal - rewards)).amax(1)
         if not self.reference:
             return moved, Signal(score)
@@ -83,9 +88,3 @@ class Tchebycheff:
     def predictions(self) -> tuple[str, ...]:
         """E8."""
         return ("E8",)
-
-    def _moved(
-        self, state: TchebycheffState, rewards: Tensor, mass: Tensor | None
-    ) -> TchebycheffState:
-        seen = rewards if mass is None else rewards[mass > 0]
-        return TchebycheffState(torch.maximum(state.ideal, seen.amax(0)))

@@ -1,0 +1,83 @@
+"""GDPO: every reward is normalised within its group before they are added."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from covlaw.theory.rounding import rounding
+from covlaw.theory.scalarizers.given import given_rewards, row_weight
+from covlaw.theory.scalarizers.options import shares
+from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
+from covlaw.theory.weighting import weighting
+
+
+class GdpoState(NamedTuple):
+    """Nothing to remember."""
+
+
+class Gdpo:
+    """Group reward-decoupled normalization (Liu et al. 2026, arXiv 2601.05242).
+
+    Â ∝ Σ_j w_j (r_j − E_x r_j)/sd_x(r_j), each objective in units of its own std in the prompt
+    (unbiased of samples; 0 where it is constant), then divided by the root mean square of the
+    batch, as the paper does. So Cov(r_j, Â) ∝ E_x sd_x(r_j)·Σ_k w_k corr_x(r_j, r_k): a reward's
+    scale has no say, and objective j falls where its correlations with the others outweigh w_j.
+
+    Args:
+        objectives: M names.
+        weights: One w_j ≥ 0 each, normalised to sum to 1; default: equal.
+        whiten: Whether the sum is divided by its root mean square: one factor for the batch.
+
+    Raises:
+        CovlawError: on weights of the wrong number or sign; with a batch, on rewards that are not
+            finite and prompts with a single sampled completion.
+    """
+
+    before: frozenset[str] = frozenset()
+    after: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        objectives: Sequence[str],
+        weights: float | Sequence[float] | None = None,
+        whiten: bool = True,
+    ) -> None:
+        self.weights, self.whiten = shares(weights, objectives), whiten
+
+    def init(self) -> GdpoState:
+        """Return the empty state."""
+        return GdpoState()
+
+    def signal(self, state: GdpoState, batch: Batch) -> tuple[GdpoState, Signal]:
+        """The advantage itself; it is the score too."""
+        rewards = given_rewards(batch, self.weights.shape[0], "gdpo")
+        advantage = standardised_by_prompt(rewards, batch) @ self.weights
+        if self.whiten:
+            spread = (row_weight(batch) @ advantage.square()).sqrt()
+            noise = rounding(advantage.abs().max(), 4 * advantage.shape[0])
+            advantage = advantage / torch.where(spread > noise, spread, 1.0)
+        return state, Signal(advantage, advantage, self.weights)
+
+    def update(self, state: GdpoState, seen: Observation) -> GdpoState:
+        """Nothing adapts."""
+        del seen
+        return state
+
+    def predictions(self) -> tuple[str, ...]:
+        """T23, reward by reward."""
+        return ("T23",)
+
+
+def standardised_by_prompt(rewards: Tensor, batch: Batch) -> Tensor:
+    """(r_j − E_x r_j)/sd_x(r_j): (N, M); 0 where r_j does not vary within the prompt."""
+    weights = weighting(batch.prompt, batch.mass, batch.prompt_mass)
+    groups = weights.groups
+    gap = groups.centre(rewards, weights.row)
+    variance = groups.sum(weights.row[:, None] * gap.square()) * weights.correction[:, None]
+    position = groups.position[:, None].expand_as(rewards)
+    largest = torch.zeros_like(variance).scatter_reduce(0, position, rewards.abs(), "amax")
+    noise = rounding(largest, 4 * int(groups.counts.max()))
+    spread = torch.where(variance.sqrt() > noise, variance.sqrt(), torch.inf)
+    return gap / groups.spread(spread)
