@@ -90,7 +90,8 @@ def declared_requirements() -> list[tuple[str, str]]:
     lines = project["dependencies"] + [
         line for extra, lines in extras.items() if extra != "vllm" for line in lines
     ]
-    split = [re.fullmatch(r"([A-Za-z0-9._-]+)>=([0-9.]+)", x) for x in lines if "covlaw[" not in x]
+    shape = re.compile(r"([A-Za-z0-9._-]+)(?:\[[a-z,-]+\])?>=([0-9.]+)")
+    split = [shape.fullmatch(line) for line in lines if "covlaw[" not in line]
     assert all(split)
     return [(normalised(m[1]), m[2]) for m in split if m]
 
