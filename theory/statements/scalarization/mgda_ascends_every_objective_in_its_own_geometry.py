@@ -1,10 +1,11 @@
-"""E5: MGDA's direction ascends every objective in the geometry of the gradients it was given."""
+"""E5: min-norm weights raise every objective in the geometry that they were computed in."""
 
 import numpy as np
 
 from covlaw.theory.covariance import covariance_matrix
 from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.scalarization.covariance_weights import covariance_parts
 from covlaw.theory.statements.scalarization.frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     conflict_worlds,
@@ -16,8 +17,8 @@ from covlaw.theory.statements.support.tolerances import covariance_rounding
 from covlaw.theory.worlds import World
 
 
-def sides(world: World, _: np.random.Generator) -> Sides:
-    """|d|² against ⟨g_j, d⟩, d = Σ_k λ_k g_k formed from the gradients themselves."""
+def sides(world: World, rng: np.random.Generator) -> Sides:
+    """|d|² against ⟨g_j, d⟩, d = Σ_k λ_k g_k itself; headroom against covariances."""
     gradients = policy_gradients(world)
     weights = mgda_weights(world, gradients)
     direction = weights @ gradients
@@ -25,7 +26,8 @@ def sides(world: World, _: np.random.Generator) -> Sides:
     length = weights @ norm
     # the solver ends at an optimality gap that is rounding, relative to s(s + |g_j|)
     error = rounding(length * (length + norm), gradient_operations(world))
-    return Sides(direction.dot(direction).expand_as(norm), gradients @ direction, error)
+    own = (direction.dot(direction).expand_as(norm), gradients @ direction, error)
+    return joined([own, *covariance_parts(world, rng)])
 
 
 def reward_sides(world: World, _: np.random.Generator) -> Sides:
@@ -41,21 +43,29 @@ def reward_sides(world: World, _: np.random.Generator) -> Sides:
 
 STATEMENT = Statement(
     id="E5",
-    title="MGDA ascends every objective, but only in the geometry of its own gradients",
+    title="MGDA ascends every objective, but only in the geometry its weights were computed in",
     explanation="MGDA weighs the objectives so that the combined gradient d is as short as"
     " possible; then every objective's gradient has an inner product of at least |d|² with d, so a"
     " small plain gradient step lowers none. That promise belongs to the inner product that the"
     " weights were computed with: the same weights used with a natural-gradient step, or read"
-    " through reward covariances, can lower an objective (the negative control, and F13).",
+    " through reward covariances, can lower an objective (the negative control, and F13)."
+    " Covariance-MGDA computes its weights in that geometry, from the rewards of the rollouts"
+    " alone: under them every covariance is at least the headroom that it reports.",
     kind="bound",
-    formula="|d|² ≤ ⟨g_j, d⟩ for every j, d = Σ_k λ_k g_k, λ = argmin over the simplex of λ'Gλ",
+    formula="|d|² ≤ ⟨g_j, d⟩ for every j, d = Σ_k λ_k g_k, λ = argmin over the simplex of λ'Gλ;"
+    " covariance-MGDA: min λ'Cλ ≤ Cov(r_j, λ·r), min E_x sd_x(λ·r) ≤ Cov(r_j, Ahat)",
     latex=r"\|d\|^2\le\langle g_j,d\rangle\ \ \forall j,\quad d=\sum_k\lambda_kg_k,\ "
-    r"\lambda=\arg\min_{\Delta}\lambda^\top G\lambda",
-    assumptions=("gradients of this batch, exact", "plain gradient step, first order"),
-    source="known (Désidéri 2012, C. R. Acad. Sci. Paris 350)",
+    r"\lambda=\arg\min_{\Delta}\lambda^\top G\lambda;\qquad"
+    r"\min_\Delta\lambda^\top C\lambda\le\overline{\mathrm{Cov}}(r_j,\lambda\cdot r)",
+    assumptions=(
+        "gradients of this batch, exact",
+        "plain gradient step (MGDA) or tilt (covariance-MGDA), first order",
+        "objectives that vary; normalised by the prompts' std: C_x = 0 or no constant bundle (T35)",
+    ),
+    source="known (Désidéri 2012, C. R. Acad. Sci. Paris 350); in reward covariances ours",
     needs=World,
     sides=sides,
     control=NegativeControl("the same weights in reward-covariance geometry", reward_sides),
-    ensemble=Ensemble(conflict_worlds, 150),
+    ensemble=Ensemble(conflict_worlds, 100),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )
