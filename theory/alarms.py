@@ -7,10 +7,11 @@ from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.interference import SACRIFICE, Attainable, checked_values, regression
+from covlaw.theory.validation import as_float64
 
 
-class AlarmRecord(NamedTuple):
-    """Alarms of one run against what followed, per objective: (M,) each.
+class AlarmCounts(NamedTuple):
+    """Alarms against what the steps then did, per objective: (M,) each.
 
     Counts add up over runs, where ratios do not.
     """
@@ -24,22 +25,22 @@ class AlarmRecord(NamedTuple):
     fallen: Tensor
     """Sum of all falls, in units of reward."""
     fallen_forecast: Tensor
-    """Sum of those that were forecast: recall that does not count tiny falls as big ones."""
-    lead_time: Tensor
-    """Steps from the first alarm to the sacrifice, both after the objective's last peak; NaN
-    where nothing was sacrificed, or without any alarm."""
-    sacrificed_on_the_way: Tensor
-    """bool: whether the regression ever exceeded the threshold; recovered or not."""
+    """Sum of those that were forecast."""
 
     @property
     def precision(self) -> Tensor:
-        """Share of alarms that were followed by a fall: NaN without alarms."""
+        """Share of alarms that were followed by a fall; NaN without alarms."""
         return self.hits / self.alarms
 
     @property
     def recall(self) -> Tensor:
-        """Share of falls that an alarm preceded: NaN without falls."""
+        """Share of falls that an alarm preceded; NaN without falls."""
         return self.hits / self.falls
+
+    @property
+    def recall_by_size(self) -> Tensor:
+        """Share of what was lost that an alarm preceded: tiny falls do not count as big ones."""
+        return self.fallen_forecast / self.fallen
 
 
 def certified_fall(estimate: Tensor, error: Tensor, z: float = 3.0) -> Tensor:
@@ -56,22 +57,45 @@ def certified_fall(estimate: Tensor, error: Tensor, z: float = 3.0) -> Tensor:
     return estimate < -z * error
 
 
-def alarm_record(
-    values: Tensor,
-    alarms: Tensor,
-    attainable: Attainable,
-    threshold: float = SACRIFICE,
-    tolerance: Tensor | float = 0.0,
-) -> AlarmRecord:
-    """Compare each step's alarm with what the step did.
+def count_alarms(alarms: Tensor, change: Tensor, tolerance: Tensor | float = 0.0) -> AlarmCounts:
+    """Compare each step's alarm with the change of the objectives in that step.
+
+    Args:
+        alarms: (S, M) bool: the alarm of the policy before each step.
+        change: (S, M) what the step did to J_j.
+        tolerance: Falls up to this much, in units of reward and broadcast against `change`, are
+            none: the rounding or the sampling error of a change.
+
+    Raises:
+        CovlawError: on shapes that do not fit, and changes that are not finite.
+    """
+    moved = as_float64(change, "change")
+    if alarms.dtype != torch.bool or moved.ndim != 2 or alarms.shape != moved.shape:
+        raise CovlawError(
+            f"alarms {tuple(alarms.shape)} of {alarms.dtype} for changes {tuple(moved.shape)}: "
+            "give one bool and one change a step and objective, (S, M)"
+        )
+    if not bool(torch.isfinite(moved).all()):
+        raise CovlawError("changes are not finite: leave out what was recorded after a divergence")
+    falls = moved < -torch.as_tensor(tolerance, dtype=torch.float64)
+    size, hits = torch.where(falls, -moved, 0.0), falls & alarms
+    counts = (x.sum(0) for x in (alarms, falls, hits, size, size * hits))
+    return AlarmCounts(*counts)
+
+
+def lead_times(
+    values: Tensor, alarms: Tensor, attainable: Attainable, threshold: float = SACRIFICE
+) -> Tensor:
+    """Steps from the first alarm to the sacrifice, both after the objective's last peak: (M,).
+
+    The sacrifice is the first time that the regression exceeds the threshold; it may recover
+    later. NaN where there was none, or no alarm since the peak. At least 1.
 
     Args:
         values: (T, M) J_j after 0, …, T − 1 steps.
         alarms: (T − 1, M) bool: the alarm of the policy before each step.
         attainable: Floor and ceiling of each objective.
         threshold: Regression that counts as a sacrifice.
-        tolerance: Falls up to this much, (M,) or one number in units of reward, are none: the
-            rounding or the sampling error of a difference of values.
 
     Raises:
         CovlawError: on shapes that do not fit, and as `interference.interference`.
@@ -82,24 +106,12 @@ def alarm_record(
             f"alarms {tuple(alarms.shape)} of {alarms.dtype} for values {tuple(path.shape)}: give "
             "one bool a step and objective, (T − 1, M)"
         )
-    drop = path[:-1] - path[1:]
-    falls = drop > torch.as_tensor(tolerance, dtype=torch.float64)
-    hits, size = falls & alarms, torch.where(falls, drop, 0.0)
     lost = regression(path, path[0], floor) > threshold
-    leads = [_lead_time(path[:, j], alarms[:, j], lost[:, j]) for j in range(path.shape[1])]
-    return AlarmRecord(
-        alarms.sum(0),
-        falls.sum(0),
-        hits.sum(0),
-        size.sum(0),
-        (size * hits).sum(0),
-        torch.tensor(leads, dtype=torch.float64),
-        lost.any(0),
-    )
+    columns = zip(path.T, alarms.T, lost.T, strict=True)
+    return torch.tensor([_lead_time(*column) for column in columns], dtype=torch.float64)
 
 
 def _lead_time(path: Tensor, alarms: Tensor, lost: Tensor) -> float:
-    """Steps from the first alarm after the last peak to the first row that is lost."""
     if not bool(lost.any()):
         return float("nan")
     end = int(lost.nonzero()[0])

@@ -67,7 +67,7 @@ def brought_up(ensemble: Ensemble, tree: PrefixTree, prompts: Tensor, name: str)
         if step == 0:
             own = ensemble.prompt_share * log_prob.detach().exp()
             weight = KEPT * own + (1 - KEPT) * target
-        (weight * log_prob).sum().backward()  # type: ignore[no-untyped-call]
+        (weight * log_prob).sum().backward()
         optimiser.step()
     return theta.detach()
 

@@ -1,37 +1,19 @@
-"""Train an ensemble of enumerated policies, each by its own scalarizer, and watch the law."""
+"""Train an ensemble of enumerated policies, each by its own arm, and watch the law."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from covlaw.theory.alarms import certified_fall
-from covlaw.theory.clipping import Clip
-from covlaw.theory.errors import CovlawError
+from covlaw.theory.clipping import Clip, effective_weight
 from covlaw.theory.losses import clipped_surrogate
 from covlaw.theory.rounding import rounding
-from covlaw.theory.scalarizers import Scalarizer
+from covlaw.toys.study_arms import Arm, Arms
 from covlaw.toys.study_ensemble import Ensemble
 from covlaw.toys.study_forecast import law_forecast
-from covlaw.toys.study_signals import SIGNALS
 from covlaw.toys.study_supply import Aftermath, Snapshot, batches, observations, snapshot
-
-UNCLIPPED: Clip = (1.0, float("inf"), None)
-CLIPPED: Clip = (0.2, 0.2, None)
-
-
-class Treatment(NamedTuple):
-    """How scores become updates."""
-
-    signal: str
-    """Name in `study_signals.SIGNALS`."""
-    clip: Clip
-    steps: int
-    """Batches."""
-    inner: int
-    """Optimiser steps on the clipped surrogate a batch."""
 
 
 class Course(NamedTuple):
@@ -46,57 +28,50 @@ class Course(NamedTuple):
     weights: Tensor
     """(R, M) the scalarizer's last weights, NaN where it has none."""
     errors: tuple[str, ...]
-    """Why a run stopped; empty for those that went through."""
+    """Why an arm stopped; empty for those that went through."""
 
 
-def train(
-    ensemble: Ensemble, scalarizers: Sequence[Scalarizer[Any]], treatment: Treatment
-) -> Course:
-    """Run every policy of an ensemble under its own scalarizer.
+def train(ensemble: Ensemble, arms: Sequence[Arm], steps: int, inner: int) -> Course:
+    """Run every policy of an ensemble under its own arm.
 
     Each step: the scalarizer's signal of the exact policy, normalised unless it is an advantage
     already; `inner` optimiser steps on the clipped surrogate E_old[Σ_t min(ρ_t A, clip(ρ_t) A)];
-    then what the scalarizer asked to see. A run whose scalarizer refuses, or whose policy
-    diverges, stops with the reason; the others go on.
+    then what the scalarizer asked to see. An arm whose scalarizer refuses, or whose policy
+    diverges, stops with the reason; the others go on, and none changes another's numbers.
 
     Args:
         ensemble: R policies and their rewards.
-        scalarizers: One a policy.
-        treatment: Signal, clip, steps.
+        arms: One a policy.
+        steps: S batches.
+        inner: Optimiser steps a batch.
     """
-    trainer = _Trainer(ensemble, scalarizers, treatment)
-    for _ in range(treatment.steps):
+    trainer = _Trainer(ensemble, arms, inner)
+    for _ in range(steps):
         trainer.step()
     return trainer.course()
 
 
-@dataclass
 class _Trainer:
-    ensemble: Ensemble
-    scalarizers: Sequence[Scalarizer[Any]]
-    treatment: Treatment
-    values: list[Tensor] = field(default_factory=list)
-    alarms: list[Tensor] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        ensemble = self.ensemble
+    def __init__(self, ensemble: Ensemble, arms: Sequence[Arm], inner: int) -> None:
+        self.ensemble, self.inner = ensemble, inner
+        self.arms = Arms(arms, len(ensemble.names))
         self.parameter = torch.nn.Parameter(ensemble.theta.clone())
         self.optimiser = ensemble.optimiser([self.parameter])
         self.start = self.now = snapshot(ensemble, ensemble.theta)
-        self.states: list[Any] = [s.init() for s in self.scalarizers]
-        self.errors = [""] * ensemble.runs
-        self.weights = torch.full_like(self.now.values, torch.nan)
-        self.values.append(self.now.values)
+        self.values, self.alarms = [self.now.values], list[Tensor]()
 
     def step(self) -> None:
         """One batch: signal, forecast, inner steps, observation."""
-        old = self.now
-        advantage, tokenwise = self._advantages(old)
-        law = law_forecast(self.ensemble, old, advantage, tokenwise)
+        old, ensemble, arms = self.now, self.ensemble, self.arms
+        supplied = batches(ensemble, arms.scalarizers, old, self.start)
+        advantage, tokenwise = arms.advantages(ensemble, old.mass, supplied)
+        law = law_forecast(ensemble, old, advantage, tokenwise)
         self.alarms.append(certified_fall(law.covariance, law.bound, z=1.0))
-        self._ascend(old, advantage)
+        for _ in range(self.inner):
+            self._ascend(old, advantage)
         self.now = self._finite(old)
-        self._observe(Aftermath(old, self.now, advantage, self.treatment.clip))
+        after = Aftermath(old, self.now, self._effective_weight(old, advantage))
+        arms.observe(observations(ensemble, arms.scalarizers, after))
         self.values.append(self.now.values)
 
     def course(self) -> Course:
@@ -105,64 +80,44 @@ class _Trainer:
         operations = 2 * (ensemble.rewards.shape[1] + ensemble.depth)
         noise = rounding(ensemble.rewards.abs().amax(1), operations)
         values, alarms = torch.stack(self.values), torch.stack(self.alarms)
-        return Course(values, alarms, noise, self.weights, tuple(self.errors))
-
-    def _advantages(self, old: Snapshot) -> tuple[Tensor, list[int]]:
-        """Return (R, N, T), 0 off the tokens, and the runs whose tokens differ."""
-        ensemble = self.ensemble
-        score = torch.zeros_like(old.mass)
-        given: dict[int, Tensor] = {}
-        for r, batch in enumerate(batches(ensemble, self.scalarizers, old, self.start)):
-            if self.errors[r]:
-                continue
-            try:
-                self.states[r], signal = self.scalarizers[r].signal(self.states[r], batch)
-            except CovlawError as error:
-                self.errors[r] = str(error)
-                continue
-            if signal.weights is not None:
-                self.weights[r] = signal.weights
-            score[r] = signal.score
-            if signal.advantage is not None:
-                given[r] = signal.advantage
-        normalised = SIGNALS[self.treatment.signal](ensemble, score, old.mass)
-        advantage = normalised[..., None] * ensemble.mask
-        for r, own in given.items():
-            advantage[r] = (own[:, None] if own.ndim == 1 else own) * ensemble.mask
-        return advantage, [r for r, own in given.items() if own.ndim == 2]
+        return Course(values, alarms, noise, self.arms.weights, tuple(self.arms.errors))
 
     def _ascend(self, old: Snapshot, advantage: Tensor) -> None:
-        ensemble, clip = self.ensemble, self.treatment.clip
-        for _ in range(self.treatment.inner):
-            self.optimiser.zero_grad()
-            token = ensemble.along(ensemble.log_policy(self.parameter))
-            gain = clipped_surrogate(advantage, token - old.log_token, *clip)
-            gain = torch.where(ensemble.mask, gain, 0.0)
-            (old.share[..., None] * gain).sum().backward()  # type: ignore[no-untyped-call]
-            if ensemble.natural and self.parameter.grad is not None:
-                share = ensemble.prompt_share * token.detach()[:, :, 0].exp()
-                some = torch.where(share > 0, share, 1.0)
-                self.parameter.grad.div_(some)
-            self.optimiser.step()
+        ensemble = self.ensemble
+        self.optimiser.zero_grad()
+        token = ensemble.along(ensemble.log_policy(self.parameter))
+
+        def surrogate(rows: Tensor, clip: Clip) -> Tensor:
+            log_ratio = token[rows] - old.log_token[rows]
+            return clipped_surrogate(advantage[rows], log_ratio, *clip)
+
+        gain = torch.where(ensemble.mask, self.arms.by_clip(surrogate, advantage), 0.0)
+        (old.share[..., None] * gain).sum().backward()
+        if ensemble.natural and self.parameter.grad is not None:
+            share = ensemble.prompt_share * token.detach()[:, :, 0].exp()
+            self.parameter.grad.div_(torch.where(share > 0, share, 1.0))
+        self.optimiser.step()
+
+    def _effective_weight(self, old: Snapshot, advantage: Tensor) -> Tensor:
+        """W of each completion after the step, (R, N), averaged over its tokens."""
+        log_ratio, mask = self.now.log_token - old.log_token, self.ensemble.mask
+
+        def weight(rows: Tensor, clip: Clip) -> Tensor:
+            given, moved = advantage[rows].flatten(0, 1), log_ratio[rows].flatten(0, 1)
+            tokens = mask.expand(len(rows), -1, -1).flatten(0, 1)
+            return effective_weight(given, moved, tokens, *clip).reshape(len(rows), -1)
+
+        return self.arms.by_clip(weight, old.mass)
 
     def _finite(self, old: Snapshot) -> Snapshot:
-        """Stop the policies that diverged: back to the start, where they stay out of the way."""
+        """Stop the arms whose policy diverged, and put it back where it was."""
         new = snapshot(self.ensemble, self.parameter)
         ratio = (new.log_token - old.log_token).exp()
         bad = ~(torch.isfinite(new.theta).all(1) & torch.isfinite(ratio).flatten(1).all(1))
         if not bool(bad.any()):
             return new
         for r in bad.nonzero()[:, 0].tolist():
-            self.errors[r] = self.errors[r] or "the policy diverged: lower the learning rate"
+            self.arms.fail(r, "the policy diverged: lower the learning rate")
         with torch.no_grad():
             self.parameter[bad] = old.theta[bad]
         return snapshot(self.ensemble, self.parameter)
-
-    def _observe(self, after: Aftermath) -> None:
-        for r, seen in enumerate(observations(self.ensemble, self.scalarizers, after)):
-            if self.errors[r]:
-                continue
-            try:
-                self.states[r] = self.scalarizers[r].update(self.states[r], seen)
-            except CovlawError as error:
-                self.errors[r] = str(error)

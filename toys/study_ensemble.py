@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from covlaw.theory.interference import Attainable
 from covlaw.theory.token_tree import TokenTree
 
 Optimiser = Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -67,24 +68,25 @@ class Ensemble:
 
     def by_prompt(self, values: Tensor) -> Tensor:
         """(R, N, ...) → (R, P, N/P, ...)."""
-        return values.unflatten(1, (self.prompts, -1))
+        return values.reshape(values.shape[0], self.prompts, -1, *values.shape[2:])
 
     def prompt_mean(self, values: Tensor, mass: Tensor) -> Tensor:
         """E_{π(.|x)} of (R, N) for every completion's prompt: (R, N)."""
         mean = self.by_prompt(values * mass).sum(2, keepdim=True)
-        return mean.expand_as(self.by_prompt(values)).flatten(1)
+        spread: Tensor = mean.expand_as(self.by_prompt(values)).flatten(1)
+        return spread
 
-    def attainable(self) -> tuple[Tensor, Tensor]:
-        """Worst and best values of the objectives, E_x min_y r_j and E_x max_y r_j: (R, M) each."""
+    def attainable(self) -> Attainable:
+        """E_x min_y r_j and E_x max_y r_j, (R, M) each."""
         grouped = self.by_prompt(self.rewards)
         share = self.prompt_share[:: grouped.shape[2], None]
-        return tuple((share * r).sum(1) for r in (grouped.amin(2), grouped.amax(2)))  # type: ignore[return-value]
+        return Attainable(*((share * r).sum(1) for r in (grouped.amin(2), grouped.amax(2))))
 
 
 def softmax_policy(contexts: int) -> Callable[[Tensor], Tensor]:
     """(R, E) logits → log-probs, with E/H choices after each of H contexts, context by context."""
 
     def log_policy(theta: Tensor) -> Tensor:
-        return theta.unflatten(1, (contexts, -1)).log_softmax(2).flatten(1)
+        return theta.reshape(len(theta), contexts, -1).log_softmax(2).flatten(1)
 
     return log_policy

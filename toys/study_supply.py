@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.clipping import Clip, effective_weight
 from covlaw.theory.rounding import rounding
 from covlaw.theory.scalarizers import Batch, Observation, Scalarizer
 from covlaw.toys.study_ensemble import Ensemble
@@ -79,13 +78,12 @@ def batches(
 
 
 class Aftermath(NamedTuple):
-    """The policies around one step, and what made it."""
+    """What one step did."""
 
     old: Snapshot
     new: Snapshot
-    advantage: Tensor
-    """(R, N, T)."""
-    clip: Clip
+    weight: Tensor
+    """(R, N) effective weight W of the step's last policy."""
 
 
 def observations(
@@ -93,15 +91,14 @@ def observations(
 ) -> list[Observation]:
     """What each scalarizer sees after the step: exact values and covariances.
 
-    `covariance` is Cov_old(r_j, W) with W the effective weight of the step's last policy; `losses`
-    are the shortfalls from the best attainable values, > 0, or with a reference implementation
-    (`reference=True`) its policy-gradient losses −E_old[ρ·A_j], A_j standardised, of either sign.
+    `covariance` is Cov_old(r_j, W). `losses` are the shortfalls from the best attainable values,
+    > 0, or with a reference implementation (`reference=True`) its policy-gradient losses
+    −E_old[ρ·A_j], A_j standardised, of either sign.
     """
     old, new = after.old, after.new
     gap = centred_rewards(ensemble, old)
-    weight = _effective_weight(ensemble, after)
-    covariance = ((old.share * weight)[..., None] * gap).sum(1)
-    ceiling = ensemble.attainable()[1]
+    covariance = ((old.share * after.weight)[..., None] * gap).sum(1)
+    ceiling = ensemble.attainable().ceiling
     shortfall = torch.maximum(ceiling - new.values, rounding(ceiling, gap.shape[1]))
     spread = (old.share[..., None] * gap.square()).sum(1).sqrt()
     change = old.values - new.values
@@ -116,10 +113,3 @@ def observations(
         )
         for r, s in enumerate(scalarizers)
     ]
-
-
-def _effective_weight(ensemble: Ensemble, after: Aftermath) -> Tensor:
-    """W of each completion, (R, N), averaged over its tokens."""
-    ratio = after.new.log_token - after.old.log_token
-    flat = (x.flatten(0, 1) for x in (after.advantage, ratio, ensemble.mask.expand_as(ratio)))
-    return effective_weight(*flat, *after.clip).unflatten(0, ratio.shape[:2])

@@ -134,9 +134,9 @@ def _grid(**values: Sequence[Any]) -> tuple[Cell, ...]:
 
 _BANDIT = {"conflict": (0.25, 0.6, 0.95), "scale": (1.0, 10.0)}
 WORLDS: Mapping[str, StudyWorld] = {
-    "bandit": StudyWorld(_grid(**_BANDIT, optimiser=("gradient",)), bandits, 25, 4, 12),
-    "bandit_natural": StudyWorld(_grid(**_BANDIT, optimiser=("natural",)), bandits, 25, 4, 12),
-    "tabular": StudyWorld(_grid(conflict=(0.2, 0.5, 0.8)), tabular, 25, 4, 24),
+    "bandit": StudyWorld(_grid(**_BANDIT, optimiser=("gradient",)), bandits, 20, 4, 16),
+    "bandit_natural": StudyWorld(_grid(**_BANDIT, optimiser=("natural",)), bandits, 20, 4, 16),
+    "tabular": StudyWorld(_grid(conflict=(0.2, 0.5, 0.8)), tabular, 20, 4, 32),
     "transformer": StudyWorld(
         _grid(architecture=("qwen2", "llama", "gpt2"), width=(8, 16), mixture=tuple(MIXTURES)),
         transformers,
