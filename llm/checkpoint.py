@@ -43,7 +43,7 @@ def save(
     save_file(parameters, temporary / "model.safetensors")
     save_file(_optimizer_tensors(model, optimizer), temporary / "optimizer.safetensors")
     tensors = {
-        f"{name}.{field}": value.contiguous()
+        f"{name}.{field}": value.contiguous().clone()  # two fields may be one tensor
         for name, state in states.items()
         for field, value in state._asdict().items()
     }

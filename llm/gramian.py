@@ -7,7 +7,7 @@ from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import Completions
-from covlaw.llm.log_prob import micro_batches, token_log_prob
+from covlaw.llm.log_prob import chunks, token_log_prob
 from covlaw.llm.parameters import trainable
 from covlaw.llm.policy_step import share_of
 from covlaw.theory.advantages import centred
@@ -42,7 +42,8 @@ def policy_gramian(
     gradients = [p.new_zeros(count, *p.shape) for p in parameters]
     groups = group_by_prompt(completions.prompt.to(rewards.device))
     advantage = centred(rewards, groups).to(completions.tokens.device)
-    for part, own in micro_batches(completions, advantage, config.micro_batch):
+    parts = chunks(completions, config.micro_batch)
+    for part, own in zip(parts, advantage.split(config.micro_batch), strict=True):
         log_prob = token_log_prob(model, part, config.temperature)
         share = share_of(part, completions, config.aggregation)
         for j in range(count):

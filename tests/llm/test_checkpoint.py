@@ -105,3 +105,12 @@ def test_only_the_newest_are_kept_and_rubbish_of_a_kill_is_ignored(tmp_path: Pat
     found, _ = checkpoint.restore(tmp_path, model, optimizer, states())
     assert found is not None
     assert found.step == 4
+
+
+def test_two_fields_that_are_one_tensor_are_saved_as_two(tmp_path: Path) -> None:
+    model, optimizer = setup()
+    once = torch.tensor([1.0, 2.0])
+    checkpoint.save(tmp_path, 1, model, optimizer, {"memory": Memory(once, once)})
+    found, _ = checkpoint.restore(tmp_path, model, optimizer, {"memory": Memory(once, once)})
+    assert found is not None
+    assert all(torch.equal(value, once) for value in found.states["memory"])
