@@ -49,10 +49,24 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", default=CORE, help="modules of theory/")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    _prepare(tuple(options.modules))
-    _mutmut("run", "--max-children", str(options.jobs), log=WORK / "run.log")
-    found = dict(re.findall(r"^\s*(\S+): ([\w ]+)$", _mutmut("results", "--all", "true"), re.M))
-    return _report(tuple(options.modules), found)
+    modules = tuple(options.modules)
+    earlier = _alive(_results()) if (WORK / "mutants").is_dir() else {}
+    _prepare(modules)
+    jobs = ("--max-children", str(options.jobs))
+    _mutmut("run", *jobs, log=WORK / "run.log")
+    if earlier:  # perhaps new tests kill what older ones did not
+        _mutmut("run", *jobs, *earlier, log=WORK / "again.log")
+    found = _results()
+    return _report(modules, found)
+
+
+def _results() -> dict[str, str]:
+    """Name of each mutant → what became of it."""
+    return dict(re.findall(r"^\s*(\S+): ([\w ]+)$", _mutmut("results", "--all", "true"), re.M))
+
+
+def _alive(found: dict[str, str]) -> dict[str, str]:
+    return {name: how for name, how in found.items() if how not in (*DEAD, *NOT_ALIVE)}
 
 
 def _prepare(modules: tuple[str, ...]) -> None:
@@ -97,7 +111,7 @@ def _mutmut(*arguments: str, log: Path | None = None) -> str:
 
 def _report(modules: tuple[str, ...], found: dict[str, str]) -> int:
     judged = {name: how for name, how in found.items() if how not in NOT_ALIVE}
-    alive = {name: how for name, how in judged.items() if how not in DEAD}
+    alive = _alive(judged)
     reasons: dict[str, str] = tomllib.loads(REASONS.read_text()) if REASONS.exists() else {}
     killed = len(judged) - len(alive)
     lines = [
@@ -111,6 +125,7 @@ def _report(modules: tuple[str, ...], found: dict[str, str]) -> int:
     for name in sorted(alive):
         change = _change(name)
         reason = reasons.get(change)
+        reason = reason or next((why for part, why in reasons.items() if part in change), None)
         unexplained += reason is None
         place = name.removeprefix("covlaw.theory.").split("__mutmut")[0]
         lines.append(f"- `{place}`: `{change}`: {reason or '**no reason yet**'} ({alive[name]})")

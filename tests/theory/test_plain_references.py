@@ -8,6 +8,7 @@ import torch
 
 from covlaw.theory.covariance import covariance_matrix
 from covlaw.theory.errors import CovlawError
+from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.margin import clip_margin
 from covlaw.theory.remainder import remainder_bounds
 
@@ -112,3 +113,9 @@ def test_errors_name_the_rewards() -> None:
         covariance_matrix(bad, t(PROMPT), t(MASS))
     with pytest.raises(CovlawError, match="rewards"):
         covariance_matrix(t(REWARD)[:, 0], t(PROMPT), t(MASS))
+
+
+@pytest.mark.parametrize("offset", [5.0, -5.0])
+def test_a_span_does_not_include_zero(offset: float) -> None:
+    span = group_by_prompt(t(PROMPT)).span(t(REWARD) + offset)
+    assert span.tolist() == [[2.0, 1.0], [3.0, 1.0]]
