@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_signals import SIGNALS
+from covlaw.theory.ctwa_bounds import grpo_step_limit
+from covlaw.theory.ctwa_signals import SIGNALS, mean_std
 from covlaw.theory.headroom import Headroom, headroom, raw_headroom
 from covlaw.theory.min_norm import min_norm_point
 from covlaw.theory.prompt_covariances import PromptCovariances, prompt_covariances
@@ -15,15 +16,15 @@ from covlaw.theory.scalarizers import Batch, Observation, make
 from covlaw.theory.statements.scalarization.frozen_worlds import weights_of
 from covlaw.theory.worlds import World
 
-GAIN = 0.5
-"""Largest η·∂y_j/∂u_j, and η·max c: small, as T37 wants (at 1 the loop may overshoot)."""
+ASKED = 0.95
+"""Share of t* that CTWA is given as target."""
 
 GRPO_SHARE = 0.125
 """Share of worlds whose signal is normalised prompt by prompt: their t* is slow to compute."""
 
 CLEAR = 0.01
-"""Least v*, relative to the variances, of a world that counts: towards 0 T35's assumption fails,
-and the steps that a small gain allows become too many to wait for."""
+"""Least v*_x, relative to the variances, where reaching the targets is waited for: towards 0 the
+steps that the step condition allows become more than a check has time for."""
 
 
 class Frozen(NamedTuple):
@@ -34,77 +35,91 @@ class Frozen(NamedTuple):
     direction: Tensor
     """(M,) c, up to a factor."""
     room: Headroom
-    gain: Tensor
-    """() bound on ∂y_j/∂u_j."""
+    clear: bool
+    """Whether v*_x is far enough from 0 in every prompt to wait for the targets."""
     error: Tensor
-    """() bound on the rounding of y."""
+    """() bound on the rounding of y, and on that of every v*_x relative to it."""
 
     def step(self, target: Tensor) -> float:
-        """η for these targets."""
-        return GAIN / float(torch.maximum(self.gain, target.max()))
+        """The largest η for which every step gains ½ηΣλ_j relu(c_j − y_j)² (T37): v* may err."""
+        limit = grpo_step_limit(self.covariances, target)
+        return float(limit * (1 - self.error).clamp(min=0.0).sqrt())
+
+    def budget(self, target: Tensor) -> Tensor:
+        """2(g(λ_0) − c·λ_0)/η ≥ Σ_t Σ_j λ_j relu(c_j − y_j)², λ_0 = 1, for feasible targets: ().
+
+        Each step gains ½η times its summand in f = c·λ − g(λ), which feasible targets keep ≤ 0.
+        """
+        start = torch.ones_like(target)
+        spare = mean_std(self.covariances, start) - target.sum()
+        return 2 * spare / self.step(target)
 
 
-def run(frozen: Frozen, target: Tensor, required: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """The scalarizer's own loop until every y_j ≥ required_j: (log-weights (M,), y (M,))."""
+class Run(NamedTuple):
+    """Where the loop ended, and what was missing on the way."""
+
+    log_weights: Tensor
+    """(M,) u."""
+    observed: Tensor
+    """(M,) the last y."""
+    missed: Tensor
+    """() Σ_t Σ_j λ_j relu(c_j − y_j)² over the steps taken."""
+    steps: int
+
+
+def run(frozen: Frozen, target: Tensor, required: Tensor, steps: int) -> Run:
+    """The scalarizer's own loop until every y_j ≥ required_j."""
     names = [f"objective {j}" for j in range(len(target))]
     options = {"target": target.tolist(), "step": frozen.step(target), "ema": 1.0, "cap": 1e6}
     scalarizer = make("ctwa", names, **options)
     batch = Batch(torch.zeros(1, len(target), dtype=torch.float64), torch.zeros(1))
     state, observed = scalarizer.init(), torch.full_like(target, -torch.inf)
-    for _ in range(steps):
+    missed = torch.zeros((), dtype=torch.float64)
+    for taken in range(steps):
         state, signal = scalarizer.signal(state, batch)
         observed = SIGNALS[frozen.signal](frozen.covariances, weights_of(signal))
         if bool((observed >= required).all()):
-            break
+            return Run(state.log_weights, observed, missed, taken)
+        missed = missed + state.log_weights.exp() @ torch.relu(target - observed).square()
         state = scalarizer.update(state, Observation(covariance=observed))
-    return state.log_weights, observed
+    return Run(state.log_weights, observed, missed, steps)
 
 
 def frozen_at(world: World, rng: np.random.Generator) -> Frozen | None:
-    """The world with random directions of targets; None where T35's assumption nearly fails."""
+    """The world with random directions of targets; None where rounding hides whether v*_x > 0."""
     mass, grpo = world.log_prob_at().exp(), rng.random() < GRPO_SHARE
     found = prompt_covariances(world.rewards, world.prompt, mass, world.prompt_mass)
-    covariances = _in_own_units(found if grpo else _pooled(found))
+    covariances = _in_own_units(found if grpo else found.pooled())
     count = covariances.matrices.shape[-1]
-    gain = _gain(covariances) if count else torch.tensor(torch.inf)
-    if not bool(torch.isfinite(gain)):
+    if not count:
+        return None
+    ratio = _clearance(covariances)
+    error = rounding(count, 16 * len(world.prompt) + 64) / ratio.clamp(min=0.0)
+    if not bool(error <= 1 - ASKED**2):  # √v* errs by less than what the targets leave of t*
         return None
     direction = torch.as_tensor(rng.uniform(0.5, 1.0, size=count))
     room = (headroom if grpo else _pooled_headroom)(covariances, direction)
-    error = rounding(count / CLEAR, 16 * len(world.prompt) + 64)
-    return Frozen(covariances, "grpo" if grpo else "pooled", direction, room, gain, error)
+    signal = "grpo" if grpo else "pooled"
+    return Frozen(covariances, signal, direction, room, bool(ratio > CLEAR), error)
 
 
-def _gain(covariances: PromptCovariances) -> Tensor:
-    """E_x max_j Var_x(r_j)/√v*_x ≥ ∂y_j/∂u_j for weights that sum to 1; ∞ where v* is near 0.
-
-    ∂y_j/∂u_j ≤ E_x λ_j Var_x(r_j)/sd_x(λ·r), and λ'C_xλ ≥ v*_x.
-    """
+def _clearance(covariances: PromptCovariances) -> Tensor:
+    """min_x v*_x/max_j Var_x(r_j): ()."""
     least = min_norm_point(covariances.matrices).value
     largest = covariances.matrices.diagonal(dim1=-2, dim2=-1).amax(-1)
-    clear = least > CLEAR * largest
-    per_prompt = largest / torch.where(clear, least, 1.0).sqrt()
-    gain = (covariances.prompt_mass * per_prompt).sum()
-    return gain if bool(clear.all()) else torch.full_like(gain, torch.inf)
+    return torch.where(largest > 0, least / torch.where(largest > 0, largest, 1.0), 0.0).min()
 
 
 def _in_own_units(found: PromptCovariances) -> PromptCovariances:
     """Of the rewards that vary, each divided by its mean within-prompt std."""
-    noise = (found.prompt_mass[:, None] * found.noise).sum(0)
-    live = found.mean_deviations() * CLEAR > noise
-    unit = found.mean_deviations()[live]
+    kept = found.of(found.varying())
+    unit = kept.mean_deviations()
     return PromptCovariances(
-        found.matrices[:, live][:, :, live] / (unit[:, None] * unit),
-        found.prompt_mass,
-        found.means[:, live] / unit,
-        found.noise[:, live] / unit,
+        kept.matrices / (unit[:, None] * unit),
+        kept.prompt_mass,
+        kept.means / unit,
+        kept.noise / unit,
     )
-
-
-def _pooled(found: PromptCovariances) -> PromptCovariances:
-    """All prompts as one, whose covariance matrix is C."""
-    one, noise = torch.ones(1, dtype=torch.float64), found.noise.amax(0, keepdim=True)
-    return PromptCovariances(found.within()[None], one, found.means[:1], noise)
 
 
 def _pooled_headroom(covariances: PromptCovariances, direction: Tensor) -> Headroom:
