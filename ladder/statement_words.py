@@ -63,6 +63,8 @@ def _lines(
     yield "control", f"“{statement.control.name}”: {_refutation(found.control)}"
     for proof in found.proofs:
         yield "proof", f"{proof.claim}: residual {proof.residual}"
+    for k, remark in enumerate(statement.remarks() if statement.remarks else ()):
+        yield "" if k else "measured", remark
     if verdict.status != "holds":
         yield "note", verdict.note
 

@@ -75,3 +75,12 @@ def test_all_of_the_theory_is_there() -> None:
     expected = [f"T{k}" for k in range(1, 50)]
     expected += [f"E{k}" for k in range(1, 9)] + [f"F{k}" for k in range(1, 16)]
     assert list(STATEMENTS) == expected
+
+
+@pytest.mark.parametrize("id", [id for id, s in STATEMENTS.items() if s.remarks])
+def test_remarks_are_measured_again_and_again(id: str) -> None:
+    remarks = STATEMENTS[id].remarks
+    assert remarks is not None
+    lines = remarks()
+    assert lines == remarks()
+    assert all(line and "\n" not in line for line in lines)

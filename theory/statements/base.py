@@ -86,6 +86,8 @@ class Statement:
         ensemble: Where rung 0 gets its instances; None: from `random_instances`.
         not_applicable: rung → why it makes no sense there.
         proofs: Symbolic proofs, or None.
+        remarks: Measurements that belong to the claim without being judged, a line each; None
+            where there are none.
     """
 
     id: str
@@ -102,6 +104,7 @@ class Statement:
     ensemble: Ensemble | None = None
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     proofs: Callable[[], list[Proof]] | None = None
+    remarks: Callable[[], list[str]] | None = None
 
 
 @dataclass(frozen=True)
