@@ -12,6 +12,7 @@ from covlaw.ladder.find_command import find
 from covlaw.ladder.ladder_command import ladder
 from covlaw.ladder.llm_commands import audit, base, evaluate, train
 from covlaw.ladder.report import write_report
+from covlaw.ladder.study_command import study
 from covlaw.theory.errors import CovlawError
 
 _console = Console(stderr=False)
@@ -68,6 +69,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "ladder": ladder,
     "check": check,
     "find": find,
+    "study": study,
     "llm": llm,
     "report": report,
     "figures": figures,

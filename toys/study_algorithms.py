@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from covlaw.theory.errors import unknown
+from covlaw.theory.errors import CovlawError, unknown
 from covlaw.theory.scalarizers import SCALARIZERS, Scalarizer, make
 
-REFERENCE = "-reference"
+REFERENCE = "-ref"
 """Ending of an algorithm's name that marks the reference implementation's behaviour."""
 
 
@@ -30,6 +30,14 @@ class Algorithm(NamedTuple):
     def make(self, setting: Setting) -> Scalarizer[Any]:
         """Build it for one run."""
         return make(self.scalarizer, setting.objectives, **self.options(setting))
+
+    def check(self) -> None:
+        """Build it once for nothing.
+
+        Raises:
+            CovlawError: where a package it needs is not installed.
+        """
+        self.make(Setting(("first", "second"), "grpo", (0.0, 0.0)))
 
 
 def _published(setting: Setting) -> dict[str, Any]:
@@ -79,6 +87,23 @@ def algorithms() -> dict[str, Algorithm]:
             found[name + REFERENCE] = Algorithm(name + REFERENCE, name, _reference(options))
         found |= {v.name: v for v in _VARIANTS if v.scalarizer == name}
     return found
+
+
+def unavailable() -> dict[str, str]:
+    """Algorithms that cannot be built here, and why."""
+    found = {}
+    for name, algorithm in algorithms().items():
+        try:
+            algorithm.check()
+        except CovlawError as error:
+            found[name] = str(error)
+    return found
+
+
+def available() -> list[str]:
+    """Names of the algorithms that can be built here."""
+    missing = unavailable()
+    return [name for name in algorithms() if name not in missing]
 
 
 def find_algorithm(name: str) -> Algorithm:
