@@ -123,7 +123,7 @@ def test_targets_by_share_follow_the_headroom_down(statistic: str) -> None:
     """As rewards saturate t* falls with their std, so do the targets; fixed ones are overtaken."""
     batch = sampled()
     small = batch._replace(rewards=batch.rewards / 64)
-    share = make("ctwa", NAMES, statistic=statistic, share=0.5, step=8.0)
+    share = make("ctwa", NAMES, statistic=statistic, share=1.0, step=8.0)
     grown = [share.signal(share.init(), b)[0] for b in (batch, small)]
     # y, t*·c and so the missing part are of degree 1 in the rewards
     assert (grown[0].log_weights > 0).any()
