@@ -15,7 +15,6 @@ from covlaw.ladder.study_plan import StudyJob, study_jobs
 from covlaw.ladder.study_settings import StudySettings
 from covlaw.ladder.study_work import work
 from covlaw.ladder.workers import start_worker
-from covlaw.llm.lock import alone_in
 from covlaw.theory.errors import CovlawError
 
 Rows = dict[str, dict[str, Any]]
@@ -35,6 +34,8 @@ def carry_out(folder: StudyFolder, settings: StudySettings, jobs: int, show: Sho
         CovlawError: if another process is at work in the folder, or a job finds the settings at
             fault.
     """
+    from covlaw.llm.lock import alone_in  # filelock comes with the extra llm
+
     with alone_in(folder.path):
         rows = folder.finished()
         everything = study_jobs(settings)

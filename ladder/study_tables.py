@@ -54,7 +54,8 @@ def _by_world(
     justify: JustifyMethod = "right",
 ) -> Table:
     """One row an algorithm, one column a world."""
-    table = _table("algorithm", *worlds, justify=justify)
+    headers = (world.replace("_", "\n") for world in worlds)
+    table = _table("algorithm", *headers, justify=justify)
     found = {(c["algorithm"], c["world"]): c for c in summary["table"]}
     for algorithm in dict.fromkeys(c["algorithm"] for c in summary["table"]):
         cells = [found.get((algorithm, world)) for world in worlds]
@@ -108,7 +109,7 @@ def _remarks(summary: dict[str, Any]) -> Iterator[str]:
 def _table(*columns: str, justify: JustifyMethod = "right") -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for k, column in enumerate(columns):
-        table.add_column(column, justify="left" if k == 0 else justify, overflow="fold")
+        table.add_column(column, justify="left" if k == 0 else justify, no_wrap=True)
     return table
 
 

@@ -13,13 +13,11 @@ from torch.func import vmap
 from covlaw.theory.errors import unknown
 from covlaw.theory.token_tree import TokenTree, single_token_tree
 from covlaw.toys.bandit import bandit_world
-from covlaw.toys.float64_model import ModelShape
 from covlaw.toys.prefix_tree import PrefixTree
 from covlaw.toys.study_base import MIXTURES, brought_up
 from covlaw.toys.study_ensemble import Ensemble, Optimiser, softmax_policy
 from covlaw.toys.tabular import tabular_world
 from covlaw.toys.token_rewards import OBJECTIVES, token_rewards
-from covlaw.toys.transformer_worlds import transformer_world
 
 Cell = Mapping[str, Any]
 """What distinguishes worlds of one kind, e.g. the conflict: a column of the table each."""
@@ -81,6 +79,9 @@ def tabular(cell: Cell, seeds: Sequence[int]) -> Ensemble:
 
 def transformers(cell: Cell, seeds: Sequence[int]) -> Ensemble:
     """Causal LMs of one architecture and width, brought up on one mixture of styles."""
+    from covlaw.toys.float64_model import ModelShape  # the other worlds do without transformers
+    from covlaw.toys.transformer_worlds import transformer_world
+
     shape = ModelShape(4, cell["width"], 1, architecture=cell["architecture"])
     prompts = torch.tensor(PROMPTS)
     drawn = [transformer_world(shape, 3, prompts, seed, conflict=0.5) for seed in seeds]
