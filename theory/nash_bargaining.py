@@ -7,6 +7,7 @@ from torch import Tensor
 
 from covlaw.theory.min_norm import min_norm_point, min_norm_weights
 from covlaw.theory.rounding import rounding
+from covlaw.theory.validation import as_float64
 from covlaw.theory.wolfe import correlation
 
 STEPS = 200
@@ -36,8 +37,9 @@ def nash_bargain(gram: Tensor) -> Bargain:
     Raises:
         CovlawError: as `min_norm_point`.
     """
-    weights, none = torch.zeros_like(gram[0]), torch.tensor(torch.inf, dtype=torch.float64)
-    live = gram.diagonal() > 0
+    gram = as_float64(gram, "gram")
+    weights = torch.zeros_like(min_norm_weights(gram))  # which refuses what is no Gramian
+    none, live = weights.new_tensor(torch.inf), gram.diagonal() > 0
     if not bool(live.any()):
         return Bargain(weights + 1 / len(weights), none)
     angle, norm = correlation(gram)[live][:, live], gram.diagonal()[live].sqrt()
