@@ -24,7 +24,7 @@ from covlaw.theory.scalarizers import (
     tchebycheff,
 )
 from covlaw.theory.statements import STATEMENTS, check
-from covlaw.theory.statements.scalarization import frozen_worlds
+from covlaw.theory.statements.scalarization import frozen_ctwa, frozen_worlds
 from covlaw.theory.statements.scalarization.gradnorm_violates_by_the_mean_correlation import (
     settled_weights,
 )
@@ -103,6 +103,32 @@ def test_e1_refutes_ctwa_that_lowers_weights(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(ctwa.Ctwa, "update", lowers)
     assert refuted("E1", 3)
+
+
+def test_e1_refutes_ctwa_that_moves_a_tenth_as_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reaches its targets all the same, but misses more on the way than the budget allows."""
+    original = ctwa.Ctwa.update
+
+    def timid(self: ctwa.Ctwa, state: ctwa.CtwaState, seen: object) -> ctwa.CtwaState:
+        moved = original(self, state, seen)  # type: ignore[arg-type]
+        part = state.log_weights + (moved.log_weights - state.log_weights) / 10
+        return moved._replace(log_weights=part)
+
+    monkeypatch.setattr(ctwa.Ctwa, "update", timid)
+    assert refuted("E1", 12)
+
+
+def test_e1_judges_nearly_degenerate_worlds_by_their_budget() -> None:
+    """Worlds that are too slow to wait for are judged too; rounding alone excludes."""
+    rng = np.random.default_rng(5)
+    kinds = {"clear": 0, "unclear": 0, "hidden": 0}
+    for world in frozen_worlds.conflict_worlds(rng, 120):
+        frozen = frozen_ctwa.frozen_at(world, rng)
+        kinds["hidden" if frozen is None else "clear" if frozen.clear else "unclear"] += 1
+        if frozen is not None and not frozen.clear:
+            target = 0.95 * frozen.room.lower * frozen.direction
+            assert 0 < frozen_ctwa.run(frozen, target, target, 60).missed < frozen.budget(target)
+    assert min(kinds.values()) > 0
 
 
 def test_e2_refutes_weights_by_the_own_norm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from covlaw.theory.errors import CovlawError
+from covlaw.theory.mean_std_programme import SHARPEST
 from covlaw.theory.rounding import rounding
 from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, Scalarizer, make
+from covlaw.theory.scalarizers.upgrad import REGULARISATION
 
 WITH_REFERENCE = ("tchebycheff", "mgda", "gradnorm", "lagrangian", "dynamic", "pama")
 FORMS = [(name, False) for name in SCALARIZERS] + [(name, True) for name in WITH_REFERENCE]
 forms = pytest.mark.parametrize(("name", "reference"), FORMS)
 
-HOMOGENEOUS = {"linear", "tchebycheff", "mgda", "pama"}
+HOMOGENEOUS = {"linear", "tchebycheff", "mgda", "pama", "upgrad", "nash_mtl"}
 """Scaling all rewards scales the score, at any scale."""
 
 
@@ -122,7 +124,12 @@ def test_rewards_that_are_not_finite_are_refused_and_named(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [("lagrangian", "values"), ("dynamic_hypervolume", "values"), ("gradnorm", "losses")],
+    [
+        ("lagrangian", "values"),
+        ("dynamic_hypervolume", "values"),
+        ("gradnorm", "losses"),
+        ("famo", "losses"),
+    ],
 )
 def test_observations_that_are_not_finite_are_refused(name: str, field: str) -> None:
     scalarizer = build(name, False)
@@ -131,7 +138,7 @@ def test_observations_that_are_not_finite_are_refused(name: str, field: str) -> 
         scalarizer.update(scalarizer.init(), seen)
 
 
-@pytest.mark.parametrize("name", ["gradnorm", "dynamic", "ctwa", "linear"])
+@pytest.mark.parametrize("name", ["gradnorm", "dynamic", "ctwa", "linear", "famo", "nash_mtl"])
 def test_duplicated_objectives_get_equal_weights(name: str) -> None:
     scalarizer = build(name, False)
     state = scalarizer.init()
@@ -160,7 +167,38 @@ def test_a_duplicated_objective_changes_no_score(name: str) -> None:
     assert ((factor * scores[0] - scores[1]).abs() <= rounding(8.0, 512)).all()
 
 
-@pytest.mark.parametrize("name", ["mgda", "gradnorm", "dynamic"])
+OPPOSED = ("mgda", "covariance_mgda", "nash_mtl", "upgrad", "gdpo", "linear")
+"""Those whose weights cancel two objectives that are each other's negative, of equal size."""
+
+
+@pytest.mark.parametrize("name", OPPOSED)
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_opposed_objectives_cancel(name: str, scale: float) -> None:
+    """No step raises both: the signal vanishes instead of choosing a victim."""
+    column = torch.tensor([1.0, -1, 2, 0, 0, -2], dtype=torch.float64) * scale
+    gram = torch.tensor([[4.0, -4], [-4, 4]], dtype=torch.float64) * scale**2
+    data = Batch(torch.stack([column, -column], 1), torch.arange(6) // 3, gramian=gram)
+    scalarizer = build(name, False, 2)
+    _, signal = scalarizer.signal(scalarizer.init(), data)
+    allowed = 2 * REGULARISATION if name == "upgrad" else 6 / SHARPEST + float(rounding(8.0, 512))
+    size = 1.0 if name == "gdpo" else scale
+    assert signal.score.abs().max() <= 2 * allowed * size
+
+
+@pytest.mark.parametrize("statistic", ["grpo", "pooled", "raw"])
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_ctwas_statistics_take_any_scale_and_count(
+    statistic: str, count: int, scale: float
+) -> None:
+    options = {} if statistic == "raw" else {"share": 0.5}
+    scalarizer = build("ctwa", False, count, statistic=statistic, target=scale, **options)
+    score, state = run(scalarizer, 4, count=count, scale=scale)
+    assert torch.isfinite(score).all()
+    assert all(torch.isfinite(t).all() for t in state)
+
+
+@pytest.mark.parametrize("name", ["mgda", "gradnorm", "dynamic", "nash_mtl"])
 def test_relabelled_objectives_give_the_same_score_by_gradients(name: str) -> None:
     order, states, scores = [2, 0, 1], [], []
     for relabelled in (False, True):
