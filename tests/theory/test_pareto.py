@@ -49,9 +49,7 @@ def test_hypervolume_is_that_of_the_union_of_boxes(points: list[list[float]]) ->
 
 
 @given(point_sets(), st.randoms(use_true_random=False))
-def test_hypervolume_has_the_symmetries_of_volume(
-    points: list[list[float]], random: object
-) -> None:
+def test_hypervolume_has_the_symmetries_of_volume(points: list[list[float]], random: Any) -> None:
     given_points, count = tensor(points), len(points[0])
     floor = torch.zeros(count, dtype=torch.float64)
     volume = hypervolume(given_points, floor)
