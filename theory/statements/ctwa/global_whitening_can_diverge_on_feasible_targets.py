@@ -20,7 +20,6 @@ from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Side
 from covlaw.theory.statements.ctwa.bundles_and_weights import full_rank, target_scale
 from covlaw.theory.statements.ctwa.climbing import Part
 from covlaw.theory.statements.ctwa.grpo_ctwa_converges_exactly_if_feasible import grpo_climb
-from covlaw.theory.statements.ctwa.headroom_is_the_least_mean_std_of_a_bundle import pooled_prompt
 from covlaw.theory.statements.ctwa.problems import as_problems, draw_problems, drawn_targets
 from covlaw.theory.statements.ctwa.whitening_examples import (
     FEASIBLE_WEIGHTS,
@@ -74,7 +73,7 @@ def autograd_gains(problems: PromptCovariances, weights: Tensor) -> Tensor:
 
 def _pooled_climb(problems: PromptCovariances, rng: np.random.Generator) -> list[Part]:
     """T37's climb for y = Cλ/√(λ'Cλ), at targets of 90 % of the headroom."""
-    pooled = pooled_prompt(problems)
+    pooled = problems.pooled()
     shape = drawn_targets(rng, target_scale(pooled))
     targets = 0.9 * headroom(pooled, shape).lower[:, None] * shape
     start = torch.as_tensor(rng.normal(size=tuple(shape.shape))) - target_scale(pooled).log()

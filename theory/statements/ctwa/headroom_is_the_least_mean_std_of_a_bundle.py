@@ -67,7 +67,7 @@ def _optimality(problems: PromptCovariances, targets: Tensor) -> list[Part]:
 
 def _one_prompt(problems: PromptCovariances, targets: Tensor) -> list[Part]:
     """Pool the prompts into one: t*² is then a min-norm value, and the raw analogue holds."""
-    pooled = pooled_prompt(problems)
+    pooled = problems.pooled()
     within = pooled.matrices[:, 0]
     found, raw = headroom(pooled, targets), raw_headroom(within, targets)
     gain = (within @ raw.bundle[..., None])[..., 0]
@@ -84,15 +84,6 @@ def _one_prompt(problems: PromptCovariances, targets: Tensor) -> list[Part]:
         (found.lower, factor, room),
         (factor, found.factor, room),
     ]
-
-
-def pooled_prompt(problems: PromptCovariances) -> PromptCovariances:
-    """One prompt with the covariance C = E_x C_x: what the pooled within-prompt std sees."""
-    noise = (problems.prompt_mass[..., None] * problems.noise.square()).sum(-2, keepdim=True)
-    one = torch.ones_like(problems.prompt_mass[..., :1])
-    return PromptCovariances(
-        problems.within()[..., None, :, :], one, torch.zeros_like(noise), noise.sqrt()
-    )
 
 
 @cache
