@@ -33,7 +33,7 @@ CORE = (
 )
 """What users' numbers come out of; the default."""
 DEAD = ("killed", "timeout", "caught by type check", "segfault")
-NOT_ALIVE = ("skipped",)
+NOT_ALIVE = ("skipped", "not checked")
 CONFIG = """
 [tool.mutmut]
 source_paths = ["src"]

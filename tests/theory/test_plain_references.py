@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from covlaw.theory.clipping import effective_weight
 from covlaw.theory.covariance import covariance_matrix
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.margin import clip_margin
 from covlaw.theory.remainder import remainder_bounds
+from covlaw.theory.thresholds import step_threshold
 
 PROMPT = np.array([5, 5, 5, 2, 2, 2, 2])
 REWARD = np.array([[0.0, 1.0], [1.0, 0.5], [3.0, 0.0], [1.0, 1.0], [2.0, 0.0], [0.0, 0.0], [2, 1]])
@@ -119,3 +121,30 @@ def test_errors_name_the_rewards() -> None:
 def test_a_span_does_not_include_zero(offset: float) -> None:
     span = group_by_prompt(t(PROMPT)).span(t(REWARD) + offset)
     assert span.tolist() == [[2.0, 1.0], [3.0, 1.0]]
+
+
+def test_without_prompt_masses_the_margin_is_the_mean_over_prompts() -> None:
+    """Each prompt alone decides nothing about the factor; two of equal mass do."""
+    arguments = t(REWARD), t(ADVANTAGE), t(LOG_RATIO), (0.3, 0.5, None), t(PROMPT), t(MASS)
+    even, bare = clip_margin(*arguments, t([0.5, 0.5])), clip_margin(*arguments)
+    law, least = bare.unclipped.estimate.abs(), bare.bound.mean(0)
+    assert bool(((law > least) != (law > 4 * least)).any())  # a sum in place of a mean would show
+    assert bare.certified.tolist() == even.certified.tolist() == (law > least).tolist()
+
+
+def test_an_advantage_may_be_one_column_for_all_tokens() -> None:
+    log_ratio, mask = t(np.stack([LOG_RATIO, -LOG_RATIO], 1)), torch.ones(7, 2)
+    column = effective_weight(t(ADVANTAGE)[:, None], log_ratio, mask)
+    assert torch.equal(column, effective_weight(t(ADVANTAGE), log_ratio, mask))
+
+
+def test_thresholds_weigh_prompts_by_their_mass() -> None:
+    """(a) 12√3·|Σ D·Cov| / Σ D·R·S²."""
+    score, law, bend = REWARD @ [0.5, 2.0], np.zeros(2), np.zeros(2)
+    for x, weight in PROMPT_MASS.items():
+        rows = x == PROMPT
+        p, s, r = MASS[rows], score[rows], REWARD[rows]
+        law += weight * (p * (s - p @ s)) @ r
+        bend += weight * np.ptp(r, axis=0) * np.ptp(s) ** 2
+    found = step_threshold(t(REWARD), t(score), t(PROMPT), t(MASS), outer())
+    assert found.ranges.numpy() == pytest.approx(12 * 3**0.5 * abs(law) / bend, rel=1e-12)
