@@ -2,6 +2,7 @@
 
 import tomllib
 from importlib.util import find_spec
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,10 +55,11 @@ def train(
     Args:
         preset: Settings to start from (llm/presets).
         out: Run folder; none: runs/<scalarizer>-seed<seed>.
-        scalarizer: linear or ctwa.
+        scalarizer: Name in `covlaw.theory.scalarizers.SCALARIZERS`.
         model: Hub id, local path, or "base".
         seed: Of the run.
-        set: Other settings of `covlaw.llm.config.TrainConfig`, as TOML values.
+        set: Other settings of `covlaw.llm.config.TrainConfig`, as TOML values, e.g.
+            normaliser=pooled_within or options.ctwa.target=0.02.
     """
     _require_llm()
     from covlaw.llm.config import TrainConfig
@@ -92,7 +94,10 @@ def audit(run: Annotated[Path, tyro.conf.Positional]) -> None:
         table.add_column(name, justify="left" if name == "objective" else "right")
     for row in rows:
         estimates = [row.forecasts[n] for n in ("law", "first_order", "exact_change")]
-        cells = [f"{e.value:+.3f}±{e.error:.3f}" for e in (*estimates, row.measured)]
+        cells = [
+            "–" if isnan(e.value) else f"{e.value:+.3f}±{e.error:.3f}"  # no law, token by token
+            for e in (*estimates, row.measured)
+        ]
         table.add_row(str(row.step), Text(row.objective), *cells, f"{row.same_sample.value:+.3f}")
     _console.print(table)
     _console.print("\nchange of each objective in one step; ± standard error, clustered by prompt")

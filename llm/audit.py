@@ -44,11 +44,10 @@ class Sample:
     def signal(self, config: TrainConfig) -> Tensor:
         """The law's s (N,): the advantage, divided by the length where the loss does (T18).
 
-        An advantage a_t that differs from token to token moves the objectives as the token tilt
-        along w_t = E[a_t|h_t, y_t] does (T16), which is Cov(r_j, s) with
-        s = Σ_t(w_t − E[w_t|h_t]). Only where a_t is one scalar does that collapse to it; otherwise
-        a sample of completions does not show s, and no sum or mean of a_t stands for it: s = 0
-        here, and the law's terms of the audit are null.
+        An advantage a_t that differs from token to token acts as the token tilt along
+        w_t = E[a_t|h_t, y_t] (T16), which is Cov(r_j, s) with s = Σ_t(w_t − E[w_t|h_t]). Where a_t
+        is one scalar, s is that scalar; else samples do not show s, and no sum or mean of a_t
+        stands for it: 0 here, and the law's terms of the audit are null.
         """
         if self.advantage.ndim == 2:
             return self.advantage.new_zeros(len(self.advantage))

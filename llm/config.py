@@ -6,27 +6,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from typing import Any
 
-from covlaw.llm.checks import (
-    check_choices,
-    check_counts,
-    check_kinds,
-    check_needs,
-    check_not_negative,
-    check_options,
-    check_positive,
-    check_range,
-    spread,
-)
+from covlaw.llm.checks import check_kinds, check_needs, spread
+from covlaw.llm.config_checks import check_config
 from covlaw.llm.options import completed, merged
-from covlaw.llm.tasks import TASKS
-from covlaw.theory.advantages import NORMALISERS
-from covlaw.theory.clipping import check_clip
 from covlaw.theory.errors import CovlawError
-from covlaw.theory.losses import AGGREGATIONS, KL_ESTIMATORS
 from covlaw.theory.rungs import unknown
 from covlaw.theory.scalarizers import Scalarizer, make
 
-OBSERVED = ("ratio", "clipped_ratio")
+_TUPLES = ("rewards", "reward_worst", "reward_best")
 
 
 @dataclass(frozen=True)
@@ -121,17 +108,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        for name in ("rewards", "reward_worst", "reward_best"):
+        for name in _TUPLES:
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        check_counts(self, _AT_LEAST)
-        check_positive(self, "temperature", "learning_rate")
-        check_not_negative(self, "weight_decay", "grad_clip", "kl_coefficient")
-        if not 0 <= self.length_decay < 1:
-            raise CovlawError(f"length_decay is {self.length_decay}: use a value in [0, 1)")
-        check_choices(self, _CHOICES)
-        check_options(self.options)
-        check_clip(self.clip_low, self.clip_high, self.dual_clip or None)
-        check_range(self.reward_worst, self.reward_best, len(self.rewards))
+        check_config(self)
         check_needs(self.scalarizer, self.make_scalarizer())
         object.__setattr__(self, "options", completed(self.options, self.scalarizer))
 
@@ -157,8 +136,7 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """TOML-able record that rebuilds this configuration."""
-        lists = ("rewards", "reward_worst", "reward_best")
-        return asdict(self) | {name: list(getattr(self, name)) for name in lists}
+        return asdict(self) | {name: list(getattr(self, name)) for name in _TUPLES}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
@@ -188,20 +166,3 @@ class TrainConfig:
     def with_options(self, **changes: Any) -> "TrainConfig":
         """Copy with some settings changed and everything checked again."""
         return replace(self, **changes)
-
-
-_AT_LEAST = {
-    0: ("audits", "warmup", "seed"),
-    1: (
-        *("steps", "max_tokens", "epochs", "micro_batch", "threads"),
-        *("measured_completions", "checkpoint_every"),
-    ),
-    2: ("prompts", "completions", "observed", "audit_prompts", "audit_completions"),
-}
-_CHOICES = {
-    "task": tuple(TASKS),
-    "normaliser": tuple(NORMALISERS),
-    "aggregation": AGGREGATIONS,
-    "kl_estimator": KL_ESTIMATORS,
-    "observe": OBSERVED,
-}

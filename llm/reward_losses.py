@@ -15,13 +15,13 @@ from covlaw.theory.rounding import rounding
 def shortfall(
     rewards: Tensor, ratio: Tensor, prompt: Tensor, bounds: Mapping[str, tuple[float, float]]
 ) -> Tensor:
-    """L_j = (N·E_x E_{π_new}[(best_j − r_j)/(best_j − worst_j)] + ½)/(N + 1): (M,) in (0, 1).
+    """L_j = (N·E_x E_{π_new}[best_j − r_j] + ½(best_j − worst_j))/(N + 1): (M,), > 0.
 
     GradNorm (Chen et al. 2018) and FAMO (Liu et al. 2023) were made for losses that are positive
-    and fall to 0; they use L_j(t)/L_j(0) and log L_j. The shortfall is such a loss of a reward,
-    and free of its unit. Under π_new it is read off samples of π_old with ratios that sum to 1
-    within each prompt. The half completion (Krichevsky and Trofimov 1981) keeps the loss positive
-    where every sample is perfect: N samples show no shortfall below about 1/N.
+    and fall to 0; they use L_j(t)/L_j(0) and log L_j. The shortfall is such a loss of a reward, in
+    its unit, with gradient −∇J_j. Under π_new it is read off samples of π_old with ratios that sum
+    to 1 within each prompt. The half completion (Krichevsky and Trofimov 1981) keeps the loss
+    positive where every sample is perfect: N samples show no shortfall below about 1/N.
 
     Args:
         rewards: (N, M) float64 of π_old's samples.
@@ -42,8 +42,7 @@ def shortfall(
             )
     groups, rows = group_by_prompt(prompt), rewards.shape[0]
     share = groups.share(ratio.to(torch.float64)) / groups.prompts.shape[0]
-    missing = share @ ((best - rewards) / (best - worst))
-    return (rows * missing + 0.5) / (rows + 1)
+    return (rows * (share @ (best - rewards)) + (best - worst) / 2) / (rows + 1)
 
 
 def policy_gradient_losses(rewards: Tensor, ratio: Tensor, prompt: Tensor) -> Tensor:

@@ -26,6 +26,13 @@ class Drawn(NamedTuple):
         """Select rows."""
         return Drawn(self.completions.rows(index), self.rewards[index])
 
+    def parted(self, first: int) -> "tuple[Drawn, Drawn]":
+        """Part the first few completions of each prompt from the others."""
+        prompt = self.completions.prompt.cpu()  # where rewards are
+        start = torch.searchsorted(prompt, prompt)  # rows of one prompt are adjacent
+        chosen = torch.arange(len(prompt)) - start < first
+        return self.rows(chosen.nonzero()[:, 0]), self.rows((~chosen).nonzero()[:, 0])
+
 
 class Sampler:
     """Draws completions of a task and scores them."""

@@ -135,13 +135,7 @@ class Trainer:
 
     def _split(self, drawn: Drawn) -> tuple[Drawn, Drawn | None]:
         """Part the rows that make the update from those that only observe it."""
-        if not self._observes:
-            return drawn, None
-        config = self.config
-        count = config.completions + config.observed
-        place = torch.arange(len(drawn.completions.text)) % count
-        makes_update = place < config.completions
-        return drawn.rows(makes_update.nonzero()[:, 0]), drawn.rows((~makes_update).nonzero()[:, 0])
+        return drawn.parted(self.config.completions) if self._observes else (drawn, None)
 
     def _observer(self, rows: Drawn | None) -> Observer | None:
         return Observer(self.model, rows, self.scalarizer.after, self.config) if rows else None

@@ -28,7 +28,7 @@ BAD: list[tuple[list[str], str]] = [
     (["llm", "train", "--set", "clip_low=1.5"], "clip_low is 1.5"),
     (["llm", "train", "--set", "steps"], "write KEY=VALUE"),
     (["llm", "train", "--set", "stepz=3"], "did you mean steps"),
-    (["llm", "train", "--set", "options.linear.weights=1"], "unknown setting"),
+    (["llm", "train", "--set", "options.linear.weight=1"], "did you mean weights"),
     (["llm", "eval", "--task", "aritmetic"], "did you mean arithmetic"),
     (["llm", "eval", "--split", "tset"], "did you mean test"),
     (["llm", "eval", "--completions", "0"], "completions is 0"),

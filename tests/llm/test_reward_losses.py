@@ -1,4 +1,4 @@
-"""Losses for loss-balancing scalarizers: positive, free of the reward's unit, those of π_new."""
+"""Losses for loss-balancing scalarizers: positive, in the reward's unit, those of π_new."""
 
 from typing import Any
 
@@ -46,14 +46,14 @@ def test_it_is_that_of_the_new_policy() -> None:
     st.lists(st.floats(1e-6, 1e6), min_size=6, max_size=6),
     st.sampled_from([1e-9, 1.0, 1e9]),
 )
-def test_it_is_positive_and_has_no_unit(
+def test_it_is_positive_and_has_the_rewards_unit(
     rewards: list[float], ratios: list[float], scale: float
 ) -> None:
     ratio = torch.tensor(ratios).double()
     plain = shortfall(column(*rewards), ratio, PROMPT, {"a": (0.0, 1.0)})
     scaled = shortfall(scale * column(*rewards), ratio, PROMPT, {"a": (0.0, scale)})
     assert 0 < float(plain) < 1
-    assert float(scaled) == pytest.approx(float(plain), rel=1e3 * TOLERANCE)
+    assert float(scaled) == pytest.approx(scale * float(plain), rel=1e3 * TOLERANCE)
 
 
 def test_rewards_outside_their_range_are_named() -> None:
