@@ -1,0 +1,52 @@
+"""What a run's settings must satisfy, each on its own; read by `covlaw.llm.config`."""
+
+from typing import Any
+
+from covlaw.llm.checks import (
+    check_choices,
+    check_counts,
+    check_not_negative,
+    check_options,
+    check_positive,
+    check_range,
+)
+from covlaw.llm.tasks import TASKS
+from covlaw.theory.advantages import NORMALISERS
+from covlaw.theory.clipping import check_clip
+from covlaw.theory.errors import CovlawError
+from covlaw.theory.losses import AGGREGATIONS, KL_ESTIMATORS
+
+OBSERVED = ("ratio", "clipped_ratio")
+
+_AT_LEAST = {
+    0: ("audits", "warmup", "seed"),
+    1: (
+        *("steps", "max_tokens", "epochs", "micro_batch", "threads"),
+        *("measured_completions", "checkpoint_every"),
+    ),
+    2: ("prompts", "completions", "observed", "audit_prompts", "audit_completions"),
+}
+_CHOICES = {
+    "task": tuple(TASKS),
+    "normaliser": tuple(NORMALISERS),
+    "aggregation": AGGREGATIONS,
+    "kl_estimator": KL_ESTIMATORS,
+    "observe": OBSERVED,
+}
+
+
+def check_config(config: Any) -> None:
+    """Refuse settings outside their domain.
+
+    Raises:
+        CovlawError: naming the setting, its value and the remedy.
+    """
+    check_counts(config, _AT_LEAST)
+    check_positive(config, "temperature", "learning_rate")
+    check_not_negative(config, "weight_decay", "grad_clip", "kl_coefficient")
+    if not 0 <= config.length_decay < 1:
+        raise CovlawError(f"length_decay is {config.length_decay}: use a value in [0, 1)")
+    check_choices(config, _CHOICES)
+    check_options(config.options)
+    check_clip(config.clip_low, config.clip_high, config.dual_clip or None)
+    check_range(config.reward_worst, config.reward_best, len(config.rewards))
