@@ -77,7 +77,8 @@ def record_of(steps: list[dict[str, Any]]) -> Record:
         torch.stack(noise) if noise else 0.0,
     )
     window = max(1, int(WINDOW * values.shape[0]))
-    errors = _tensor([step["reward_se"] for step in steps[-window:]])
+    # where an error is not known, no difference is certain
+    errors = _tensor([step["reward_se"] for step in steps[-window:]]).nan_to_num(nan=1.0)
     weights = steps[-1]["weights"]
     zero = torch.zeros(values.shape[1], dtype=torch.float64)
     return Record(

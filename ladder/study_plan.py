@@ -72,12 +72,14 @@ def _jobs_of(settings: StudySettings, world: str) -> Iterator[StudyJob]:
 def _draws(settings: StudySettings, world: str, cell: int) -> Iterator[list[Run]]:
     """For each seed, all its runs: every algorithm under the same treatments.
 
-    Not every seed sees every signal and clip: they take turns, each cell beginning with another,
-    so that the same time goes to more worlds. With `full` every seed sees them all.
+    Not every seed sees every signal and clip: they take turns, so that the same time goes to more
+    worlds. With `full` every seed sees them all.
     """
-    treatments = settings.treatments
-    for k in range(_seeds(settings, world)):
-        turn = treatments[(k + 3 * cell) % len(treatments)]
+    treatments, count = settings.treatments, _seeds(settings, world)
+    for k in range(count):
+        turns = cell * count + k
+        # a round of turns starts one further each time, or cells would keep meeting the same ones
+        turn = treatments[(turns + turns // len(treatments)) % len(treatments)]
         yield [
             Run(world, cell, settings.seed + k, algorithm, signal, clip)
             for signal, clip in (treatments if settings.full else [turn])
