@@ -21,7 +21,7 @@ REQUIRED, EXCESSIVE = 0.9, 1.1
 """Shares of t*: CTWA is asked for ASKED, since it approaches from below, and must reach the first;
 the second is infeasible."""
 
-LONGEST, UNCLEAR_STEPS, INFEASIBLE_STEPS = 4000, 250, 20
+LONGEST, UNCLEAR_STEPS, INFEASIBLE_STEPS = 4000, 80, 20
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:
@@ -102,6 +102,6 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("weights that grow long enough reach any target", any_target_sides),
-    ensemble=Ensemble(conflict_worlds, 50),
+    ensemble=Ensemble(conflict_worlds, 40),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )
