@@ -38,15 +38,17 @@ def any_target_sides(world: World, rng: np.random.Generator) -> Sides:
     if frozen is None:
         return joined([NOTHING])
     excessive = EXCESSIVE * frozen.room.factor * frozen.direction
-    stuck = run(frozen, excessive, excessive, 2 * INFEASIBLE_STEPS).observed
+    step = 1 / float(excessive.max())
+    stuck = run(frozen, excessive, excessive, step, 2 * INFEASIBLE_STEPS).observed
     return Sides(excessive, stuck, frozen.error.expand_as(stuck))
 
 
 def _feasible(frozen: Frozen) -> list[Part]:
     """Σ_t Σ_j λ_j relu(c_j − y_j)² against its budget; y against c where it is waited for."""
     target, required = (k * frozen.room.lower * frozen.direction for k in (ASKED, REQUIRED))
-    end = run(frozen, target, required, LONGEST if frozen.clear else UNCLEAR_STEPS)
-    budget = frozen.budget(target)
+    step = frozen.step(target)
+    end = run(frozen, target, required, step, LONGEST if frozen.clear else UNCLEAR_STEPS)
+    budget = frozen.budget(target, step)
     # errors e of y change a summand λd² by λe(2d + e), and 2Σλd ≤ Σλ(d² + 1)
     weight = (1 + end.steps) * end.log_weights.exp().sum()
     slack = frozen.error * (end.missed + 2 * weight) + rounding(budget, 8 * (end.steps + 16))
@@ -59,9 +61,10 @@ def _feasible(frozen: Frozen) -> list[Part]:
 def _infeasible(frozen: Frozen) -> list[Part]:
     """The log-weights' growth over its rate, and the smallest y_j/c_j under t*."""
     room, excessive = frozen.room, EXCESSIVE * frozen.room.factor * frozen.direction
-    end = run(frozen, excessive, excessive, INFEASIBLE_STEPS)
+    step = 1 / float(excessive.max())  # any: the weights grow at this rate whatever η
+    end = run(frozen, excessive, excessive, step, INFEASIBLE_STEPS)
     excess = excessive @ room.bundle - mean_std(frozen.covariances, room.bundle)
-    rate = frozen.step(excessive) * excess
+    rate = step * excess
     growth, size = room.bundle @ end.log_weights, room.bundle.sum()
     error = rounding(size * (1 + end.log_weights.max()), 8 * INFEASIBLE_STEPS)
     error = error + frozen.error * size
@@ -93,7 +96,8 @@ STATEMENT = Statement(
         "frozen policy, exact statistic, no EMA",
         "signal normalised by the prompts' std or by the pooled within-prompt std",
         "v*_x = min over the simplex of λ'C_xλ > 0 in every prompt (T35), beyond its rounding",
-        "step η·L·e^{ηD} ≤ 1, L = E_x λ_max(C_x)/√v*_x, D = max_j(c_j + E_x sd_x(r_j))",
+        "feasible targets: step η·L·e^{ηD} ≤ 1, L = E_x λ_max(C_x)/√v*_x,"
+        " D = max_j(c_j + E_x sd_x(r_j))",
         "targets 0.95 t*, of which 0.90 t* must be reached: weights approach from below",
         "that they are reached is judged where v*_x > 0.01·max_j Var_x(r_j) in every prompt:"
         " towards 0 the steps become too many to wait for, and the budget alone is judged",
@@ -102,6 +106,6 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("weights that grow long enough reach any target", any_target_sides),
-    ensemble=Ensemble(conflict_worlds, 40),
+    ensemble=Ensemble(conflict_worlds, 60),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )

@@ -45,14 +45,14 @@ class Frozen(NamedTuple):
         limit = grpo_step_limit(self.covariances, target)
         return float(limit * (1 - self.error).clamp(min=0.0).sqrt())
 
-    def budget(self, target: Tensor) -> Tensor:
+    def budget(self, target: Tensor, step: float) -> Tensor:
         """2(g(λ_0) − c·λ_0)/η ≥ Σ_t Σ_j λ_j relu(c_j − y_j)², λ_0 = 1, for feasible targets: ().
 
         Each step gains ½η times its summand in f = c·λ − g(λ), which feasible targets keep ≤ 0.
         """
         start = torch.ones_like(target)
         spare = mean_std(self.covariances, start) - target.sum()
-        return 2 * spare / self.step(target)
+        return 2 * spare / step
 
 
 class Run(NamedTuple):
@@ -67,10 +67,10 @@ class Run(NamedTuple):
     steps: int
 
 
-def run(frozen: Frozen, target: Tensor, required: Tensor, steps: int) -> Run:
-    """The scalarizer's own loop until every y_j ≥ required_j."""
+def run(frozen: Frozen, target: Tensor, required: Tensor, step: float, steps: int) -> Run:
+    """The scalarizer's own loop with step η until every y_j ≥ required_j, or out of steps."""
     names = [f"objective {j}" for j in range(len(target))]
-    options = {"target": target.tolist(), "step": frozen.step(target), "ema": 1.0, "cap": 1e6}
+    options = {"target": target.tolist(), "step": step, "ema": 1.0, "cap": 1e6}
     scalarizer = make("ctwa", names, **options)
     batch = Batch(torch.zeros(1, len(target), dtype=torch.float64), torch.zeros(1))
     state, observed = scalarizer.init(), torch.full_like(target, -torch.inf)
