@@ -111,7 +111,7 @@ class _Bandit:
         return (single_token_tree(draw_bandit(rng)) for _ in range(count))
 
     def default_count(self, kind: type) -> int:
-        return 100
+        return 60
 
 
 RUNG = _Bandit()
