@@ -84,5 +84,6 @@ def measured(settings: dict[str, Any], record: Record) -> dict[str, Any]:
         **{name: value.tolist() for name, value in lists.items()},
         "dominated_earlier": found.dominated_earlier,
         "hypervolume": found.hypervolume,
+        "hypervolume_start": found.hypervolume_start,
         "hypervolume_visited": found.hypervolume_visited,
     }

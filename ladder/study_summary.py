@@ -1,37 +1,24 @@
 """What a study found: who is sacrificed by which algorithm, and what reference defects cost."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from covlaw import __version__
-from covlaw.ladder.study_bootstrap import Interval, bootstrap
+from covlaw.ladder.study_measures import ALL, MEASURES, interval, price, rows_in
 from covlaw.ladder.study_settings import StudySettings
-from covlaw.ladder.study_table import SHARED, Row
+from covlaw.ladder.study_table import Row
 from covlaw.theory.interference import SACRIFICE
-from covlaw.toys.study_algorithms import REFERENCE
 
 SCHEMA = 1
-ALL = "all"
-"""In place of a world's name: every world together."""
 COUNTS = ("alarms", "falls", "hits")
 FACTORS = (
     *("signal", "clip", "conflict", "scale"),
     *("architecture", "width", "mixture", "base"),
 )
-MEASURES: dict[str, Callable[[Row], float]] = {
-    "sacrifices": lambda row: float(any(row["sacrificed"])),
-    "worst_regression": lambda row: max(row["regression"]),
-    "hypervolume": lambda row: row["hypervolume"],
-    "hypervolume_lost": lambda row: row["hypervolume_visited"] - row["hypervolume"],
-    "dominated_earlier": lambda row: float(row["dominated_earlier"]),
-    "dominated_by_another": lambda row: float(bool(row["dominated_by"])),
-}
-"""What is averaged over runs, each with a bootstrap interval."""
-PRICED = ("sacrifices", "worst_regression", "hypervolume")
 
 
 def summarise(rows: Sequence[Row], settings: StudySettings) -> dict[str, Any]:
@@ -55,25 +42,16 @@ def summarise(rows: Sequence[Row], settings: StudySettings) -> dict[str, Any]:
             cell
             for world in groups
             for name in settings.scalarizers
-            if (cell := _price(rows, name, world, settings.seed)) is not None
+            if (cell := price(rows, name, world, settings.seed)) is not None
         ],
         "factors": list(_factors(rows, worlds, settings.seed)),
         "errors": _errors(rows),
     }
 
 
-def cluster(row: Row) -> str:
-    """The drawn world that a run was made in."""
-    return f"{row['world']}/{row['cell']}/{row['seed']}"
-
-
-def _in(rows: Iterable[Row], world: str) -> list[Row]:
-    return [row for row in rows if world in (row["world"], ALL)]
-
-
 def _cell(rows: Sequence[Row], algorithm: str, world: str, seed: int) -> dict[str, Any] | None:
     """One algorithm in one world."""
-    own = [row for row in _in(rows, world) if row["algorithm"] == algorithm]
+    own = [row for row in rows_in(rows, world) if row["algorithm"] == algorithm]
     sound = [row for row in own if row["error"] is None]
     if not own:
         return None
@@ -83,16 +61,11 @@ def _cell(rows: Sequence[Row], algorithm: str, world: str, seed: int) -> dict[st
         "world": world,
         "runs": len(own),
         "stopped": len(own) - len(sound),
-        **{name: _interval(sound, measure, seed) for name, measure in MEASURES.items()},
+        **{name: interval(sound, measure, seed) for name, measure in MEASURES.items()},
         "worst_objective": _worst(sound),
         **_alarm(sound),
         "lead_time": median(leads) if leads else None,
     }
-
-
-def _interval(rows: Sequence[Row], measure: Callable[[Row], float], seed: int) -> dict[str, Any]:
-    values = np.array([measure(row) for row in rows], dtype=np.float64)
-    return bootstrap(values, [cluster(row) for row in rows], seed)._asdict()
 
 
 def _worst(rows: Sequence[Row]) -> dict[str, Any] | None:
@@ -128,28 +101,6 @@ def _normalised(row: Row, name: str) -> list[float]:
     return [value / (high - low) if high > low else 0.0 for value, low, high in ranges]
 
 
-def _price(rows: Sequence[Row], algorithm: str, world: str, seed: int) -> dict[str, Any] | None:
-    """What the reference's defects cost: reference minus published, in the same world and arm."""
-    if not algorithm.endswith(REFERENCE):
-        return None
-    published = algorithm.removesuffix(REFERENCE)
-    sound = [row for row in _in(rows, world) if row["error"] is None]
-    twins = {_place(row): row for row in sound if row["algorithm"] == published}
-    pairs = [
-        (row, twins[_place(row)])
-        for row in sound
-        if row["algorithm"] == algorithm and _place(row) in twins
-    ]
-    if not pairs:
-        return None
-    found: dict[str, Any] = {"scalarizer": published, "world": world, "pairs": len(pairs)}
-    for name in PRICED:
-        measure = MEASURES[name]
-        gaps = np.array([measure(row) - measure(twin) for row, twin in pairs], dtype=np.float64)
-        found[name] = bootstrap(gaps, [cluster(row) for row, _ in pairs], seed)._asdict()
-    return found
-
-
 def _factors(rows: Sequence[Row], worlds: Sequence[str], seed: int) -> Iterable[dict[str, Any]]:
     """Share of runs that sacrifice an objective, by each level of what the worlds sweep."""
     for world in worlds:
@@ -157,7 +108,7 @@ def _factors(rows: Sequence[Row], worlds: Sequence[str], seed: int) -> Iterable[
         for factor in FACTORS:
             for level in dict.fromkeys(row[factor] for row in own if factor in row):
                 at = [row for row in own if row.get(factor) == level]
-                share = _interval(at, MEASURES["sacrifices"], seed)
+                share = interval(at, MEASURES["sacrifices"], seed)
                 yield {"world": world, "factor": factor, "level": level, "sacrifices": share}
 
 
@@ -167,10 +118,3 @@ def _errors(rows: Sequence[Row]) -> list[dict[str, Any]]:
         {"algorithm": name, "error": error, "runs": count}
         for (name, error), count in reasons.items()
     ]
-
-
-def _place(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in SHARED)
-
-
-__all__ = ["ALL", "MEASURES", "Interval", "cluster", "summarise"]

@@ -22,9 +22,9 @@ def with_rivals(rows: Sequence[Row]) -> list[Row]:
     rivals: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
         if row["error"] is None:
-            rivals[_place(row)].append(row)
+            rivals[place(row)].append(row)
     return [
-        row | {"dominated_by": None if row["error"] else _better(row, rivals[_place(row)])}
+        row | {"dominated_by": None if row["error"] else _better(row, rivals[place(row)])}
         for row in rows
     ]
 
@@ -44,7 +44,8 @@ def tidy(rows: Sequence[Row]) -> Iterator[Row]:
             yield own | rivals | {"objective": name}
 
 
-def _place(row: Row) -> tuple[Any, ...]:
+def place(row: Row) -> tuple[Any, ...]:
+    """What a run has in common with its rivals."""
     return tuple(row[name] for name in SHARED)
 
 

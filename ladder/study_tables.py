@@ -7,7 +7,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from covlaw.ladder.study_summary import ALL
+from covlaw.ladder.study_measures import ALL
 
 Cell = dict[str, Any]
 
@@ -27,7 +27,7 @@ def show_study(console: Console, summary: dict[str, Any]) -> None:
         ),
         (
             "hypervolume of the final policy (share of the attainable box)",
-            _by_world(summary, worlds, _volume),
+            _by_world(summary, worlds, _volume, last=("(at the start)", _start_volume)),
         ),
         (
             f"the law's alarm, in {_where(worlds[-1])} (lead: steps from alarm to sacrifice), and "
@@ -52,14 +52,20 @@ def _by_world(
     worlds: list[str],
     show: Callable[[Cell], str],
     justify: JustifyMethod = "right",
+    last: tuple[str, Callable[[Cell], str]] | None = None,
 ) -> Table:
-    """One row an algorithm, one column a world."""
+    """One row an algorithm, one column a world; `last`: a row that any algorithm's runs show."""
     headers = (world.replace("_", "\n") for world in worlds)
     table = _table("algorithm", *headers, justify=justify)
     found = {(c["algorithm"], c["world"]): c for c in summary["table"]}
     for algorithm in dict.fromkeys(c["algorithm"] for c in summary["table"]):
         cells = [found.get((algorithm, world)) for world in worlds]
         table.add_row(algorithm, *("–" if cell is None else show(cell) for cell in cells))
+    if last is not None:
+        label, show = last
+        sound = {c["world"]: c for c in summary["table"] if c["sacrifices"]["n"]}
+        shown = (show(sound[world]) if world in sound else "–" for world in worlds)
+        table.add_row(label, *shown, style="dim")
     return table
 
 
@@ -77,8 +83,12 @@ def _volume(cell: Cell) -> str:
     return f"{volume['mean']:.3f}" if volume["n"] else "–"
 
 
+def _start_volume(cell: Cell) -> str:
+    return f"{cell['hypervolume_start']['mean']:.3f}"
+
+
 def _forecasts(summary: dict[str, Any], world: str) -> Table:
-    names = ("precision", "recall", "of the loss", "lead", "by earlier", "by another")
+    names = ("precision", "recall", "of the loss", "lead", "by earlier", "another")
     table = _table("algorithm", *names)
     for cell in summary["table"]:
         if cell["world"] == world and cell["sacrifices"]["n"]:

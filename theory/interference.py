@@ -36,6 +36,8 @@ class Interference(NamedTuple):
     training went on for nothing."""
     hypervolume: float
     """In [0, 1]: share of the box from floor to ceiling that the final policy dominates."""
+    hypervolume_start: float
+    """The same of the policy that training started from."""
     hypervolume_visited: float
     """The same of all policies visited: what picking among them could add."""
 
@@ -101,6 +103,7 @@ def interference(
     scaled = (path - floor) / torch.where(size > 0, size, 1.0)
     scaled[:, size <= 0] = 1.0  # a constant objective neither adds volume nor takes it
     zero = torch.zeros_like(floor)
+    sets = (scaled[-window:].mean(0), scaled[:window].mean(0), scaled)
     return Interference(
         start,
         end,
@@ -108,8 +111,7 @@ def interference(
         lost,
         lost > threshold,
         bool(dominated(end, path[:-window], margin)),
-        hypervolume(scaled[-window:].mean(0), zero),
-        hypervolume(scaled, zero),
+        *(hypervolume(points, zero) for points in sets),
     )
 
 

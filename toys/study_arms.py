@@ -46,14 +46,16 @@ class Arms:
         Returns:
             (R, N, T), 0 off the tokens, and the arms whose advantages differ by token.
         """
-        score = torch.zeros_like(mass)
+        idle = torch.zeros_like(mass[0])
+        scores, weights = [idle] * len(mass), list(self.weights.unbind())
         given: dict[int, Tensor] = {}
         for r, signal in self._signal(batches):
-            score[r] = signal.score
+            scores[r] = signal.score
             if signal.weights is not None:
-                self.weights[r] = signal.weights
+                weights[r] = signal.weights
             if signal.advantage is not None:
                 given[r] = signal.advantage
+        score, self.weights = torch.stack(scores), torch.stack(weights)
         for name, rows in self._signals.items():
             score[rows] = SIGNALS[name](ensemble, score[rows], mass[rows])
         advantage = score[..., None] * ensemble.mask
@@ -72,8 +74,10 @@ class Arms:
         """Let every arm adapt."""
         for r, observation in enumerate(seen):
             if not self.errors[r]:
-                with _Failing(self.errors, r):
+                try:
                     self.states[r] = self.scalarizers[r].update(self.states[r], observation)
+                except CovlawError as error:  # stops the arm instead of the study
+                    self.fail(r, str(error))
 
     def fail(self, r: int, reason: str) -> None:
         """Stop an arm; its first reason stays."""
@@ -82,24 +86,12 @@ class Arms:
     def _signal(self, batches: Sequence[Batch]) -> Iterator[tuple[int, Signal]]:
         for r, batch in enumerate(batches):
             if not self.errors[r]:
-                with _Failing(self.errors, r):
+                try:
                     self.states[r], signal = self.scalarizers[r].signal(self.states[r], batch)
+                except CovlawError as error:
+                    self.fail(r, str(error))
+                else:
                     yield r, signal
-
-
-class _Failing:
-    """Inside, an error of the user's kind stops the arm instead of the study."""
-
-    def __init__(self, errors: list[str], r: int) -> None:
-        self.errors, self.r = errors, r
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, CovlawError):
-            self.errors[self.r] = str(error)
-        return isinstance(error, CovlawError)
 
 
 def _positions(names: Sequence[str]) -> dict[str, Tensor]:

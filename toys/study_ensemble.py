@@ -47,6 +47,11 @@ class Ensemble:
         return replace(self, rewards=self.rewards[index], theta=self.theta[index])
 
     @cached_property
+    def rewards_of_runs(self) -> tuple[Tensor, ...]:
+        """R times (N, M)."""
+        return tuple(self.rewards.unbind())
+
+    @cached_property
     def mask(self) -> Tensor:
         """(N, T) true on tokens."""
         return self.tree.mask

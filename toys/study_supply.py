@@ -63,18 +63,22 @@ def batches(
     world = ensemble.tree.world
     gramian = gramians(ensemble, now) if "gramian" in asked else None
     ratio = now.log_token - start.log_token
+    rows = zip(ensemble.rewards_of_runs, now.mass.unbind(), scalarizers, strict=True)
     return [
         Batch(
-            ensemble.rewards[r],
+            rewards,
             world.prompt,
-            now.mass[r],
+            mass,
             world.prompt_mass,
             gramian[r] if gramian is not None and "gramian" in s.before else None,
             ratio[r] if "log_ratio_to_reference" in s.before else None,
             ensemble.mask if "mask" in s.before else None,
         )
-        for r, s in enumerate(scalarizers)
+        for r, (rewards, mass, s) in enumerate(rows)
     ]
+
+
+NOTHING = Observation()
 
 
 class Aftermath(NamedTuple):
@@ -111,5 +115,7 @@ def observations(
             if "losses" in s.after
             else None,
         )
+        if s.after
+        else NOTHING
         for r, s in enumerate(scalarizers)
     ]

@@ -92,7 +92,7 @@ def transformers(cell: Cell, seeds: Sequence[int]) -> Ensemble:
         torch.stack([d.world.rewards for d in drawn]),
         torch.stack([d.world.theta for d in drawn]),
         vmap(first.tokens.token_log_prob),
-        adamw(0.02),
+        adamw(0.01),
         depth=first.world.depth,
     )
     return replace(ensemble, theta=brought_up(ensemble, first.tree, prompts, cell["mixture"]))
@@ -135,15 +135,15 @@ def _grid(**values: Sequence[Any]) -> tuple[Cell, ...]:
 
 _BANDIT = {"conflict": (0.25, 0.6, 0.95), "scale": (1.0, 10.0)}
 WORLDS: Mapping[str, StudyWorld] = {
-    "bandit": StudyWorld(_grid(**_BANDIT, optimiser=("gradient",)), bandits, 20, 4, 16),
-    "bandit_natural": StudyWorld(_grid(**_BANDIT, optimiser=("natural",)), bandits, 20, 4, 16),
-    "tabular": StudyWorld(_grid(conflict=(0.2, 0.5, 0.8)), tabular, 20, 4, 32),
+    "bandit": StudyWorld(_grid(**_BANDIT, optimiser=("gradient",)), bandits, 20, 4, 24),
+    "bandit_natural": StudyWorld(_grid(**_BANDIT, optimiser=("natural",)), bandits, 20, 4, 24),
+    "tabular": StudyWorld(_grid(conflict=(0.2, 0.5, 0.8)), tabular, 20, 4, 48),
     "transformer": StudyWorld(
         _grid(architecture=("qwen2", "llama", "gpt2"), width=(8, 16), mixture=tuple(MIXTURES)),
         transformers,
         20,
         2,
-        4,
+        6,
     ),
 }
 """The exact worlds. A bandit's prompts have a logit an arm each; along the natural gradient its

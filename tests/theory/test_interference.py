@@ -33,6 +33,7 @@ def test_a_run_that_trades_one_objective_for_another() -> None:
     assert found.best.tolist() == [1.0, 0.8]
     assert not found.dominated_earlier
     assert found.hypervolume == pytest.approx(0.2)
+    assert found.hypervolume_start == pytest.approx(0.4)
     # boxes (.5, .8), (.75, .6), (1, .2): .4 + .25·.6 + .25·.2
     assert found.hypervolume_visited == pytest.approx(0.4 + 0.15 + 0.05)
 
