@@ -13,7 +13,7 @@ import pytest
 
 from covlaw.ladder import study_run
 from covlaw.ladder.cli import main
-from covlaw.ladder.study_folder import RUNS, SUMMARY, TABLE
+from covlaw.ladder.study_folder import RUNS, SUMMARY, TABLE, StudyFolder
 from covlaw.ladder.study_plan import all_runs, study_jobs
 from covlaw.ladder.study_settings import StudySettings
 from covlaw.theory.errors import CovlawError
@@ -159,10 +159,9 @@ study(*sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("after", [0, 11])
-def test_a_killed_study_ends_as_an_unbroken_one(finished: Path, tmp_path: Path, after: int) -> None:
+def test_a_killed_study_ends_as_an_unbroken_one(finished: Path, tmp_path: Path) -> None:
     """kill -9 in the middle of a line, in the middle of a job."""
-    out = tmp_path / "killed"
+    out, after = tmp_path / "killed", 11
     script = f"import pathlib, sys; sys.argv[1] = pathlib.Path(sys.argv[1])\n{KILLED}"
     killed = subprocess.run(  # noqa: S603
         [sys.executable, "-c", script.format(after=after), str(out), *FEW],
@@ -176,6 +175,18 @@ def test_a_killed_study_ends_as_an_unbroken_one(finished: Path, tmp_path: Path, 
     assert study(out, *FEW) == 0
     assert (out / RUNS).read_text().splitlines()[:after] == kept[:after]
     assert contents(out) == contents(finished)
+
+
+def test_a_study_killed_in_its_first_line_starts_again(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "first"
+    StudyFolder(out, settings_of_few())
+    (out / RUNS).write_bytes('{"run": "bandit/0/0/ctwa", "name": "η'.encode()[:-1])
+    assert study(out, *FEW) == 0
+    assert contents(out) == contents(finished)
+
+
+def settings_of_few() -> StudySettings:
+    return StudySettings(("bandit", "tabular"), ALGORITHMS, seeds=2, quick=True)
 
 
 def test_a_finished_study_is_only_shown_again(
