@@ -50,14 +50,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     modules = tuple(options.modules)
-    earlier = _alive(_results()) if (WORK / "mutants").is_dir() else {}
     _prepare(modules)
-    jobs = ("--max-children", str(options.jobs))
-    _mutmut("run", *jobs, log=WORK / "run.log")
-    if earlier:  # perhaps new tests kill what older ones did not
-        _mutmut("run", *jobs, *earlier, log=WORK / "again.log")
-    found = _results()
-    return _report(modules, found)
+    _mutmut("run", "--max-children", str(options.jobs), log=WORK / "run.log")
+    return _report(modules, _results())
 
 
 def _results() -> dict[str, str]:
