@@ -108,7 +108,7 @@ def test_the_rung_is_found_and_reproducible() -> None:
         assert len(first) == 7
         assert all(isinstance(instance, kind) for instance in first)
         assert [i.label for i in first] == [i.label for i in second]
-        assert rung.default_count(kind) == 100
+        assert rung.default_count(kind) == 60
     one, two = (list(rung.updates(np.random.default_rng(4), 6)) for _ in range(2))
     assert all(torch.equal(a.change, b.change) for a, b in zip(one, two, strict=True))
 
