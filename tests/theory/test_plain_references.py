@@ -148,3 +148,13 @@ def test_thresholds_weigh_prompts_by_their_mass() -> None:
         bend += weight * np.ptp(r, axis=0) * np.ptp(s) ** 2
     found = step_threshold(t(REWARD), t(score), t(PROMPT), t(MASS), outer())
     assert found.ranges.numpy() == pytest.approx(12 * 3**0.5 * abs(law) / bend, rel=1e-12)
+
+
+def test_a_clipped_ratio_may_overflow_where_the_advantage_is_zero() -> None:
+    assert effective_weight(t([0.0, 1.0]), t([800.0, 0.0])).tolist() == [0.0, 1.0]
+
+
+def test_a_constant_reward_has_no_remainder_however_large_the_tilt() -> None:
+    values = np.stack([np.ones(7), REWARD[:, 0]], 1)
+    bounds = remainder_bounds(t(values), t(REWARD[:, 0]), 1e3, t(PROMPT), t(MASS), outer())
+    assert bounds.variance.tolist() == [0.0, math.inf]

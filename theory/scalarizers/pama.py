@@ -26,7 +26,8 @@ class Pama:
 
     With `reference=True` the least of the *batch means* is taken, one number s* = min_i mean A_i⁺
     for every token, times the ratio to the reference policy where that is not clipped:
-    W = s*·ρ_ref·1[ρ_ref ≤ 1 + clip_high] (N, T). No completion's own reward is left in it.
+    W = s*·ρ_ref·1[ρ_ref ≤ 1 + clip_high] (N, T). No completion's own reward is left in it. The
+    score that goes with it, Σ_t W_t, is the law's s for completions of one token only (T16).
 
     Args:
         objectives: M names.

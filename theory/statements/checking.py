@@ -118,7 +118,7 @@ def _instances(
     statement: Statement, rung: str, rng: np.random.Generator, count: int | None
 ) -> Iterator[Any]:
     if rung == "theory" and statement.ensemble is not None:
-        return statement.ensemble.draw(rng, count or statement.ensemble.size)
+        return statement.ensemble.draw(rng, statement.ensemble.size if count is None else count)
     source: Rung = random_instances.RUNG if rung == "theory" else load_rung(rung)
     draws: Mapping[type, Callable[[np.random.Generator, int], Iterator[Any]]] = {
         World: source.worlds,
@@ -126,5 +126,5 @@ def _instances(
         InnerStep: source.inner_steps,
         TokenTree: source.trees,
     }
-    total = count or source.default_count(statement.needs)
+    total = source.default_count(statement.needs) if count is None else count
     return islice(draws[statement.needs](rng, total), total)
