@@ -1,11 +1,11 @@
 """F1, F2, F4: the exact rational values, and the changes they forecast."""
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
+from exact import covariance, mean
 
 from covlaw.theory.natural_gradient import dense_natural_gradient
 from covlaw.theory.statements import check
@@ -18,16 +18,6 @@ from covlaw.theory.statements.support.explicit_worlds import as_tensor, explicit
 from covlaw.theory.thresholds import step_threshold
 
 IDS = ("F1", "F2", "F4")
-Rationals = Sequence[Fraction | int]
-
-
-def mean(policy: Rationals, values: Rationals) -> Fraction:
-    return sum((Fraction(p) * v for p, v in zip(policy, values, strict=True)), Fraction(0))
-
-
-def covariance(policy: Rationals, first: Rationals, second: Rationals) -> Fraction:
-    products = [a * b for a, b in zip(first, second, strict=True)]
-    return mean(policy, products) - mean(policy, first) * mean(policy, second)
 
 
 def listed(values: torch.Tensor, digits: int) -> list[float]:

@@ -8,11 +8,11 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from judging import violations_on
 from torch import Tensor
 
 from covlaw.theory.cumulants import joint_cumulants
 from covlaw.theory.statements import STATEMENTS, check
-from covlaw.theory.statements.judge import judge
 from covlaw.theory.statements.law import third_cumulants_are_bounded_by_the_ranges as t4
 from covlaw.theory.statements.law import tilt_series_is_made_of_joint_cumulants as t3
 from covlaw.theory.statements.random_instances import RUNG
@@ -29,11 +29,7 @@ def worlds() -> list[World]:
 
 
 def violations(statement_id: str) -> int:
-    statement = STATEMENTS[statement_id]
-    sides = [statement.sides(w, np.random.default_rng([0, k])) for k, w in enumerate(worlds())]
-    judgement = judge(statement.kind, sides)
-    assert judgement is not None
-    return judgement.violations
+    return violations_on(statement_id, worlds())
 
 
 @pytest.mark.parametrize("statement_id", ["T3", "T4"])

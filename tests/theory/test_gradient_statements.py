@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from judging import violations_on
 from torch import Tensor
 
 from covlaw.theory.natural_gradient import damped_natural_gradient
@@ -33,11 +34,7 @@ def worlds() -> list[World]:
 
 def violations(statement_id: str) -> int:
     """Violations on 40 worlds."""
-    statement = STATEMENTS[statement_id]
-    sides = [statement.sides(w, np.random.default_rng([0, k])) for k, w in enumerate(worlds())]
-    judgement = judge(statement.kind, sides)
-    assert judgement is not None
-    return judgement.violations
+    return violations_on(statement_id, worlds())
 
 
 def big_world() -> World:

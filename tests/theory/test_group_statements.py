@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judging import violations_on
 from torch import Tensor
 
 from covlaw.theory.advantages import NORMALISERS, centred
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.group_shrink import two_valued_shrink
-from covlaw.theory.statements import STATEMENTS, check
-from covlaw.theory.statements.judge import judge
+from covlaw.theory.statements import check
 from covlaw.theory.statements.law import group_std_reweights_prompts_and_shrinks as t23
 from covlaw.theory.statements.law import pooled_covariance_adds_that_of_the_prompt_means as t22
 from covlaw.theory.statements.random_instances import RUNG
@@ -28,14 +28,7 @@ def instances(statement_id: str) -> list[object]:
 
 
 def violations(statement_id: str) -> int:
-    statement = STATEMENTS[statement_id]
-    sides = [
-        statement.sides(instance, np.random.default_rng([0, k]))
-        for k, instance in enumerate(instances(statement_id))
-    ]
-    judgement = judge(statement.kind, sides)
-    assert judgement is not None
-    return judgement.violations
+    return violations_on(statement_id, instances(statement_id))
 
 
 @pytest.mark.parametrize("statement_id", ["T22", "T23"])

@@ -1,13 +1,13 @@
 """F3, F6, F14: the counterexamples of several prompts, confirmed and in exact arithmetic."""
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from exact import covariance
 
 from covlaw.theory.statements import check
 from covlaw.theory.statements.false_claims import group_std_can_oppose_the_covariance as f6
@@ -18,17 +18,6 @@ from covlaw.theory.statements.false_claims import (
 from covlaw.theory.statements.law.gradients_align_through_a_kernel import value_gradients
 from covlaw.theory.statements.support.explicit_prompts import explicit_prompts, flat
 from covlaw.theory.statements.support.explicit_worlds import as_tensor, explicit_bandit
-
-Rationals = Sequence[Fraction | int]
-
-
-def mean(policy: Rationals, values: Rationals) -> Fraction:
-    return sum((Fraction(p) * v for p, v in zip(policy, values, strict=True)), Fraction(0))
-
-
-def covariance(policy: Rationals, first: Rationals, second: Rationals) -> Fraction:
-    products = [a * b for a, b in zip(first, second, strict=True)]
-    return mean(policy, products) - mean(policy, first) * mean(policy, second)
 
 
 @pytest.mark.parametrize("statement_id", ["F3", "F6", "F14"])

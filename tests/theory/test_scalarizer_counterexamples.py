@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from exact import Rationals, covariance, mean
 
 from covlaw.theory.covariance import within_prompt_covariance
 from covlaw.theory.rounding import rounding
@@ -23,16 +24,6 @@ from covlaw.theory.statements.support.explicit_objectives import explicit_object
 from covlaw.theory.worlds import World
 
 IDS = ("F12", "F13", "F15")
-Rationals = Sequence[Fraction | int]
-
-
-def mean(policy: Rationals, values: Rationals) -> Fraction:
-    return sum((Fraction(p) * v for p, v in zip(policy, values, strict=True)), Fraction(0))
-
-
-def covariance(policy: Rationals, first: Rationals, second: Rationals) -> Fraction:
-    products = [a * b for a, b in zip(first, second, strict=True)]
-    return mean(policy, products) - mean(policy, first) * mean(policy, second)
 
 
 def alignment(policy: Rationals, first: Rationals, second: Rationals) -> Fraction:

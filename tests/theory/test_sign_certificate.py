@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from judging import violations_on
 from strategies import Bandit, bandits
 from torch import Tensor
 
@@ -24,8 +25,7 @@ from covlaw.theory.sign_certificate import (
     sampled_covariance_variance,
     sign_certified,
 )
-from covlaw.theory.statements import STATEMENTS, check
-from covlaw.theory.statements.judge import judge
+from covlaw.theory.statements import check
 from covlaw.theory.statements.law import leave_one_out_is_the_unbiased_covariance as t20
 from covlaw.theory.statements.law import sample_covariance_variance_has_a_closed_form as t21
 from covlaw.theory.statements.random_instances import RUNG
@@ -152,14 +152,7 @@ def instances(statement_id: str) -> list[object]:
 
 
 def violations(statement_id: str) -> int:
-    statement = STATEMENTS[statement_id]
-    sides = [
-        statement.sides(instance, np.random.default_rng([0, k]))
-        for k, instance in enumerate(instances(statement_id))
-    ]
-    judgement = judge(statement.kind, sides)
-    assert judgement is not None
-    return judgement.violations
+    return violations_on(statement_id, instances(statement_id))
 
 
 @pytest.mark.parametrize("statement_id", ["T20", "T21"])

@@ -6,12 +6,12 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from judging import violations_on
 from torch import Tensor
 
 from covlaw.theory.covariance import Covariance, within_prompt_covariance
 from covlaw.theory.remainder import RemainderBounds, remainder_bounds
 from covlaw.theory.statements import STATEMENTS, check
-from covlaw.theory.statements.judge import judge
 from covlaw.theory.statements.law import covariance_decides_the_sign_of_small_tilts as t6
 from covlaw.theory.statements.law import finite_tilt_is_a_covariance_with_its_weight as t2
 from covlaw.theory.statements.law import first_order_error_is_quadratic as t5
@@ -31,11 +31,7 @@ def worlds() -> list[World]:
 
 def violations(statement_id: str) -> int:
     """Violations on 40 worlds."""
-    statement = STATEMENTS[statement_id]
-    sides = [statement.sides(w, np.random.default_rng([0, k])) for k, w in enumerate(worlds())]
-    judgement = judge(statement.kind, sides)
-    assert judgement is not None
-    return judgement.violations
+    return violations_on(statement_id, worlds())
 
 
 @pytest.mark.parametrize("statement_id", IDS)
