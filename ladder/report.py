@@ -13,8 +13,8 @@ from covlaw.figures.findings import agreement, interference_claim
 from covlaw.figures.records import LlmRun, audits, llm_runs, verdict_file
 from covlaw.figures.registry import load
 from covlaw.figures.render import inline_svg
-from covlaw.ladder.folder import FAILURES
 from covlaw.ladder.matrix import MARKS
+from covlaw.ladder.resumable_folder import FAILURES
 from covlaw.llm.records import read_config, write_text
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.rungs import RUNG_NAMES

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from covlaw.ladder.exit_codes import FAILED
 from covlaw.ladder.progress import progress
-from covlaw.ladder.study_folder import FAILURES, TABLE, StudyFolder
+from covlaw.ladder.resumable_folder import FAILURES
+from covlaw.ladder.study_folder import TABLE, StudyFolder
 from covlaw.ladder.study_plan import all_runs
 from covlaw.ladder.study_run import carry_out
 from covlaw.ladder.study_settings import WORLD_NAMES, StudySettings

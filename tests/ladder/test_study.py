@@ -141,10 +141,10 @@ def test_the_summary_says_who_is_sacrificed(finished: Path) -> None:
 KILLED = """
 import os, signal, sys
 from test_study import Inline, study
-from covlaw.ladder import study_folder, study_run
+from covlaw.ladder import resumable_folder, study_run
 
 study_run.ProcessPoolExecutor = Inline
-append, written = study_folder.append_line, []
+append, written = resumable_folder.append_line, []
 
 def kill(path, row):
     if len(written) == {after}:
@@ -154,7 +154,7 @@ def kill(path, row):
     written.append(row)
     append(path, row)
 
-study_folder.append_line = kill
+resumable_folder.append_line = kill
 study(*sys.argv[1:])
 """
 
