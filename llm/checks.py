@@ -10,6 +10,7 @@ from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, Scalarize
 _KINDS: dict[type, tuple[type | tuple[type, ...], str]] = {
     str: (str, 'text, e.g. "base"'),
     float: ((int, float), "a number"),
+    bool: (bool, "true or false"),
     tuple: ((tuple, list), 'a list, e.g. ["accuracy", "clarity"]'),
 }
 """Type of a setting's default -> (types it may have, how to say so)."""
@@ -23,7 +24,8 @@ def check_kinds(settings: Any) -> None:
     for setting in fields(settings):
         kinds, wanted = _KINDS.get(type(setting.default), (object, ""))
         value = getattr(settings, setting.name)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not object):
+        flag = isinstance(value, bool) and kinds not in (object, bool)
+        if flag or not isinstance(value, kinds):
             raise CovlawError(f"{setting.name} is {value!r}: use {wanted}")
 
 

@@ -33,7 +33,10 @@ class TrainConfig:
             the raw prompt-centred score, "grpo" divides it by each prompt's std, "reinforce++" is
             global whitening, "pooled_within" divides by the pooled std within prompts.
         seed: Decides the run, bit for bit at a fixed thread count.
-        steps: Batches.
+        steps: Batches; 0: as many as `data_epochs` passes over the training prompts hold.
+        data_order: "random": each batch draws its prompts anew; "epochs": pass after pass, each in
+            an order of its own, the prompts that fill no whole batch left out of that pass.
+        data_epochs: Passes where `steps` is 0; else 0.
         prompts: Prompts a batch.
         completions: Completions a prompt that make the update.
         observed: Completions a prompt beside them that only the scalarizer's observation sees;
@@ -62,7 +65,13 @@ class TrainConfig:
         audit_prompts: Prompts an audit.
         audit_completions: Completions a prompt in each of an audit's two samples of π_old.
         measured_completions: Completions a prompt, of π_old and of π_new, that measure the change.
+        evaluate_every: Steps between evaluations on the task's val split, of which the first comes
+            before the first step and the last after the last one; 0: none.
+        evaluate_prompts: Prompts an evaluation; 0: the whole split.
+        evaluate_completions: Completions a prompt.
         checkpoint_every: Steps between checkpoints.
+        keep_checkpoints: Checkpoints kept: the newest ones, each a fallback for those after it.
+        tensorboard: Whether to write event files for TensorBoard beside the records.
         threads: Torch threads; part of what makes a run reproducible.
         device: Torch device.
     """
@@ -77,6 +86,8 @@ class TrainConfig:
     normaliser: str = "grpo"
     seed: int = 0
     steps: int = 80
+    data_order: str = "random"
+    data_epochs: int = 0
     prompts: int = 16
     completions: int = 16
     observed: int = 16
@@ -102,7 +113,12 @@ class TrainConfig:
     audit_prompts: int = 32
     audit_completions: int = 16
     measured_completions: int = 32
+    evaluate_every: int = 0
+    evaluate_prompts: int = 0
+    evaluate_completions: int = 4
     checkpoint_every: int = 10
+    keep_checkpoints: int = 2
+    tensorboard: bool = False
     threads: int = 1
     device: str = "cpu"
 

@@ -17,12 +17,16 @@ from covlaw.theory.errors import CovlawError
 from covlaw.theory.losses import AGGREGATIONS, KL_ESTIMATORS
 
 OBSERVED = ("ratio", "clipped_ratio")
+DATA_ORDERS = ("random", "epochs")
 
 _AT_LEAST = {
-    0: ("audits", "warmup", "seed"),
+    0: (
+        *("audits", "warmup", "seed", "steps", "data_epochs"),
+        *("evaluate_every", "evaluate_prompts"),
+    ),
     1: (
-        *("steps", "max_tokens", "epochs", "micro_batch", "threads"),
-        *("measured_completions", "checkpoint_every"),
+        *("max_tokens", "epochs", "micro_batch", "threads"),
+        *("measured_completions", "checkpoint_every", "keep_checkpoints", "evaluate_completions"),
     ),
     2: ("prompts", "completions", "observed", "audit_prompts", "audit_completions"),
 }
@@ -32,6 +36,7 @@ _CHOICES = {
     "aggregation": AGGREGATIONS,
     "kl_estimator": KL_ESTIMATORS,
     "observe": OBSERVED,
+    "data_order": DATA_ORDERS,
 }
 
 
@@ -42,6 +47,11 @@ def check_config(config: Any) -> None:
         CovlawError: naming the setting, its value and the remedy.
     """
     check_counts(config, _AT_LEAST)
+    if (config.steps == 0) == (config.data_epochs == 0):
+        raise CovlawError(
+            f"steps is {config.steps} and data_epochs is {config.data_epochs}: set one of them "
+            "and leave the other 0"
+        )
     check_positive(config, "temperature", "learning_rate")
     check_not_negative(config, "weight_decay", "grad_clip", "kl_coefficient")
     if not 0 <= config.length_decay < 1:
