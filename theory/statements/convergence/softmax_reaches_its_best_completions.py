@@ -105,7 +105,7 @@ STATEMENT = Statement(
     kind="bound",
     formula="|∇J| ≥ π(a*)(J* − J); step 1/L, L = (√3/9)R: J* − J_t ≤ (2√3/9)R/(c²t),"
     " c = inf π_t(a*); tilts: J* − J_t ≤ Σ π_0 Δ_a e^{−ηtΔ_a}/π_0(a*)",
-    latex=r"J^*-J_t\le\frac{2\sqrt3}{9}\frac{R}{c^2t},\qquad"
+    latex=r"J^*-J_t\le\frac{2\sqrt3}{9}\frac{R}{c^2t},\qquad "
     r"J^*-J_t\le\frac1{\pi_0(a^*)}\sum_a\pi_0\Delta_a e^{-\eta t\Delta_a}",
     assumptions=(
         "prompt by prompt; Δ_a = r* − r_a, a* a best completion",

@@ -84,7 +84,7 @@ STATEMENT = Statement(
     kind="bound",
     formula="|∇_θJ|² ≥ λ_{P+1}(P_c K P_c) |∇_zJ|², K = (∂z/∂θ)(∂z/∂θ)', P prompts: a PL constant"
     " μ_z in the logits becomes λ_{P+1} μ_z; λ_{P+1} ≥ λ_min(K)",
-    latex=r"|\nabla_\theta J|^2 \ge \lambda_{P+1}(P_cKP_c)\,|\nabla_z J|^2,\qquad"
+    latex=r"|\nabla_\theta J|^2 \ge \lambda_{P+1}(P_cKP_c)\,|\nabla_z J|^2,\qquad "
     r"P_c=\mathrm{blockdiag}_x(I-\tfrac1{n_x}\mathbf 1\mathbf 1^\top)",
     assumptions=(
         "π_θ(.|x) = softmax of logits z_x(θ), differentiable; local in θ",

@@ -100,7 +100,7 @@ STATEMENT = Statement(
     kind="bound",
     formula="t* = min{g(μ): c·μ = 1, μ ≥ 0}, g(μ) = E_x sd_x(μ·r); y(μ*) ≥ t*c, equality where"
     " μ*_j > 0; raw: λ* = argmin{λ'Cλ: c·λ = 1, λ ≥ 0} has Cλ* ≥ (λ*'Cλ*)c",
-    latex=r"t^*=\min\{\mathbb{E}_x\,\mathrm{sd}_x(\mu\cdot r):\ c\cdot\mu=1,\ \mu\ge0\},\quad"
+    latex=r"t^*=\min\{\mathbb{E}_x\,\mathrm{sd}_x(\mu\cdot r):\ c\cdot\mu=1,\ \mu\ge0\},\quad "
     r"y(\mu^*)\ge t^*c",
     assumptions=(
         "advantage = centred score over the std of its prompt (GRPO), 0/0 := 0",

@@ -77,7 +77,7 @@ STATEMENT = Statement(
     kind="bound",
     formula="λ* = argmin over the simplex of λ'Cλ: (Cλ*)_j ≥ v*, equality where λ*_j > 0;"
     " v* ≤ V = max over the simplex of min_j (Cλ)_j ≤ √(v* max_j C_jj)",
-    latex=r"(C\lambda^*)_j \ge v^*=\min_{\lambda\in\Delta}\lambda'C\lambda,\quad"
+    latex=r"(C\lambda^*)_j \ge v^*=\min_{\lambda\in\Delta}\lambda'C\lambda,\quad "
     r"v^*\le \max_{\lambda\in\Delta}\min_j (C\lambda)_j\le\sqrt{v^*\max_j C_{jj}}",
     assumptions=("C = E_x Cov_x(r)", "λ on the simplex"),
     source="known (MGDA: Désidéri 2012) in the geometry of reward covariances; bounds of V ours",

@@ -119,7 +119,7 @@ STATEMENT = Statement(
     kind="bound",
     formula="c_k = Σ_{y: s(y) = s_k} π(r − E_x r) changes sign once"
     " ⇒ sign Δ_x(η) = sign Cov_x(r, s) for all η > 0; #{η ≠ 0: Δ_x(η) = 0} ≤ (sign changes) − 1",
-    latex=r"\#\{\eta\neq0:\Delta_x(\eta)=0\}\le\#\text{sign changes}(c_k)-1,\quad"
+    latex=r"\#\{\eta\neq0:\Delta_x(\eta)=0\}\le\#\text{sign changes}(c_k)-1,\quad "
     r"c_k=\sum_{y:\,s(y)=s_k}\pi(y|x)\,(r(y)-\mathbb{E}_x r)",
     assumptions=(
         "π_η ∝ π e^{ηs}, one prompt at a time",

@@ -90,7 +90,7 @@ STATEMENT = Statement(
     " Σ_t Σ_j λ_j relu(c_j − y_j)² ≤ 2(g(λ_0) − c·λ_0)/η; c > t*: min_j y_j/c_j ≤ t*/c and"
     " μ*·u grows by ≥ η(c·μ* − g(μ*)) a step",
     latex=r"c<t^*:\ \mathrm{Cov}(r_j,\hat A)\ge c_j,\ \sum_{t,j}\lambda_j(c_j-y_j)_+^2\le"
-    r"\tfrac{2}{\eta}(g(\lambda_0)-c\cdot\lambda_0);\qquad"
+    r"\tfrac{2}{\eta}(g(\lambda_0)-c\cdot\lambda_0);\qquad "
     r"c>t^*:\ \mu^*\!\cdot u_{t+1}\ge\mu^*\!\cdot u_t+\eta\,(c\cdot\mu^*-g(\mu^*))",
     assumptions=(
         "frozen policy, exact statistic, no EMA",

@@ -92,7 +92,7 @@ STATEMENT = Statement(
     kind="identity",
     formula="dJ_j = s*·Cov(r_j, ρ·1[ρ ≤ 1+ε]); 0 at π = π_ref; dKL(π‖π_ref) = s*·Cov(log ρ, ρ·1);"
     " token mean, lengths L₁, L₂: s*·B·p(1−p)·E[1/(S+L₁) − 1/(S+L₂)]",
-    latex=r"dJ_j=s^*\,\mathrm{Cov}(r_j,\rho\,\mathbb{1}[\rho\le1+\epsilon]),\qquad"
+    latex=r"dJ_j=s^*\,\mathrm{Cov}(r_j,\rho\,\mathbb{1}[\rho\le1+\epsilon]),\qquad "
     r"s^*Bp(1-p)\,\mathbb{E}\Bigl[\tfrac1{S+L_1}-\tfrac1{S+L_2}\Bigr]",
     assumptions=(
         "first order, along the tilt; a completion as one token",
