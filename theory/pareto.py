@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
-from covlaw.theory.scalarizers.hypervolume import added_hypervolume, undominated
+from covlaw.theory.scalarizers.hypervolume import covered_hypervolume
 from covlaw.theory.validation import as_float64
 
 MOST_OBJECTIVES = 8
@@ -63,6 +63,4 @@ def hypervolume(points: Tensor, floor: Tensor) -> float:
         )
     if not bool(torch.isfinite(given).all() and torch.isfinite(corner).all()):
         raise CovlawError("hypervolume of points that are not finite: drop the diverged ones")
-    front = undominated(given[(given > corner).all(1)])
-    added = (added_hypervolume(point, front[:k], corner) for k, point in enumerate(front))
-    return sum(added, start=0.0)
+    return covered_hypervolume(given, corner)
