@@ -44,10 +44,7 @@ def read(
     parameters = load_file(path / "model.safetensors")
     moments = load_file(path / "optimizer.safetensors")
     tensors = load_file(path / "states.safetensors")
-    loaded = {
-        name: type(state)(*(_like(tensors, f"{name}.{f}", v) for f, v in state._asdict().items()))
-        for name, state in states.items()
-    }
+    loaded = {name: _state(tensors, name, fresh) for name, fresh in states.items()}
     own = trainable(model)
     if parameters.keys() != own.keys():
         raise KeyError("parameter names differ from the model's")
@@ -72,6 +69,13 @@ def _check_seal(path: Path, recorded: int | None) -> int:
         if sums.get(name) != expected:
             raise ValueError(f"{name} is damaged or missing")
     return step
+
+
+def _state(tensors: dict[str, Tensor], name: str, fresh: Any) -> Any:
+    """A state's fields; one that has a default may be younger than the checkpoint."""
+    for field, default in type(fresh)._field_defaults.items():
+        tensors.setdefault(f"{name}.{field}", default)
+    return fresh._make(_like(tensors, f"{name}.{f}", v) for f, v in fresh._asdict().items())
 
 
 def _like(tensors: dict[str, Tensor], name: str, example: Tensor) -> Tensor:

@@ -12,15 +12,19 @@ import torch
 _PACKAGES = ("covlaw", "torch", "transformers", "tokenizers", "numpy", "scipy", "sympy", "vllm")
 
 
-def describe() -> dict[str, Any]:
-    """Versions, machine and thread count, JSON-able."""
+def describe(device: str = "cpu") -> dict[str, Any]:
+    """Versions, machine and thread count, JSON-able.
+
+    Args:
+        device: Torch device of the work; recorded with the name of its hardware.
+    """
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processor": _processor(),
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": _device(device),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
     }
 
@@ -30,6 +34,12 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _device(device: str) -> str:
+    if device.partition(":")[0] == "cuda" and torch.cuda.is_available():
+        return torch.cuda.get_device_name(device)
+    return device
 
 
 def _processor() -> str:

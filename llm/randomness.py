@@ -1,12 +1,17 @@
-"""Random streams by (seed, step, purpose): nothing to save, so a resumed run is bit-identical."""
+"""Random streams by (seed, step, purpose): nothing to save, so a resumed run is bit-identical.
 
-from typing import Literal
+"order" is by pass over the data instead of by step; "validation" is the same at every step, so that
+evaluations of one run differ by the policy alone.
+"""
+
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
-Purpose = Literal["prompts", "completions", "audit", "measure"]
-_NUMBERS: dict[Purpose, int] = {"prompts": 0, "completions": 1, "audit": 2, "measure": 3}
+Purpose = Literal["prompts", "completions", "audit", "measure", "order", "validation"]
+_PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
+_NUMBERS = {purpose: number for number, purpose in enumerate(_PURPOSES)}
 
 
 def numpy_stream(seed: int, step: int, purpose: Purpose) -> np.random.Generator:

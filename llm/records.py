@@ -1,19 +1,37 @@
 """A run's folder: plain files, written so that a kill at any moment loses nothing recorded."""
 
-import json
-import math
-import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from covlaw.llm.environment import describe
+from covlaw.llm.files import append_line, cut_back, read_lines, to_json, write_text, writing_to
 from covlaw.theory.errors import CovlawError
 
+__all__ = [
+    "CONFIG",
+    "ENVIRONMENT",
+    "EVALUATIONS",
+    "LAWS",
+    "STEPS",
+    "TIMING",
+    "AnotherRunError",
+    "append_line",
+    "cut_back",
+    "holds_run",
+    "open_run",
+    "read_config",
+    "read_lines",
+    "start_run",
+    "to_json",
+    "write_text",
+]
+
 CONFIG, STEPS, TIMING = "config.toml", "steps.jsonl", "timing.jsonl"
+EVALUATIONS, ENVIRONMENT = "evaluations.jsonl", "environment.json"
 
 LAWS = ("law", "clipped", "clipped_centred")
 """An audit's forecasts by a covariance with the signal: in its units, times `scale` changes."""
@@ -23,29 +41,45 @@ class AnotherRunError(CovlawError):
     """The folder holds a run of other settings."""
 
 
-def open_run(folder: Path, config: dict[str, Any]) -> None:
+Completed = Callable[[dict[str, Any]], dict[str, Any]]
+"""Brings a recorded config up to date: settings that are younger than the run, at their default."""
+
+
+def open_run(folder: Path, config: dict[str, Any], completed: Completed = dict) -> None:
     """Create a run's folder, or accept one that holds the same run.
 
     Raises:
         CovlawError: if the folder holds another run or other files, or cannot be written.
     """
-    try:
+    if not holds_run(folder, config, completed):
+        start_run(folder, config)
+
+
+def holds_run(folder: Path, config: dict[str, Any], completed: Completed = dict) -> bool:
+    """Whether a folder holds this run; it is created, and otherwise left alone, if it does not.
+
+    Raises:
+        CovlawError: if it holds another run or other files, or cannot be written.
+    """
+    with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         entries = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        if CONFIG in entries:
-            _require_same(folder, config)
-        elif entries:
-            raise CovlawError(f"{folder} holds other files ({min(entries)}): choose another folder")
-        else:
-            start_run(folder, config)
-    except OSError as error:
-        raise CovlawError(f"cannot write to {folder}: {error.strerror or error}") from error
+    if CONFIG in entries:
+        _require_same(folder, config, completed)
+    elif entries - {ENVIRONMENT}:  # it is there alone where a kill came before the config
+        raise CovlawError(f"{folder} holds other files ({min(entries)}): choose another folder")
+    return CONFIG in entries
 
 
-def start_run(folder: Path, config: dict[str, Any]) -> None:
-    """Write what a run is and what it runs on."""
-    write_text(folder / "environment.json", to_json(describe(), indent=1) + "\n")
-    write_text(folder / CONFIG, tomli_w.dumps(config))
+def start_run(folder: Path, config: dict[str, Any], device: str = "cpu") -> None:
+    """Write what a run is and what it runs on.
+
+    Raises:
+        CovlawError: if the folder cannot be written.
+    """
+    with writing_to(folder):
+        write_text(folder / ENVIRONMENT, to_json(describe(device), indent=1) + "\n")
+        write_text(folder / CONFIG, tomli_w.dumps(config))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -62,54 +96,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise CovlawError(f"{folder / CONFIG} is not valid TOML ({error})") from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Append one JSON line and flush it to the operating system."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(to_json(record) + "\n")
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a JSONL file; a line cut by a kill ends it."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:  # a kill can cut a character in two
-        for line in file:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                return
-
-
-def cut_back(path: Path, step: int) -> None:
-    """Keep only the records of steps before `step` (on resume)."""
-    if path.exists():
-        kept = [to_json(record) + "\n" for record in read_lines(path) if record["step"] < step]
-        write_text(path, "".join(kept))
-
-
-def to_json(value: Any, indent: int | None = None) -> str:
-    """JSON with null for NaN and infinities, sorted as given."""
-    return json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, indent=indent)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _require_same(folder: Path, config: dict[str, Any]) -> None:
-    found = read_config(folder)
-    wanted = tomllib.loads(tomli_w.dumps(config))
+def _require_same(folder: Path, config: dict[str, Any], completed: Completed) -> None:
+    found, wanted = (
+        tomllib.loads(tomli_w.dumps(c)) for c in (completed(read_config(folder)), config)
+    )
     different = sorted(k for k in found.keys() | wanted if found.get(k) != wanted.get(k))
     if different:
         key = different[0]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.policy_step import StepTrace
+from covlaw.llm.reward_means import reward_means
 from covlaw.llm.sampling import Drawn
 
 SCHEMA = 1
@@ -21,15 +22,13 @@ def step_record(
 ) -> dict[str, Any]:
     """Build the record of one step; means are over all completions drawn, errors by prompt."""
     rewards, completions = drawn.rewards, drawn.completions
-    by_prompt = rewards.reshape(config.prompts, -1, rewards.shape[1]).mean(1)
     return {
         "schema": SCHEMA,
         "step": step,
         "seed": config.seed,
         "scalarizer": config.scalarizer,
         "objectives": list(config.rewards),
-        "reward_mean": rewards.mean(0).tolist(),
-        "reward_se": (by_prompt.std(0) / config.prompts**0.5).tolist(),
+        **reward_means(rewards, config.prompts),
         "weights": None if weights is None else weights.tolist(),
         "length_mean": float(completions.lengths.double().mean()),
         "clip_fraction_low": trace.clip_fraction_low,
