@@ -49,6 +49,13 @@ class TrainConfig:
         length_decay: Memory of the mean length that conciseness is judged against, in [0, 1): the
             share that a batch keeps of it. 0.98 forgets half in 34 batches.
         temperature: Of sampling, and of the policy whose log-probs are trained.
+        top_k: Only so many of the likeliest tokens are drawn; 0: all.
+        top_p: Only the fewest tokens that hold this mass are drawn; 1: all. With either on, the law
+            is about the truncated policy (docs/vllm.md).
+        engine: Where completions come from: "transformers", or "vllm" (docs/vllm.md).
+        engine_options: Table of vLLM's options, see `covlaw.llm.vllm_options`.
+        engine_gap_limit: Largest difference between the engine's log-probs and the trainer's, in
+            nats, before the run stops; 0: what rounding explains, by dtype and depth.
         learning_rate: AdamW's, constant after `warmup` steps.
         weight_decay: AdamW's.
         grad_clip: Largest gradient norm; 0: no limit.
@@ -97,6 +104,11 @@ class TrainConfig:
     max_tokens: int = 44
     length_decay: float = 0.98
     temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    engine: str = "transformers"
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+    engine_gap_limit: float = 0.0
     learning_rate: float = 2e-4
     warmup: int = 0
     weight_decay: float = 0.0

@@ -10,6 +10,7 @@ from covlaw.llm.checks import (
     check_positive,
     check_range,
 )
+from covlaw.llm.engine_checks import check_engine
 from covlaw.llm.tasks import TASKS
 from covlaw.theory.advantages import NORMALISERS
 from covlaw.theory.clipping import check_clip
@@ -53,10 +54,11 @@ def check_config(config: Any) -> None:
             "and leave the other 0"
         )
     check_positive(config, "temperature", "learning_rate")
-    check_not_negative(config, "weight_decay", "grad_clip", "kl_coefficient")
+    check_not_negative(config, "weight_decay", "grad_clip", "kl_coefficient", "engine_gap_limit")
     if not 0 <= config.length_decay < 1:
         raise CovlawError(f"length_decay is {config.length_decay}: use a value in [0, 1)")
     check_choices(config, _CHOICES)
+    check_engine(config)
     check_options(config.options)
     check_clip(config.clip_low, config.clip_high, config.dual_clip or None)
     check_range(config.reward_worst, config.reward_best, len(config.rewards))

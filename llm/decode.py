@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.llm.truncation import OFF, Truncation, sampling_log_prob
+
 KEEP_ROWS = 0.8
 """Ended rows are dropped from the cache once less than this share of its rows goes on."""
 
@@ -44,6 +46,7 @@ def decode(
     max_tokens: int,
     temperature: float,
     generator: torch.Generator | None,
+    truncation: Truncation = OFF,
 ) -> tuple[Tensor, Tensor]:
     """Sample to the end of sequence or `max_tokens`: tokens (N, max_tokens) and their log-probs.
 
@@ -55,7 +58,7 @@ def decode(
     log_probs = torch.zeros((len(mask), max_tokens), device=mask.device)
     active = torch.arange(len(mask), device=mask.device)
     for step in range(max_tokens):
-        log_prob = torch.log_softmax(logits.float() / temperature, -1)
+        log_prob = sampling_log_prob(logits, temperature, truncation)
         choice = _race(log_prob, active, len(mask), generator)
         drawn[active, step] = choice[:, 0]
         log_probs[active, step] = log_prob.gather(1, choice)[:, 0]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.decode import decode, prefill
+from covlaw.llm.truncation import OFF, Truncation
 
 
 class Completions(NamedTuple):
@@ -21,7 +22,8 @@ class Completions(NamedTuple):
     mask: Tensor
     """(N, T) bool."""
     log_prob: Tensor
-    """(N, T) float32 log-prob of each token in the sampling policy; 0 on padding."""
+    """(N, T) float32 log-prob of each token in the policy that drew it, so tempered and, where
+    truncation is on, renormalised over the kept tokens; 0 on padding."""
     prompt: Tensor
     """(N,) int64 position of the prompt in the call's list."""
     text: list[str]
@@ -72,10 +74,11 @@ class TransformersEngine:
     Args:
         model: A causal LM; used as it is, so weights are always in sync.
         tokenizer: Its tokenizer, with distinct pad and end-of-sequence tokens.
+        truncation: Top-k and top-p.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model: Any, tokenizer: Any, truncation: Truncation = OFF) -> None:
+        self.model, self.tokenizer, self.truncation = model, tokenizer, truncation
 
     def sync(self, policy: torch.nn.Module) -> None:
         """Nothing to copy."""
@@ -90,11 +93,13 @@ class TransformersEngine:
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Completions:
-        """Draw `n` completions of each prompt; log-probs are those of the tempered policy."""
+        """Draw `n` completions of each prompt."""
         tokens, mask = encode_prompts(self.tokenizer, prompts, self.model.device)
         eos = self.tokenizer.eos_token_id
         start = prefill(self.model, tokens, mask, n)
-        drawn, log_prob = decode(self.model, start, eos, max_tokens, temperature, generator)
+        drawn, log_prob = decode(
+            self.model, start, eos, max_tokens, temperature, generator, self.truncation
+        )
         ended = (drawn == eos).cumsum(1)
         kept = (ended == 0) | ((ended == 1) & (drawn == eos))
         width = int(kept.sum(1).max())
