@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
@@ -12,13 +13,18 @@ class RewardState(NamedTuple):
 
     Attributes:
         mean_length: () float64, decaying mean of the completion lengths in tokens.
+        total_length: () float64, tokens of all training completions rewarded so far; with `seen`
+            the lifetime mean that `conciseness_reference` compares with.
+        seen: () float64, number of those completions.
     """
 
     mean_length: Tensor
+    total_length: Tensor = torch.zeros((), dtype=torch.float64)
+    seen: Tensor = torch.zeros((), dtype=torch.float64)
 
 
 def initial_state(lengths: Tensor) -> RewardState:
-    """Start from the mean length of a first batch, (N,) tokens."""
+    """Start from the mean length of a first batch, (N,) tokens, none of it rewarded yet."""
     return RewardState(_mean(lengths))
 
 
@@ -34,7 +40,11 @@ def observe_lengths(state: RewardState, lengths: Tensor, decay: float = 0.9) -> 
     if not 0 <= decay < 1:
         raise CovlawError(f"decay {decay} of the mean length must lie in [0, 1)")
     change = _mean(lengths) - state.mean_length
-    return RewardState(state.mean_length + (1 - decay) * change)
+    return RewardState(
+        state.mean_length + (1 - decay) * change,
+        state.total_length + lengths.double().sum(),
+        state.seen + lengths.numel(),
+    )
 
 
 def _mean(lengths: Tensor) -> Tensor:

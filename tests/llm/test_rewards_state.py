@@ -1,11 +1,10 @@
 """Conciseness against a mean that forgets; the registry; scores that are always finite."""
 
-import json
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from own_rewards import digits
 
 from covlaw.llm.rewards import REWARDS, initial_state, load_reward, observe_lengths
 from covlaw.theory.errors import CovlawError
@@ -90,7 +89,7 @@ def test_every_text_gets_finite_scores_of_zero_or_one(completions: list[str]) ->
 
 def test_rewards_are_found_by_name_or_by_place() -> None:
     assert load_reward("clarity") is REWARDS["clarity"]
-    assert load_reward("json:dumps") is json.dumps
+    assert load_reward("own_rewards:digits") is digits
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,7 @@ def test_rewards_are_found_by_name_or_by_place() -> None:
     [
         ("clarty", "did you mean clarity"),
         ("no_such_module:f", "no_such_module"),
-        ("json:no_such_function", "no_such_function"),
+        ("own_rewards:no_such_function", "no_such_function"),
         (":f", "cannot be imported"),
         ("math:pi", "not a function"),
     ],

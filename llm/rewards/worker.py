@@ -1,0 +1,155 @@
+"""A user's rewards in a process of their own, which a time limit can end whatever it does.
+
+A function that hangs inside the interpreter (a tower of powers), in C code or on a socket cannot
+be stopped from its own process: an alarm signal waits for the interpreter, a thread cannot be
+killed. A process can. It is started once for each module and kept for the whole run; batches
+travel as JSON lines, whose float64 numbers are exact.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+from torch import Tensor
+
+from covlaw.llm.rewards.state import RewardState
+from covlaw.theory.errors import CovlawError
+
+START_SECONDS = 300.0
+"""For importing the user's module, which may load a model."""
+
+_workers: "dict[tuple[str, float], RewardWorker]" = {}
+"""By module or file, and when the file was changed."""
+
+
+class RewardTimeoutError(CovlawError):
+    """A reward took longer than its limit; its process was ended."""
+
+
+class RewardWorker:
+    """The process of one module's rewards, started when it is needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+
+    def find(self, target: str) -> None:
+        """Import a reward there.
+
+        Raises:
+            CovlawError: if it cannot be imported, or does not take the four arguments.
+        """
+        with self._lock:
+            answer = self._ask({"target": target}, START_SECONDS)
+        if "error" in answer:
+            raise CovlawError(answer["error"])
+
+    def score(
+        self,
+        target: str,
+        completions: Sequence[str],
+        references: Sequence[str],
+        lengths: Tensor,
+        state: RewardState,
+        *,
+        seconds: float,
+    ) -> Tensor:
+        """Score a batch within `seconds` of wall clock: (N,) float64 if the function is right.
+
+        Raises:
+            RewardTimeoutError: when time is up.
+            CovlawError: with the function's own error, or if its process died.
+        """
+        fields = {name: value.tolist() for name, value in state._asdict().items()}
+        batch = {"completions": list(completions), "references": list(references)}
+        rest = {"target": target, "lengths": lengths.tolist(), "state": fields}
+        with self._lock:
+            if self._process is None:  # a new one: importing does not count
+                self._ask({"target": target}, START_SECONDS)
+            answer = self._ask({**batch, **rest}, seconds)
+        if "error" in answer:
+            raise CovlawError(answer["error"])
+        return torch.tensor(answer["scores"], dtype=torch.float64)
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(BrokenPipeError):
+                    cast(IO[bytes], stream).close()
+        self._process, self._buffer = None, b""
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's process alone."""
+        self._process, self._buffer, self._lock = None, b"", threading.Lock()
+
+    def _ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
+        if self._process is None:
+            self._process = _start()
+        line = json.dumps(question).encode() + b"\n"
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it died: the answer says so
+                cast(IO[bytes], self._process.stdin).write(line)
+                cast(IO[bytes], self._process.stdin).flush()
+            return self._answer(self._process, seconds)
+        except BaseException:  # a late answer must not serve the next question
+            self.stop()
+            raise
+
+    def _answer(self, process: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
+        """Read a line without waiting longer than `seconds` for all of it."""
+        end, source = time.monotonic() + seconds, cast(IO[bytes], process.stdout).fileno()
+        while b"\n" not in self._buffer:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([source], [], [], left)[0]:
+                raise RewardTimeoutError(f"no answer within {seconds:g} s")
+            part = os.read(source, 2**20)
+            if not part:
+                raise CovlawError(f"its process ended with exit code {process.wait()}")
+            self._buffer += part
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def _start() -> subprocess.Popen[bytes]:
+    path = json.dumps([entry or str(Path.cwd()) for entry in sys.path])
+    return subprocess.Popen(  # noqa: S603 (our own module, our own interpreter)
+        [sys.executable, "-m", "covlaw.llm.rewards.worker_process", path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def worker_of(place: str) -> RewardWorker:
+    """Return the one worker of a module or file; a changed file gets a new one."""
+    file = Path(place).expanduser()
+    changed = file.stat().st_mtime if file.suffix == ".py" and file.is_file() else 0.0
+    return _workers.setdefault((place, changed), RewardWorker())
+
+
+def _stop_all() -> None:
+    for worker in _workers.values():
+        worker.stop()
+
+
+def _forget_all() -> None:
+    for worker in _workers.values():
+        worker.forget()
+
+
+atexit.register(_stop_all)
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,52 @@
+"""The process that runs a user's rewards: a batch a line in, its scores a line out (JSON).
+
+Started as `python -m`, so that the functions are imported here and nowhere else.
+"""
+
+import json
+import os
+import sys
+import traceback
+from typing import Any
+
+import torch
+
+from covlaw.llm.rewards import RewardState, load_reward
+from covlaw.theory.errors import CovlawError
+
+
+def main() -> None:
+    """Answer until standard input ends: import a reward, or score a batch with it."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the user prints goes to stderr
+    sys.path[:] = json.loads(sys.argv[1])
+    for line in sys.stdin:
+        print(json.dumps(_answer(json.loads(line))), file=answers, flush=True)
+
+
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
+    try:
+        function = load_reward(question["target"])
+    except CovlawError as error:
+        return {"error": str(error)}
+    return _score(function, question) if "completions" in question else {}
+
+
+def _score(function: Any, batch: dict[str, Any]) -> dict[str, Any]:
+    state = {k: torch.tensor(v, dtype=torch.float64) for k, v in batch["state"].items()}
+    lengths = torch.tensor(batch["lengths"], dtype=torch.int64)
+    try:
+        found = function(batch["completions"], batch["references"], lengths, RewardState(**state))
+        return {"scores": torch.as_tensor(found, dtype=torch.float64).tolist()}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}{_place(error)}"}
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised, if in code other than this file's."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return "" if last.filename == __file__ else f" ({last.filename}, line {last.lineno})"
+
+
+if __name__ == "__main__":
+    main()
