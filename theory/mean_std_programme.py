@@ -42,24 +42,62 @@ class Solution(NamedTuple):
     upper: Tensor
 
 
+class _Path(NamedTuple):
+    """Where the problems that are not solved yet stand."""
+
+    programme: Programme
+    row: Tensor
+    """(B,) the place of each in the batch."""
+    point: Tensor
+    tau: Tensor
+    stay: Tensor
+    """(B,) Newton steps at this τ."""
+
+    def of(self, some: Tensor) -> "_Path":
+        """Those where the mask is true."""
+        if bool(some.all()):
+            return self
+        programme = Programme(*(field[some] for field in self.programme))
+        return _Path(programme, *(field[some] for field in self[1:]))
+
+
 def solve(programme: Programme) -> Solution:
-    """Follow the central path from μ ∝ 1; keep the best of both bounds."""
+    """Follow the central path from μ ∝ 1; keep the best of both bounds.
+
+    Each problem stops by itself, so that its solution does not depend on the others'.
+    """
     point = torch.ones_like(programme.a) / programme.a.sum(1, keepdim=True)
     least = torch.full_like(point[:, 0], torch.inf)
-    best = Solution(point, -least, least)
-    tau, stay = torch.ones_like(least), torch.zeros_like(least)
+    best = Solution(point.clone(), -least, least.clone())
+    every = torch.arange(len(least), device=least.device)
+    path = _Path(programme, every, point, torch.ones_like(least), torch.zeros_like(least))
     for _ in range(CYCLES):
-        direction, decrement = _newton(programme, point, tau)
-        if bool((tau >= ROUGH).any()):
-            best = _better(best, _bounds(programme, point, direction, tau))
-        point = _line_search(programme, point, direction, decrement, tau)
-        stay += 1
+        direction, decrement = _newton(path.programme, path.point, path.tau)
+        _keep_better(best, path, direction)
+        point = _line_search(path.programme, path.point, direction, decrement, path.tau)
+        stay = path.stay + 1
         done = (decrement < CENTRED) | (stay >= PATIENCE)
-        if bool((done & (tau >= SHARPEST)).all()):
+        left = ~(done & (path.tau >= SHARPEST))
+        if not bool(left.any()):
             break
-        tau = torch.where(done, (GROWTH * tau).clamp(max=SHARPEST), tau)
-        stay[done] = 0
+        tau = torch.where(done, (GROWTH * path.tau).clamp(max=SHARPEST), path.tau)
+        stay = torch.where(done, 0.0, stay)
+        path = path._replace(point=point, tau=tau, stay=stay).of(left)
     return best
+
+
+def _keep_better(best: Solution, path: _Path, direction: Tensor) -> None:
+    """Write the bounds at this point into `best`, where they are sharper."""
+    sharp = path.tau >= ROUGH
+    if not bool(sharp.any()):
+        return
+    some = path.of(sharp)
+    new = _bounds(some.programme, some.point, direction[sharp], some.tau)
+    old = Solution(*(field[some.row] for field in best))
+    sharper = new.upper < old.upper
+    best.point[some.row] = torch.where(sharper[:, None], new.point, old.point)
+    best.lower[some.row] = torch.maximum(old.lower, new.lower.nan_to_num(-torch.inf))
+    best.upper[some.row] = torch.where(sharper, new.upper, old.upper)
 
 
 def _newton(programme: Programme, point: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,17 +130,19 @@ def _line_search(
     programme: Programme, point: Tensor, direction: Tensor, decrement: Tensor, tau: Tensor
 ) -> Tensor:
     """The full step near the centre; else the trial step with the least barrier."""
-    if bool((decrement < 0.5).all()):
-        moved = point * (1 + direction)
-        return moved / (programme.a * moved).sum(1, keepdim=True)
+    near, moved = decrement < CENTRED, point * (1 + direction)
+    if not bool(near.all()):
+        moved = torch.where(near[:, None], moved, _best_trial(programme, point, direction, tau))
+    return moved / (programme.a * moved).sum(1, keepdim=True)
+
+
+def _best_trial(programme: Programme, point: Tensor, direction: Tensor, tau: Tensor) -> Tensor:
     reach = 0.95 / (-direction).amax(1).clamp(min=0.95)
     shares = torch.tensor(STEPS).to(point)
     moves = (direction * point)[:, :, None] * (reach[:, None] * shares)[:, None, :]
     trials = point[:, :, None] + moves
     chosen = _barrier(programme, trials, tau).nan_to_num(torch.inf).argmin(1)
-    chosen = torch.where(decrement < 0.5, 0, chosen)
-    moved = trials.gather(2, chosen[:, None, None].expand(-1, point.shape[1], 1))[:, :, 0]
-    return moved / (programme.a * moved).sum(1, keepdim=True)
+    return trials.gather(2, chosen[:, None, None].expand(-1, point.shape[1], 1))[:, :, 0]
 
 
 def _barrier(programme: Programme, points: Tensor, tau: Tensor) -> Tensor:
@@ -129,13 +169,6 @@ def _bounds(programme: Programme, point: Tensor, direction: Tensor, tau: Tensor)
     ratio = slack / torch.where(positive, programme.a, 1.0)
     ratio = torch.where(positive, ratio, torch.where(slack >= 0, torch.inf, -torch.inf))
     return Solution(point, ratio.amin(1), std.sum(1) - (programme.b * point).sum(1))
-
-
-def _better(old: Solution, new: Solution) -> Solution:
-    lower = torch.maximum(old.lower, new.lower.nan_to_num(-torch.inf))
-    sharper = new.upper < old.upper
-    point = torch.where(sharper[:, None], new.point, old.point)
-    return Solution(point, lower, torch.where(sharper, new.upper, old.upper))
 
 
 def factors(matrices: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.min_norm import min_norm_point, min_norm_weights
+from covlaw.theory.patterns import by_pattern
 from covlaw.theory.rounding import rounding
 from covlaw.theory.validation import as_float64
-from covlaw.theory.wolfe import correlation
+from covlaw.theory.wolfe import correlation, squared_norms
 
 STEPS = 200
 """Newton steps at most; a dozen suffice unless some convex combination nearly vanishes."""
@@ -18,9 +19,9 @@ class Bargain(NamedTuple):
     """Weights, with their certificate."""
 
     weights: Tensor
-    """(M,) α/Σα; 0 where a gradient is 0, equal where all are."""
+    """(..., M) α/Σα; 0 where a gradient is 0, equal where all are."""
     residual: Tensor
-    """() max_j |α_j(Gα)_j − 1| over the gradients that are not 0: 0 at the solution; infinite
+    """(...) max_j |α_j(Gα)_j − 1| over the gradients that are not 0: 0 at the solution; infinite
     where no step raises them all, and their min-norm weights are returned instead."""
 
 
@@ -32,36 +33,62 @@ def nash_bargain(gram: Tensor) -> Bargain:
     exists iff no convex combination of the gradients vanishes.
 
     Args:
-        gram: (M, M) inner products of the gradients; any scale.
+        gram: (..., M, M) inner products of the gradients, any scale; a leading batch is solved at
+            once.
 
     Raises:
         CovlawError: as `min_norm_point`.
     """
-    gram = as_float64(gram, "gram")
-    weights = torch.zeros_like(min_norm_weights(gram))  # which refuses what is no Gramian
-    none, live = weights.new_tensor(torch.inf), gram.diagonal() > 0
-    if not bool(live.any()):
-        return Bargain(weights + 1 / len(weights), none)
-    angle, norm = correlation(gram)[live][:, live], gram.diagonal()[live].sqrt()
+    given = as_float64(gram, "gram")
+    batch, count = min_norm_weights(given).shape[:-1], given.shape[-1]  # refuses what is no Gramian
+    flat = given.reshape(-1, count, count)
+    weights, residual = torch.zeros_like(flat[:, 0]), torch.full_like(flat[:, 0, 0], torch.inf)
+    for rows, live in by_pattern(squared_norms(flat) > 0):
+        if bool(live.any()):
+            found = _bargain(flat[rows][:, live][:, :, live])
+            weights[rows[:, None], live.nonzero()[:, 0]], residual[rows] = found
+        else:
+            weights[rows] = 1 / count
+    return Bargain(weights.reshape(*batch, count), residual.reshape(batch))
+
+
+def _bargain(gram: Tensor) -> Bargain:
+    """The bargain of gradients none of which is 0, (B, M, M)."""
+    angle, norm = correlation(gram), squared_norms(gram).sqrt()
     start = min_norm_point(angle)
-    if bool(start.value <= rounding(1.0, 16 * len(norm) + 64)):
-        weights[live] = min_norm_weights(gram[live][:, live])
-        return Bargain(weights, none)
-    power = _newton(angle, (start.weights + 1 / len(norm)) / 2)
-    weights[live] = power / (norm / norm.min())
-    residual = (power * (angle @ power) - 1).abs().max()
-    return Bargain(weights / weights.sum(), residual)
+    possible = start.value > rounding(1.0, 16 * gram.shape[-1] + 64)
+    weights, residual = torch.zeros_like(norm), torch.full_like(norm[:, 0], torch.inf)
+    if not bool(possible.all()):
+        weights[~possible] = min_norm_weights(gram[~possible])
+    if bool(possible.any()):
+        angle, norm = angle[possible], norm[possible]
+        power = _newton(angle, (start.weights[possible] + 1 / gram.shape[-1]) / 2)
+        unscaled = power / (norm / norm.amin(1, keepdim=True))
+        weights[possible] = unscaled / unscaled.sum(1, keepdim=True)
+        residual[possible] = (power * _along(angle, power) - 1).abs().amax(1)
+    return Bargain(weights, residual)
 
 
 def _newton(angle: Tensor, start: Tensor) -> Tensor:
     """Minimise ½β'Cβ − Σ log β_j: self-concordant, so that a step of 1/(1 + decrement) is safe."""
-    power = start * (len(start) / (start @ angle @ start)).sqrt()
+    count = start.shape[1]
+    size = (start * _along(angle, start)).sum(1, keepdim=True)
+    power = start * (count / size).sqrt()
+    solved, rows, now = power.clone(), torch.arange(len(power), device=power.device), power
     for _ in range(STEPS):
-        excess = power * (angle @ power) - 1  # relative to β, where the curvature is at least 1
-        curvature = power[:, None] * angle * power + torch.eye(len(power)).to(power)
+        excess = now * _along(angle, now) - 1  # relative to β, where the curvature is at least 1
+        curvature = now[:, :, None] * angle * now[:, None] + torch.eye(count).to(now)
         direction = torch.linalg.solve(curvature, excess)
-        decrement = (excess @ direction).clamp(min=0.0).sqrt()
-        power = power * (1 - direction / (1 + torch.where(decrement > 0.25, decrement, 0.0)))
-        if decrement < 2.0**-27:  # the next one would be below the roundings of this one
+        decrement = (excess * direction).sum(1, keepdim=True).clamp(min=0.0).sqrt()
+        now = now * (1 - direction / (1 + torch.where(decrement > 0.25, decrement, 0.0)))
+        solved[rows] = now
+        left = decrement[:, 0] >= 2.0**-27  # else the next step is below this one's roundings
+        if not bool(left.any()):
             break
-    return power
+        rows, now, angle = rows[left], now[left], angle[left]
+    return solved
+
+
+def _along(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Each matrix (B, M, M) times its vector (B, M)."""
+    return (matrices @ vectors[..., None])[..., 0]
