@@ -11,6 +11,10 @@ from typing import Any
 from covlaw.theory.errors import CovlawError
 
 
+class CannotWriteError(CovlawError):
+    """The disk is full, or a file cannot be written for another reason."""
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: temporary name, then rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -22,7 +26,7 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
     """Append one JSON line and flush it to the operating system.
 
     Raises:
-        CovlawError: if it cannot be written, e.g. on a full disk.
+        CannotWriteError: if it cannot be written, e.g. on a full disk.
     """
     with writing_to(path), path.open("a", encoding="utf-8") as file:
         file.write(to_json(record) + "\n")
@@ -46,7 +50,7 @@ def cut_back(path: Path, step: int) -> int:
     The file is cut, not written anew: what stays is what was recorded, byte for byte.
 
     Raises:
-        CovlawError: if the file cannot be changed.
+        CannotWriteError: if the file cannot be changed.
     """
     if not path.exists():
         return 0
@@ -86,9 +90,9 @@ def writing_to(path: Path) -> Iterator[None]:
     """Say what cannot be written, and why, instead of failing with a traceback.
 
     Raises:
-        CovlawError: in place of an OSError.
+        CannotWriteError: in place of an OSError.
     """
     try:
         yield
     except OSError as error:
-        raise CovlawError(f"cannot write to {path}: {error.strerror or error}") from error
+        raise CannotWriteError(f"cannot write to {path}: {error.strerror or error}") from error

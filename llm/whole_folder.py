@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from covlaw.theory.errors import CovlawError
+from covlaw.llm.files import CannotWriteError
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
     Its files reach the disk before it gets its name. Whatever interrupts the body leaves nothing.
 
     Raises:
-        CovlawError: if it cannot be written, e.g. on a full disk.
+        CannotWriteError: if it cannot be written, e.g. on a full disk.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     try:
@@ -30,7 +30,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
         remove(folder)
         temporary.rename(folder)
     except (OSError, SafetensorError) as error:
-        raise CovlawError(f"cannot write {folder} ({error}): make room for it") from error
+        raise CannotWriteError(f"cannot write {folder} ({error}): make room for it") from error
     finally:
         remove(temporary)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from covlaw.llm import train as training
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.keeper import Keeper, States
 from covlaw.llm.records import STEPS, read_lines
 from covlaw.llm.train import train
+from covlaw.llm.trainer import Trainer
 from covlaw.theory.errors import CovlawError
 
 STEP_KEYS = [
@@ -107,7 +108,7 @@ def test_a_run_killed_while_it_saves_ends_as_an_unbroken_one(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", kill)
         if moment == "save_model":
-            patch.setattr(training.Trainer, "_save", lambda *_: None)
+            patch.setattr(Keeper, "save", lambda _: None)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     assert contents(train(config)) == contents(unbroken)
@@ -182,8 +183,8 @@ def test_bad_input_is_refused_before_work(config: TrainConfig, tmp_path: Path) -
 
 def test_every_step_of_the_batch_is_observed_apart(config: TrainConfig) -> None:
     """The rows that the scalarizer observes took no part in the update."""
-    trainer = training.Trainer(config, Path(config.out))
-    drawn, _ = trainer._draw(0, training.States(None, None))  # type: ignore[arg-type]
+    trainer = Trainer(config)
+    drawn, _ = trainer._draw(0, States(None, None))  # type: ignore[arg-type]
     made, observed = trainer._split(drawn)
     assert observed is not None
     assert len(made.completions.text) == config.prompts * config.completions

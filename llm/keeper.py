@@ -1,0 +1,109 @@
+"""What a run keeps on disk while it goes: records, checkpoints, and where it stands."""
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from covlaw.llm import checkpoint, records
+from covlaw.llm.config import TrainConfig
+from covlaw.llm.files import CannotWriteError
+from covlaw.llm.rewards import RewardState
+from covlaw.theory.errors import CovlawError
+
+_log = logging.getLogger("covlaw")
+
+
+class States(NamedTuple):
+    """What changes between steps besides the model and the optimizer."""
+
+    scalarizer: Any
+    rewards: RewardState
+
+
+class Keeper:
+    """Keeps one run.
+
+    Args:
+        folder: Of the run.
+        model: The policy.
+        optimizer: Its optimizer.
+        config: Of the run.
+    """
+
+    def __init__(
+        self, folder: Path, model: Any, optimizer: torch.optim.Optimizer, config: TrainConfig
+    ) -> None:
+        self.folder, self.config = folder, config
+        self.model, self.optimizer = model, optimizer
+        self.done = self.saved = 0
+        """Steps done; steps that the newest checkpoint holds."""
+        self.states: States
+        """After the steps done, once restored."""
+        self._moved = False
+        """Whether parameters have moved since then."""
+        optimizer.register_step_pre_hook(self._on_move)
+
+    def _on_move(self, *_: Any) -> None:
+        self._moved = True
+
+    def restore(self, fresh: States) -> None:
+        """Go back to the newest whole checkpoint, and cut the records back to it.
+
+        Raises:
+            CovlawError: if there are checkpoints but none can be used.
+        """
+        steps = self.folder / records.STEPS
+        found, warnings = checkpoint.restore(
+            self.folder / "checkpoints",
+            self.model,
+            self.optimizer,
+            fresh._asdict(),
+            recorded=sum(1 for _ in records.read_lines(steps)),
+        )
+        for warning in warnings:
+            _log.warning(warning)
+        self.done = self.saved = found.step if found else 0
+        for name in (records.STEPS, records.TIMING, records.EVALUATIONS):
+            records.cut_back(self.folder / name, self.done)
+        self.states = States(**found.states) if found else fresh
+
+    def evaluated(self, record: dict[str, Any]) -> None:
+        """Record an evaluation."""
+        records.append_line(self.folder / records.EVALUATIONS, record)
+
+    def finished(self, record: dict[str, Any], seconds: float, states: States) -> None:
+        """Record a step that is done, and save a checkpoint where one is due."""
+        timing = {"step": record["step"], "seconds": seconds}
+        records.append_line(self.folder / records.STEPS, record)
+        records.append_line(self.folder / records.TIMING, timing)
+        self.done, self.states, self._moved = record["step"] + 1, states, False
+        if self.done % self.config.checkpoint_every == 0 or self.done == self.config.steps:
+            self.save()
+
+    def save(self) -> None:
+        """Save a checkpoint of the steps done."""
+        folder, keep = self.folder / "checkpoints", self.config.keep_checkpoints
+        states = self.states._asdict()
+        checkpoint.save(folder, self.done, self.model, self.optimizer, states, keep)
+        self.saved = self.done
+
+    def finish(self, tokenizer: Any) -> None:
+        """Write the finished model: a plain Hugging Face folder."""
+        checkpoint.save_model(self.folder / "model", self.model, tokenizer)
+
+    def stopped(self, error: CovlawError) -> str:
+        """Save the last whole state, where it still stands; say what failed and how to continue.
+
+        Once an optimizer step has moved the parameters it is gone, and the newest checkpoint is
+        next; where nothing can be written, too.
+        """
+        if self.done > self.saved and not (self._moved or isinstance(error, CannotWriteError)):
+            self.save()
+        return f"{error} ({self.word()})"
+
+    def word(self) -> str:
+        """Where the run stands, and how to continue."""
+        again = f"the same command continues from step {self.saved}"
+        return f"stopped after {self.done} of {self.config.steps} steps; {again}"

@@ -1,0 +1,118 @@
+"""One step of RL: sample, score, scalarize, update, observe, audit."""
+
+from typing import Any
+
+import torch
+
+from covlaw.llm.audit import Sample, Transition
+from covlaw.llm.auditor import Auditor
+from covlaw.llm.config import TrainConfig
+from covlaw.llm.engine import TransformersEngine
+from covlaw.llm.keeper import States
+from covlaw.llm.observation import Observer
+from covlaw.llm.parameters import copy_of
+from covlaw.llm.policy import load_policy
+from covlaw.llm.policy_step import TrainingBatch, policy_step
+from covlaw.llm.prompt_order import PromptOrder, steps_in_all
+from covlaw.llm.randomness import torch_stream
+from covlaw.llm.rewards import initial_state, observe_lengths
+from covlaw.llm.sampling import Drawn, Sampler, as_prompts
+from covlaw.llm.scoring import Rewards
+from covlaw.llm.signals import Signals
+from covlaw.llm.step_record import step_record
+from covlaw.llm.tasks import Problem, load_task
+
+
+def load_split(config: TrainConfig, split: str) -> list[Problem]:
+    """Load a split of a run's task."""
+    return load_task(config.task, split, path=config.task_path or None)
+
+
+class Trainer:
+    """One run's moving parts, and its steps.
+
+    Args:
+        config: Of the run; `steps` may be 0, the trainer's own says how many there are.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.scalarizer = config.make_scalarizer()
+        questions = load_split(config, "train")
+        steps = steps_in_all(config, len(questions))
+        self.config = config = config.with_options(steps=steps, data_epochs=0)
+        self.model, self.tokenizer = load_policy(config.model, config.device)
+        problems = self.prompts(questions)
+        self.order = PromptOrder(problems, config)
+        wanted = config.kl_coefficient or "log_ratio_to_reference" in self.scalarizer.before
+        self.reference = load_policy(config.model, config.device)[0] if wanted else None
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.engine = TransformersEngine(self.model, self.tokenizer)
+        self.sampler = Sampler(self.engine, Rewards(config.rewards), config)
+        self.signals = Signals(self.scalarizer, self.model, self.reference, config)
+        self.auditor = Auditor(self.model, self.sampler, self.signals, problems, config)
+
+    def prompts(self, questions: list[Problem]) -> list[Problem]:
+        """Questions as prompts of the run's model."""
+        return as_prompts(self.tokenizer, questions)
+
+    def fresh(self) -> States:
+        """States before the first step."""
+        ones = torch.ones(1, dtype=torch.float64)
+        return States(self.scalarizer.init(), initial_state(ones))
+
+    def step(self, step: int, states: States) -> tuple[States, dict[str, Any]]:
+        """Do one step: the states after it and its record."""
+        config, audited = self.config, step in self.auditor.steps
+        drawn, states = self._draw(step, states)
+        train_rows, observed_rows = self._split(drawn)
+        applied = self.signals.make(states.scalarizer, train_rows)
+        observer = self._observer(observed_rows)
+        pending = self.auditor.before(step, applied, states.rewards) if audited else None
+        old, rate = (copy_of(self.model) if audited else {}), self._set_rate(step)
+        batch = TrainingBatch(train_rows.completions, applied.advantage)
+        anchor = self.reference if config.kl_coefficient else None
+        trace = policy_step(self.model, self.optimizer, batch, config, anchor, keep=audited)
+        self.engine.sync(self.model)
+        state = applied.state
+        state = self.scalarizer.update(state, observer.see()) if observer else state
+        audits = []
+        if pending:
+            sample = Sample(train_rows.completions, train_rows.rewards, applied.advantage)
+            audits = self.auditor.after(step, pending, sample, Transition(old, trace, rate))
+        record = step_record(step, config, drawn, applied.weights, trace, audits)
+        lengths = observe_lengths(
+            states.rewards, drawn.completions.lengths.double(), config.length_decay
+        )
+        return States(state, lengths), record
+
+    def _draw(self, step: int, states: States) -> tuple[Drawn, States]:
+        config = self.config
+        problems = self.order.batch(step)
+        stream = torch_stream(config.seed, step, "completions", config.device)
+        count = config.completions + (config.observed if self._observes else 0)
+        completions = self.sampler.sample(problems, count, stream)
+        if step == 0:  # nothing seen before: the first batch sets the mean length
+            states = states._replace(rewards=initial_state(completions.lengths.double()))
+        return Drawn(
+            completions, self.sampler.rewards(completions, problems, states.rewards)
+        ), states
+
+    @property
+    def _observes(self) -> bool:
+        return bool(self.scalarizer.after)
+
+    def _split(self, drawn: Drawn) -> tuple[Drawn, Drawn | None]:
+        """Part the rows that make the update from those that only observe it."""
+        return drawn.parted(self.config.completions) if self._observes else (drawn, None)
+
+    def _observer(self, rows: Drawn | None) -> Observer | None:
+        return Observer(self.model, rows, self.scalarizer.after, self.config) if rows else None
+
+    def _set_rate(self, step: int) -> float:
+        share = min((step + 1) / self.config.warmup, 1.0) if self.config.warmup else 1.0
+        rate = self.config.learning_rate * share
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
