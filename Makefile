@@ -11,11 +11,11 @@ ARGS ?=
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder test slow bench lint mutate docs constraints clean
+.PHONY: help ladder test slow bench lint mutate docs site site-serve constraints clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 ladder: $(VENV)/.llm  ## climb every rung: verdicts and report in runs/ladder (ARGS="--quick ...")
 	$(BIN)/covlaw ladder $(ARGS)
@@ -37,6 +37,12 @@ mutate: $(VENV)/.dev  ## mutate theory/'s core, report survivors (MODULES="covar
 
 docs: $(VENV)/.test  ## rewrite docs/statements.md from the registry
 	$(BIN)/python -m covlaw.ladder.statement_index
+
+site: $(VENV)/.test  ## build the documentation into build/site; every warning is an error
+	$(BIN)/mkdocs build --strict --quiet
+
+site-serve: $(VENV)/.test  ## show the documentation on http://127.0.0.1:8000, rebuilt as you write
+	$(BIN)/mkdocs serve
 
 constraints: $(VENV)/.dev  ## rewrite constraints.txt from .venv (run the tests first)
 	{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
