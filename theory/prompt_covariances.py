@@ -46,6 +46,10 @@ class PromptCovariances(NamedTuple):
         means, noise = self.means[..., objectives], self.noise[..., objectives]
         return PromptCovariances(matrices, self.prompt_mass, means, noise)
 
+    def rows(self, index: Tensor) -> "PromptCovariances":
+        """Select along the first batch axis."""
+        return PromptCovariances(*(field[index] for field in self))
+
     def varying(self) -> Tensor:
         """Objectives whose mean within-prompt std exceeds its rounding: (..., M) bool."""
         return self.mean_deviations() > (self.prompt_mass[..., None] * self.noise).sum(-2)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.headroom import Headroom, headroom, raw_headroom
+from covlaw.theory.patterns import by_pattern
 from covlaw.theory.prompt_covariances import PromptCovariances, prompt_covariances
 from covlaw.theory.scalarizers.given import given_rewards
 from covlaw.theory.scalarizers.protocol import Batch
@@ -16,9 +17,9 @@ class Room(NamedTuple):
     """What the objectives that vary could gain, in the proportion c."""
 
     factor: Tensor
-    """() t*: gains of t*·c are the largest; 0 where nothing varies."""
+    """(...) t*: gains of t*·c are the largest; 0 where nothing varies."""
     weights: Tensor
-    """(M,) the weights that reach it, sum 1; 0 for an objective that does not vary."""
+    """(..., M) the weights that reach it, sum 1; 0 for an objective that does not vary."""
 
 
 def _mean_std(covariances: PromptCovariances, targets: Tensor) -> Headroom:
@@ -49,7 +50,23 @@ def batch_covariances(batch: Batch, count: int, scalarizer: str) -> PromptCovari
             `prompt_covariances`.
     """
     rewards = given_rewards(batch, count, scalarizer)
-    return prompt_covariances(rewards, batch.prompt, batch.mass, batch.prompt_mass)
+    if rewards.ndim == 2:
+        return prompt_covariances(rewards, batch.prompt, batch.mass, batch.prompt_mass)
+    return _of_runs(rewards, batch)
+
+
+def _of_runs(rewards: Tensor, batch: Batch) -> PromptCovariances:
+    """The same of R runs, (R, N, M): their prompts are R times as many prompts."""
+    runs, prompt = rewards.shape[0], torch.unique(batch.prompt, return_inverse=True)[1]
+    count = int(prompt.max()) + 1
+    apart = prompt + count * torch.arange(runs, device=prompt.device)[:, None]
+    mass = None if batch.mass is None else batch.mass.flatten()
+    found = prompt_covariances(rewards.flatten(0, 1), apart.flatten(), mass)
+    matrices, even, means, noise = (field.unflatten(0, (runs, count)) for field in found)
+    share = (
+        torch.ones_like(even) if batch.prompt_mass is None else batch.prompt_mass.expand_as(even)
+    )
+    return PromptCovariances(matrices, share / share.sum(1, keepdim=True), means, noise)
 
 
 def room_of_varying(covariances: PromptCovariances, targets: Tensor, signal: str) -> Room:
@@ -59,13 +76,21 @@ def room_of_varying(covariances: PromptCovariances, targets: Tensor, signal: str
     weight, so that nothing is learned; it is left out.
 
     Args:
-        covariances: Of one batch.
+        covariances: Of one batch, or of one batch a run.
         targets: (M,) c ≥ 0, not all 0.
         signal: raw, grpo or pooled.
     """
-    weights, live = torch.zeros_like(targets), covariances.varying() & (targets > 0)
-    if not bool(live.any()):
-        return Room(torch.zeros_like(targets[0]), weights + 1 / len(weights))
-    found = HEADROOMS[signal](covariances.of(live), targets[live])
-    weights[live] = found.bundle / found.bundle.sum()
-    return Room(found.factor, weights)
+    if covariances.matrices.ndim == 3:
+        alone = PromptCovariances(*(field[None] for field in covariances))
+        return Room(*(field[0] for field in room_of_varying(alone, targets, signal)))
+    live = covariances.varying() & (targets > 0)
+    weights = torch.zeros(live.shape, dtype=torch.float64)
+    factor = torch.zeros_like(weights[:, 0])
+    for rows, some in by_pattern(live):
+        if not bool(some.any()):
+            weights[rows] = 1 / len(targets)
+            continue
+        found = HEADROOMS[signal](covariances.rows(rows).of(some), targets[some])
+        share = found.bundle / found.bundle.sum(1, keepdim=True)
+        factor[rows], weights[rows[:, None], some.nonzero()[:, 0]] = found.factor, share
+    return Room(factor, weights)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.scalarizers.batch_headroom import batch_covariances, room_of_varying
+from covlaw.theory.scalarizers.given import weighted
 from covlaw.theory.scalarizers.options import choice, per_objective
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
@@ -51,6 +52,7 @@ class CovarianceMgda:
 
     before: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
+    stacks = True
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class CovarianceMgda:
         del state
         covariances = batch_covariances(batch, self.target.shape[0], "covariance_mgda")
         room = room_of_varying(covariances, self.target, self.geometry)
-        score = batch.rewards.to(torch.float64) @ room.weights
+        score = weighted(batch.rewards.to(torch.float64), room.weights)
         return CovarianceMgdaState(room.factor), Signal(score, weights=room.weights)
 
     def update(self, state: CovarianceMgdaState, seen: Observation) -> CovarianceMgdaState:

@@ -10,6 +10,7 @@ from covlaw.theory.ctwa_signals import SIGNALS
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.scalarizers.batch_headroom import batch_covariances
 from covlaw.theory.scalarizers.ctwa_targets import OBSERVED, STATISTICS, TargetRule
+from covlaw.theory.scalarizers.given import weighted
 from covlaw.theory.scalarizers.options import choice, per_objective, positive
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
@@ -91,6 +92,7 @@ class Ctwa:
         self.statistic = choice(statistic, "statistic", STATISTICS)
         self.rule = TargetRule(tuple(objectives), self.target, statistic, share, refuse_infeasible)
         self.normalised = normalised
+        self.stacks = not refuse_infeasible
         if statistic != OBSERVED:
             self.after = frozenset()
 
@@ -102,8 +104,8 @@ class Ctwa:
     def signal(self, state: CtwaState, batch: Batch) -> tuple[CtwaState, Signal]:
         """S = λ·r; a statistic of the batch then moves the weights for the next one."""
         u = state.log_weights
-        weights = torch.softmax(u, 0) if self.normalised else u.exp()
-        signal = Signal(batch.rewards.to(torch.float64) @ weights, weights=weights)
+        weights = torch.softmax(u, -1) if self.normalised else u.exp()
+        signal = Signal(weighted(batch.rewards.to(torch.float64), weights), weights=weights)
         if self.statistic == OBSERVED:
             return state, signal
         covariances = batch_covariances(batch, self.target.shape[0], "ctwa")
@@ -125,7 +127,8 @@ class Ctwa:
         return ("E1",)
 
     def _moved(self, state: CtwaState, fresh: Tensor, target: Tensor) -> CtwaState:
-        rate = self.ema if int(state.seen) else 1.0
+        started = state.seen[..., None] > 0
+        rate = torch.where(started, torch.full_like(self.target, self.ema), 1.0)
         covariance = (1 - rate) * state.covariance + rate * fresh
         raised = state.log_weights + self.step * torch.relu(target - covariance)
         return CtwaState(raised.clamp(max=self.cap), covariance, state.seen + 1)

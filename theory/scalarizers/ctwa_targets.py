@@ -59,7 +59,7 @@ class TargetRule:
         """
         if self.share is not None:
             room = room_of_varying(covariances, self.fixed, self.statistic)
-            return self.share * room.factor * self.fixed
+            return self.share * room.factor[..., None] * self.fixed
         if self.refuse:
             found = HEADROOMS[self.statistic](covariances, self.fixed)
             if bool(found.factor < 1):

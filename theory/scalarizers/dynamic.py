@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.scalarizers.given import given_gramian, given_rewards
+from covlaw.theory.scalarizers.given import given_gramian, given_rewards, weighted
 from covlaw.theory.scalarizers.options import positive, shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
@@ -41,6 +41,7 @@ class Dynamic:
 
     before: frozenset[str] = frozenset({"gramian"})
     after: frozenset[str] = frozenset()
+    stacks = True
 
     def __init__(
         self,
@@ -61,11 +62,11 @@ class Dynamic:
     def signal(self, state: DynamicState, batch: Batch) -> tuple[DynamicState, Signal]:
         """Move λ by this batch's Gramian, then S = λ·r."""
         count = self.start.shape[0]
-        influence = given_gramian(batch, count, "dynamic").sum(1)
+        influence = given_gramian(batch, count, "dynamic").sum(-1)
         rewards = given_rewards(batch, count, "dynamic")
-        moved = DynamicState(torch.log_softmax(state.log_weights + self.rate * influence, 0))
+        moved = DynamicState(torch.log_softmax(state.log_weights + self.rate * influence, -1))
         weights = moved.log_weights.exp()
-        return moved, Signal(rewards @ weights, weights=weights)
+        return moved, Signal(weighted(rewards, weights), weights=weights)
 
     def update(self, state: DynamicState, seen: Observation) -> DynamicState:
         """Nothing is learned after the step."""

@@ -25,13 +25,21 @@ def given(value: Tensor | None, what: str, shape: tuple[int, ...], scalarizer: s
 
 
 def given_rewards(batch: Batch, count: int, scalarizer: str) -> Tensor:
-    """Return the rewards (N, M); errors as `given`."""
-    return given(batch.rewards, "rewards", (batch.rewards.shape[0], count), scalarizer)
+    """Return the rewards (N, M), or (R, N, M) of R runs; errors as `given`."""
+    return given(batch.rewards, "rewards", (*batch.rewards.shape[:-1], count), scalarizer)
 
 
 def given_gramian(batch: Batch, count: int, scalarizer: str) -> Tensor:
-    """Return the Gramian of the M policy gradients (M, M); errors as `given`."""
-    return given(batch.gramian, "the gramian of the gradients", (count, count), scalarizer)
+    """Return the Gramian of the M policy gradients (M, M), or one a run; errors as `given`."""
+    shape = (*batch.rewards.shape[:-2], count, count)
+    return given(batch.gramian, "the gramian of the gradients", shape, scalarizer)
+
+
+def weighted(rewards: Tensor, weights: Tensor) -> Tensor:
+    """λ·r: rewards (N, M) and weights (M,) to (N,), or (R, N, M) and (R, M) to (R, N)."""
+    if weights.ndim == 1:
+        return rewards @ weights
+    return (rewards @ weights[..., None])[..., 0]
 
 
 def given_values(seen: Observation, count: int, scalarizer: str) -> Tensor:

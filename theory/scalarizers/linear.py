@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from covlaw.theory.errors import CovlawError
+from covlaw.theory.scalarizers.given import weighted
 from covlaw.theory.scalarizers.options import per_objective
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
@@ -27,6 +28,7 @@ class Linear:
 
     before: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
+    stacks = True
 
     def __init__(
         self, objectives: Sequence[str], weights: float | Sequence[float] | None = None
@@ -42,7 +44,8 @@ class Linear:
 
     def signal(self, state: LinearState, batch: Batch) -> tuple[LinearState, Signal]:
         """S = λ·r."""
-        return state, Signal(batch.rewards @ self.weights, weights=self.weights)
+        weights = self.weights.expand(*batch.rewards.shape[:-2], -1)
+        return state, Signal(weighted(batch.rewards, weights), weights=weights)
 
     def update(self, state: LinearState, seen: Observation) -> LinearState:
         """Nothing adapts."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.min_norm import min_norm_weights
-from covlaw.theory.scalarizers.given import given_gramian, given_rewards
+from covlaw.theory.scalarizers.given import given_gramian, given_rewards, weighted
 from covlaw.theory.scalarizers.options import shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
@@ -33,6 +33,7 @@ class Mgda:
 
     before: frozenset[str] = frozenset({"gramian"})
     after: frozenset[str] = frozenset()
+    stacks = True
 
     def __init__(self, objectives: Sequence[str], reference: bool = False) -> None:
         self.equal = shares(None, objectives)
@@ -48,7 +49,7 @@ class Mgda:
         gram = given_gramian(batch, count, "mgda")
         weights = projected_gradient(gram, self.equal) if self.reference else min_norm_weights(gram)
         rewards = given_rewards(batch, count, "mgda")
-        return state, Signal(rewards @ weights, weights=weights)
+        return state, Signal(weighted(rewards, weights), weights=weights)
 
     def update(self, state: MgdaState, seen: Observation) -> MgdaState:
         """Nothing adapts."""
@@ -61,17 +62,19 @@ class Mgda:
 
 
 def projected_gradient(gram: Tensor, start: Tensor, steps: int = REFERENCE_STEPS) -> Tensor:
-    """λ ← P(λ − (2/L)Gλ), P the projection on the simplex, `steps` times: (M,)."""
-    largest = torch.linalg.eigvalsh(gram)[-1]
-    length = 2 / largest if largest > 0 else torch.zeros_like(largest)
-    weights = start
+    """λ ← P(λ − (2/L)Gλ), P the projection on the simplex, `steps` times: (..., M)."""
+    largest = torch.linalg.eigvalsh(gram)[..., -1:]
+    length = torch.where(largest > 0, 2 / largest, 0.0)
+    weights = start.expand(gram.shape[:-1])
     for _ in range(steps):
-        weights = _onto_simplex(weights - length * (gram @ weights))
+        weights = _onto_simplex(weights - length * weighted(gram, weights))
     return weights
 
 
 def _onto_simplex(point: Tensor) -> Tensor:
     """Euclidean projection on the simplex (Held, Wolfe and Crowder 1974), by sorting."""
+    count = torch.arange(1, point.shape[-1] + 1)
     falling = point.sort(descending=True).values
-    excess = (falling.cumsum(0) - 1) / torch.arange(1, point.shape[0] + 1)
-    return torch.relu(point - excess[falling > excess][-1])
+    excess = (falling.cumsum(-1) - 1) / count
+    last = ((falling > excess) * count).amax(-1, keepdim=True) - 1
+    return torch.relu(point - excess.gather(-1, last))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from covlaw.theory.nash_bargaining import nash_bargain
 from covlaw.theory.scalarizers.extra import from_aggregators
-from covlaw.theory.scalarizers.given import given_gramian, given_rewards
+from covlaw.theory.scalarizers.given import given_gramian, given_rewards, weighted
 from covlaw.theory.scalarizers.options import choice, shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 from covlaw.theory.wolfe import correlation
@@ -46,6 +46,7 @@ class NashMtl:
 
     def __init__(self, objectives: Sequence[str], solver: str = "exact") -> None:
         self.equal, self.solver = shares(None, objectives), choice(solver, "solver", SOLVERS)
+        self.stacks = solver == "exact"
         if solver == "torchjd":
             self._aggregator = from_aggregators("torchjd.aggregation", "nash_mtl").NashMTL
             for package in ("cvxpy", "ecos"):
@@ -60,7 +61,8 @@ class NashMtl:
         count = self.equal.shape[0]
         gram = given_gramian(batch, count, "nash_mtl")
         weights = nash_bargain(gram).weights if self.solver == "exact" else self._torchjd(gram)
-        return state, Signal(given_rewards(batch, count, "nash_mtl") @ weights, weights=weights)
+        rewards = given_rewards(batch, count, "nash_mtl")
+        return state, Signal(weighted(rewards, weights), weights=weights)
 
     def update(self, state: NashMtlState, seen: Observation) -> NashMtlState:
         """Nothing adapts."""

@@ -1,6 +1,6 @@
 """The scalarizer interface: M rewards in, one training signal out, functional state between."""
 
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -74,3 +74,13 @@ class Scalarizer(Protocol[State]):
     def predictions(self) -> tuple[str, ...]:
         """Statement ids (THEORY part E) that say how this scalarizer behaves."""
         ...
+
+
+def stacks(scalarizer: Scalarizer[Any]) -> bool:
+    """Whether it also serves R runs at once, which it says by an attribute `stacks = True`.
+
+    `signal` and `update` then take a state, `rewards`, `mass`, `gramian`, `log_ratio_to_reference`
+    and observations with a leading axis of R runs (the other fields are shared), and return the
+    same; each run's numbers are those it would have alone, to rounding.
+    """
+    return getattr(scalarizer, "stacks", False) is True

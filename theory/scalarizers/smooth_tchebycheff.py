@@ -34,6 +34,7 @@ class SmoothTchebycheff:
 
     before: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
+    stacks = True
 
     def __init__(
         self,
@@ -56,9 +57,8 @@ class SmoothTchebycheff:
         """Move z to this batch's best rewards, then S = −μ·log of the mean exponential."""
         rewards = given_rewards(batch, self.weights.shape[0], "smooth_tchebycheff")
         moved = state if self.ideal is not None else state.moved(rewards, batch.mass)
-        return moved, Signal(
-            -smooth_maximum(self.weights * (moved.ideal - rewards), self.smoothing)
-        )
+        shortfall = self.weights * moved.shortfall(rewards)
+        return moved, Signal(-smooth_maximum(shortfall, self.smoothing))
 
     def update(self, state: TchebycheffState, seen: Observation) -> TchebycheffState:
         """Nothing adapts after the step."""

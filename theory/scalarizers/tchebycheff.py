@@ -22,8 +22,12 @@ class TchebycheffState(NamedTuple):
 
     def moved(self, rewards: Tensor, mass: Tensor | None) -> "TchebycheffState":
         """Move z to the best of each reward (N, M), of those with mass > 0 where it is given."""
-        seen = rewards if mass is None else rewards[mass > 0]
-        return TchebycheffState(torch.maximum(self.ideal, seen.amax(0)))
+        seen = rewards if mass is None else torch.where(mass[..., None] > 0, rewards, -torch.inf)
+        return TchebycheffState(torch.maximum(self.ideal, seen.amax(-2)))
+
+    def shortfall(self, rewards: Tensor) -> Tensor:
+        """Shortfall z − r of every completion: (N, M)."""
+        return self.ideal[..., None, :] - rewards
 
 
 class Tchebycheff:
@@ -60,6 +64,7 @@ class Tchebycheff:
         if reference and ideal is not None:
             raise CovlawError("ideal: the reference moves its own; leave ideal or reference out")
         self.reference = reference
+        self.stacks = not reference
         if reference:
             self.before = frozenset({"mask"})
 
@@ -74,7 +79,7 @@ class Tchebycheff:
         """Move z to this batch's best rewards, then S = −max_i w_i(z_i − r_i)."""
         rewards = given_rewards(batch, self.weights.shape[0], "tchebycheff")
         moved = state if self.ideal is not None else state.moved(rewards, batch.mass)
-        score = -(self.weights * (moved.ideal - rewards)).amax(1)
+        score = -(self.weights * moved.shortfall(rewards)).amax(-1)
         if not self.reference:
             return moved, Signal(score)
         unrewarded = -(self.weights * moved.ideal).max()
