@@ -9,6 +9,7 @@ from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import Completions
+from covlaw.llm.engine_gap import check_gap, log_prob_gap
 from covlaw.llm.log_prob import micro_batches, token_log_prob
 from covlaw.llm.parameters import copy_of, gradients, trainable
 from covlaw.theory.clipping import unclipped
@@ -56,7 +57,8 @@ def policy_step(
     log-probs only serve to measure the gap between the two.
 
     Raises:
-        CovlawError: if the gradient is not finite, before it reaches the parameters.
+        CovlawError: if the engine's log-probs are not the model's, or the gradient is not finite;
+            before anything reaches the parameters.
     """
     trace = StepTrace()
     old: list[Tensor] = []
@@ -65,6 +67,7 @@ def policy_step(
             trace.iterates.append(copy_of(model))
         optimizer.zero_grad(set_to_none=True)
         accumulate(model, batch, config, old, trace, reference)
+        check_gap(trace.engine_log_prob_gap, config, model)
         if keep:
             trace.ascent.append({name: -g for name, g in gradients(model).items()})
         limit = config.grad_clip or float("inf")
@@ -99,7 +102,7 @@ def accumulate(
         log_prob = token_log_prob(model, part, config.temperature)
         if first:
             old.append(log_prob.detach())
-            gap = float((old[k] - part.log_prob).abs().max())
+            gap = log_prob_gap(old[k], part, model, config)
             trace.engine_log_prob_gap = max(trace.engine_log_prob_gap, gap)
         ratio = log_prob - old[k]
         loss = clipped_policy_loss(advantage, ratio, part.mask, *config.clip, config.aggregation)

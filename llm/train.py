@@ -9,6 +9,7 @@ import torch
 
 from covlaw.llm import records
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.engines import require_engine
 from covlaw.llm.keeper import Keeper
 from covlaw.llm.lock import alone_in
 from covlaw.llm.scoring import Rewards
@@ -35,6 +36,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
     """
     torch.set_num_threads(config.threads)
     Rewards(config.rewards)  # an unknown one is named before there is a folder or a model
+    require_engine(config)
     folder, settings = Path(config.out), config.to_dict()
     known = records.holds_run(folder, settings, lambda found: _up_to_date(found, config))
     if not (folder / "model").exists():

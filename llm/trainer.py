@@ -7,7 +7,7 @@ import torch
 from covlaw.llm.audit import Sample, Transition
 from covlaw.llm.auditor import Auditor
 from covlaw.llm.config import TrainConfig
-from covlaw.llm.engine import TransformersEngine
+from covlaw.llm.engines import make_engine
 from covlaw.llm.keeper import States
 from covlaw.llm.observation import Observer
 from covlaw.llm.parameters import copy_of
@@ -21,6 +21,7 @@ from covlaw.llm.scoring import Rewards
 from covlaw.llm.signals import Signals
 from covlaw.llm.step_record import step_record
 from covlaw.llm.tasks import Problem, load_task
+from covlaw.llm.validation import SPLIT
 
 
 def load_split(config: TrainConfig, split: str) -> list[Problem]:
@@ -48,7 +49,10 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.engine = TransformersEngine(self.model, self.tokenizer)
+        sampled = [problem.prompt for problem in problems]
+        if config.evaluate_every:
+            sampled += [problem.prompt for problem in self.prompts(load_split(config, SPLIT))]
+        self.engine = make_engine(config, self.model, self.tokenizer, sampled)
         self.sampler = Sampler(self.engine, Rewards(config.rewards), config)
         self.signals = Signals(self.scalarizer, self.model, self.reference, config)
         self.auditor = Auditor(self.model, self.sampler, self.signals, problems, config)

@@ -1,0 +1,151 @@
+"""Sampling with vLLM in the trainer's process, on a CPU or on CUDA."""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from covlaw.llm.engine import Completions, encode_prompts
+from covlaw.llm.truncation import OFF, Truncation
+from covlaw.llm.vllm_guard import contained
+from covlaw.llm.vllm_options import VllmOptions
+from covlaw.llm.vllm_start import check_platform, import_vllm
+from covlaw.llm.vllm_sync import load_weights
+from covlaw.theory.errors import CovlawError
+
+
+class VllmEngine:
+    """Samples with an engine that has weights of its own: `sync` after each update.
+
+    Args:
+        model: Folder or hub id that the engine starts from.
+        tokenizer: The policy's tokenizer, with distinct pad and end-of-sequence tokens.
+        options: The engine's; `max_model_len` > 0.
+        truncation: Top-k and top-p.
+        device: Where completions go, and what vLLM must be built for.
+
+    Raises:
+        CovlawError: if vLLM is missing, does not fit the device, or refuses the model.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        tokenizer: Any,
+        options: VllmOptions,
+        truncation: Truncation = OFF,
+        device: str = "cpu",
+    ) -> None:
+        self.vllm = import_vllm()
+        check_platform(self.vllm, device)
+        self.tokenizer, self.options = tokenizer, options
+        self.truncation, self.device = truncation, device
+        with contained():
+            self.llm = self._start(model)
+
+    def _start(self, model: str) -> Any:
+        settings = self.options._asdict()
+        if self.device == "cpu":
+            del settings["gpu_memory_utilization"]
+        try:
+            return self.vllm.LLM(
+                model=model,
+                **settings,
+                skip_tokenizer_init=True,  # prompts go in, completions come out as token ids
+                generation_config="vllm",  # else the folder's own end tokens would stop rows too
+                logprobs_mode="processed_logprobs",  # after temperature, top-k and top-p
+                disable_log_stats=True,
+                use_tqdm_on_load=False,
+            )
+        except (ValueError, RuntimeError, NotImplementedError, OSError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise CovlawError(
+                f"engine 'vllm' cannot serve {model!r} with {settings}: {reason}. Change "
+                'engine_options (docs/vllm.md), or set engine = "transformers"'
+            ) from error
+
+    def sync(self, policy: nn.Module) -> None:
+        """Take over the policy's weights, in process."""
+        with contained():
+            load_weights(self.llm, policy)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        max_tokens: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Completions:
+        """Draw `n` completions of each prompt, from seeds that the generator gives.
+
+        A completion's random numbers do not depend on the others', so two policies can be sampled
+        with common random numbers.
+
+        Raises:
+            CovlawError: if a prompt and `max_tokens` do not fit `max_model_len`.
+        """
+        tokens, mask = encode_prompts(self.tokenizer, prompts, self.device)
+        self._check_room(int(mask.sum(1).max()), max_tokens)
+        seeds = _seeds(len(prompts), generator)
+        params = [self._params(n, max_tokens, temperature, seed) for seed in seeds]
+        ids = [
+            {"prompt_token_ids": row[keep].tolist()} for row, keep in zip(tokens, mask, strict=True)
+        ]
+        with contained():
+            outputs = self.llm.generate(ids, params, use_tqdm=False)
+        rows = list(chain.from_iterable(output.outputs for output in outputs))
+        drawn = [torch.tensor(row.token_ids) for row in rows]
+        pad = self.tokenizer.pad_token_id
+        drawn_tokens = pad_sequence(drawn, batch_first=True, padding_value=pad).to(self.device)
+        lengths = torch.tensor([len(row) for row in drawn], device=self.device)
+        columns = torch.arange(drawn_tokens.shape[1], device=self.device)
+        return Completions(
+            tokens.repeat_interleave(n, 0),
+            mask.repeat_interleave(n, 0),
+            drawn_tokens,
+            columns < lengths[:, None],
+            _log_probs(rows).to(self.device),
+            torch.arange(len(prompts), device=self.device).repeat_interleave(n),
+            self.tokenizer.batch_decode(drawn_tokens, skip_special_tokens=True),
+        )
+
+    def _params(self, n: int, max_tokens: int, temperature: float, seed: int) -> Any:
+        return self.vllm.SamplingParams(
+            n=n,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_k=self.truncation.top_k,
+            top_p=self.truncation.top_p,
+            seed=seed,
+            stop_token_ids=[self.tokenizer.eos_token_id],  # the one that the trainer knows
+            ignore_eos=True,
+            logprobs=0,  # the drawn token's only
+            flat_logprobs=True,
+            detokenize=False,
+        )
+
+    def _check_room(self, longest: int, max_tokens: int) -> None:
+        room = self.options.max_model_len
+        if longest + max_tokens > room:
+            raise CovlawError(
+                f"a prompt of {longest} tokens and max_tokens {max_tokens} do not fit "
+                f"max_model_len {room}: raise engine_options.max_model_len, or leave it out"
+            )
+
+
+def _seeds(count: int, generator: torch.Generator | None) -> list[int]:
+    """One seed a prompt; its k-th completion gets the seed plus k from vLLM."""
+    device = generator.device if generator else "cpu"
+    drawn: list[int] = torch.randint(2**62, (count,), generator=generator, device=device).tolist()
+    return drawn
+
+
+def _log_probs(rows: Sequence[Any]) -> Tensor:
+    """(N, T) float32, 0 on padding."""
+    found = [torch.tensor(row.logprobs.logprobs, dtype=torch.float32) for row in rows]
+    return pad_sequence(found, batch_first=True)
