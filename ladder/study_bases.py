@@ -8,14 +8,6 @@ from covlaw.theory.errors import CovlawError
 BASES = ("default", "stepwise-right", "small")
 """The ladder's own (short answers are mostly right, clear ones mostly wrong); one of the same size
 in which the clear ones are right; and one of a quarter of the width and a single layer."""
-STEPWISE_RIGHT = (
-    ("terse", 0.35, 0.6),
-    ("plain", 0.05, 0.5),
-    ("compact_steps", 0.20, 0.2),
-    ("verbose_steps", 0.30, 0.2),
-    ("verbose", 0.10, 0.5),
-)
-"""(style, share, rate of wrong results)."""
 
 
 def base_model(name: str, quick: bool) -> Path:
@@ -27,11 +19,11 @@ def base_model(name: str, quick: bool) -> Path:
     """
     from dataclasses import replace
 
-    from covlaw.llm.base import PRESETS, BaseConfig, StyleShare, default_root, ensure_base
+    from covlaw.llm.base import MIXTURES, PRESETS, BaseConfig, default_root, ensure_base
 
     config = PRESETS["tiny"] if quick else BaseConfig()
     if name == "stepwise-right":
-        config = replace(config, styles=tuple(StyleShare(*style) for style in STEPWISE_RIGHT))
+        config = replace(config, styles=MIXTURES[name])
     elif name == "small":
         config = replace(config, width=32, layers=1, feed_forward=96)
     elif name != "default":

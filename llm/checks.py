@@ -101,3 +101,9 @@ def check_options(options: Any) -> None:
             raise unknown("scalarizer in options", name, tuple(SCALARIZERS))
         if not isinstance(table, Mapping):
             raise CovlawError(f"options of scalarizer {name!r} are {table!r}: use a table")
+
+
+def check_table(name: str, value: Any) -> None:
+    """Refuse what is no table with text keys."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise CovlawError(f"{name} is {value!r}: use a table")

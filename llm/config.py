@@ -1,14 +1,14 @@
 """Everything a run is made of: one frozen record, read from a preset, checked before any work."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from importlib.resources import files
 from typing import Any
 
 from covlaw.llm.checks import check_kinds, check_needs, spread
 from covlaw.llm.config_checks import check_config
-from covlaw.llm.options import completed, merged
+from covlaw.llm.options import by_objective, completed, merged
+from covlaw.llm.preset_files import read_preset
+from covlaw.llm.rewards import reward_names
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.rungs import unknown
 from covlaw.theory.scalarizers import Scalarizer, make
@@ -22,10 +22,17 @@ class TrainConfig:
 
     Args:
         out: Run folder.
-        model: Hub id or local path for `AutoModelForCausalLM`; "base": the small model that
-            `covlaw llm base` trains.
+        model: Hub id or local path for `AutoModelForCausalLM`; "base", "base:MIXTURE" or
+            "base:MIXTURE:DIFFICULTY": a small model that `covlaw llm base` trains.
         task: Task name; `task_path` its files, where it has any.
-        rewards: Objectives: names in `covlaw.llm.rewards.REWARDS` or "module:function".
+        task_options: Table of the task's options: arithmetic's `difficulty`, or the columns of a
+            file (`covlaw.llm.tasks.columns.Columns`).
+        max_prompt_tokens: Longest prompt, in tokens of the model with its chat template; 0: any.
+        long_prompts: What happens to longer ones: "drop" (counted and said) or "refuse".
+        rewards: Objectives: names in `covlaw.llm.rewards.REWARDS`, "module:function" or
+            "path/to/file.py:function", any of them after "shown name=" (docs/rewards.md).
+        reward_seconds: Time limit of a user's reward on one batch, in a process of its own; 0: no
+            limit, and it is called in the run's process.
         scalarizer: Name in `SCALARIZERS`.
         options: Options of scalarizers by name; those of `scalarizer` are completed by its
             defaults, so that the record names them all.
@@ -87,7 +94,11 @@ class TrainConfig:
     model: str = "base"
     task: str = "arithmetic"
     task_path: str = ""
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    max_prompt_tokens: int = 0
+    long_prompts: str = "drop"
     rewards: tuple[str, ...] = ("accuracy", "conciseness", "clarity")
+    reward_seconds: float = 60.0
     scalarizer: str = "linear"
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     normaliser: str = "grpo"
@@ -139,12 +150,19 @@ class TrainConfig:
         for name in _TUPLES:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         check_config(self)
+        given = by_objective(self.options, self.scalarizer, self.objectives)
+        object.__setattr__(self, "options", given)
         check_needs(self.scalarizer, self.make_scalarizer())
         object.__setattr__(self, "options", completed(self.options, self.scalarizer))
 
     def make_scalarizer(self) -> Scalarizer[Any]:
         """Build the run's scalarizer."""
-        return make(self.scalarizer, self.rewards, **self.options.get(self.scalarizer, {}))
+        return make(self.scalarizer, self.objectives, **self.options.get(self.scalarizer, {}))
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Shown names of the rewards."""
+        return reward_names(self.rewards)
 
     @property
     def as_reference(self) -> bool:
@@ -155,7 +173,7 @@ class TrainConfig:
     def reward_range(self) -> dict[str, tuple[float, float]]:
         """(worst, best) of each objective, by name."""
         ends = (spread(v, len(self.rewards)) for v in (self.reward_worst, self.reward_best))
-        return dict(zip(self.rewards, zip(*ends, strict=True), strict=True))
+        return dict(zip(self.objectives, zip(*ends, strict=True), strict=True))
 
     @property
     def clip(self) -> tuple[float, float, float | None]:
@@ -180,16 +198,11 @@ class TrainConfig:
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> "TrainConfig":
-        """Load `llm/presets/<name>.toml` and override some settings.
+        """Load a preset of `llm/presets`, or a TOML file, and override some settings.
 
         A dotted name overrides one entry of a table, e.g. `options.ctwa.target`.
         """
-        folder = files("covlaw.llm") / "presets"
-        names = tuple(sorted(p.name.removesuffix(".toml") for p in folder.iterdir()))
-        if name not in names:
-            raise unknown("preset", name, names)
-        values = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
-        return cls.from_dict(merged(values, overrides))
+        return cls.from_dict(merged(read_preset(name), overrides))
 
     def with_options(self, **changes: Any) -> "TrainConfig":
         """Copy with some settings changed and everything checked again."""

@@ -9,6 +9,7 @@ from covlaw.llm.checks import (
     check_options,
     check_positive,
     check_range,
+    check_table,
 )
 from covlaw.llm.engine_checks import check_engine
 from covlaw.llm.tasks import TASKS
@@ -19,11 +20,12 @@ from covlaw.theory.losses import AGGREGATIONS, KL_ESTIMATORS
 
 OBSERVED = ("ratio", "clipped_ratio")
 DATA_ORDERS = ("random", "epochs")
+LONG_PROMPTS = ("drop", "refuse")
 
 _AT_LEAST = {
     0: (
         *("audits", "warmup", "seed", "steps", "data_epochs"),
-        *("evaluate_every", "evaluate_prompts"),
+        *("evaluate_every", "evaluate_prompts", "max_prompt_tokens"),
     ),
     1: (
         *("max_tokens", "epochs", "micro_batch", "threads"),
@@ -38,6 +40,7 @@ _CHOICES = {
     "kl_estimator": KL_ESTIMATORS,
     "observe": OBSERVED,
     "data_order": DATA_ORDERS,
+    "long_prompts": LONG_PROMPTS,
 }
 
 
@@ -55,10 +58,12 @@ def check_config(config: Any) -> None:
         )
     check_positive(config, "temperature", "learning_rate")
     check_not_negative(config, "weight_decay", "grad_clip", "kl_coefficient", "engine_gap_limit")
+    check_not_negative(config, "reward_seconds")
     if not 0 <= config.length_decay < 1:
         raise CovlawError(f"length_decay is {config.length_decay}: use a value in [0, 1)")
     check_choices(config, _CHOICES)
     check_engine(config)
     check_options(config.options)
+    check_table("task_options", config.task_options)
     check_clip(config.clip_low, config.clip_high, config.dual_clip or None)
     check_range(config.reward_worst, config.reward_best, len(config.rewards))

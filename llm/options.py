@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from covlaw.theory.errors import CovlawError
+from covlaw.theory.errors import CovlawError, unknown
 from covlaw.theory.scalarizers import SCALARIZERS
 
 
@@ -24,6 +24,15 @@ def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     return result
 
 
+def deep_merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Override settings, tables entry by entry."""
+    result = dict(values)
+    for name, value in overrides.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
+        result[name] = deep_merged(result[name], value) if both else value
+    return result
+
+
 def completed(
     options: Mapping[str, Mapping[str, Any]], scalarizer: str
 ) -> dict[str, dict[str, Any]]:
@@ -32,3 +41,30 @@ def completed(
     full = {p.name: p.default for p in parameters} | dict(options.get(scalarizer, {}))
     given = {name: value for name, value in full.items() if value is not None}
     return {name: dict(table) for name, table in options.items()} | {scalarizer: given}
+
+
+def by_objective(
+    options: Mapping[str, Mapping[str, Any]], scalarizer: str, objectives: tuple[str, ...]
+) -> dict[str, Mapping[str, Any]]:
+    """Turn a scalarizer's tables by objective, `weights = {accuracy = 2, clarity = 1}`, into lists.
+
+    Raises:
+        CovlawError: for an option that names an unknown objective, or leaves one out.
+    """
+    own = {
+        option: _listed(f"options.{scalarizer}.{option}", value, objectives)
+        for option, value in options.get(scalarizer, {}).items()
+    }
+    return {**options, scalarizer: own} if scalarizer in options else dict(options)
+
+
+def _listed(name: str, value: Any, objectives: tuple[str, ...]) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    for key in value:
+        if key not in objectives:
+            raise unknown(f"objective in {name}", str(key), objectives)
+    missing = [objective for objective in objectives if objective not in value]
+    if missing:
+        raise CovlawError(f"{name} has no value for {', '.join(missing)}: give one each")
+    return [value[objective] for objective in objectives]

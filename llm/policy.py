@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from covlaw.llm.base import BaseConfig, default_root, ensure_base
+from covlaw.llm.base import default_root, ensure_base, is_base_name, named_base
 from covlaw.llm.quiet import quiet
 from covlaw.theory.errors import CovlawError
 
 
 def resolve_model(model: str) -> str:
-    """Return a path or hub id; "base" is the cached small model, trained if it is missing."""
-    return str(ensure_base(BaseConfig(), default_root())) if model == "base" else model
+    """Return a path or hub id; "base" or "base:MIXTURE" is a small model, trained if missing."""
+    return str(ensure_base(named_base(model), default_root())) if is_base_name(model) else model
 
 
 def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from covlaw.llm.audit_record import Evidence, Measured, load_evidence
 from covlaw.llm.records import CONFIG, read_config
+from covlaw.llm.rewards import reward_names
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.rollouts import Rollouts
 from covlaw.theory.rungs import Instance
@@ -33,7 +34,7 @@ def instances(run: Path, kind: type) -> Iterator[Instance]:
     for path in files:
         evidence, measured = load_evidence(path)
         label = f"{config['scalarizer']} seed {config['seed']} {path.stem.replace('_', ' ')}"
-        rollouts = Rollouts(evidence.prompt, evidence.rewards, tuple(config["rewards"]))
+        rollouts = Rollouts(evidence.prompt, evidence.rewards, reward_names(config["rewards"]))
         if kind is Update:
             yield _update(label, rollouts, evidence, measured)
         elif kind is InnerStep and not evidence.by_token:  # its A is one a completion

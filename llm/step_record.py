@@ -27,7 +27,7 @@ def step_record(
         "step": step,
         "seed": config.seed,
         "scalarizer": config.scalarizer,
-        "objectives": list(config.rewards),
+        "objectives": list(config.objectives),
         **reward_means(rewards, config.prompts),
         "weights": None if weights is None else weights.tolist(),
         "length_mean": float(completions.lengths.double().mean()),

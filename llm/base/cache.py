@@ -29,8 +29,10 @@ def default_root() -> Path:
 
 def fingerprint(config: BaseConfig) -> str:
     """Hash everything that decides the weights: the configuration and the language."""
-    language = [write(calculations()[0], 0) for write in STYLES.values()]
-    content = json.dumps([SCHEMA, asdict(config), calculations(), language])
+    every, settings = calculations(config.difficulty), asdict(config)
+    del settings["difficulty"]  # the calculations say it
+    language = [write(every[0], 0) for write in STYLES.values()]
+    content = json.dumps([SCHEMA, settings, every, language])
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

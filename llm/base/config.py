@@ -1,35 +1,11 @@
 """What the base model is: its size, its training and the styles that it answers in."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from covlaw.llm.base.mixtures import CONFLICTING_STYLES, StyleShare
 from covlaw.llm.base.styles import STYLES
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.rungs import unknown
-
-
-class StyleShare(NamedTuple):
-    """How often a style occurs, and how often its stated result is wrong.
-
-    Attributes:
-        style: A name in `STYLES`.
-        share: Relative frequency among completions, > 0.
-        wrong_rate: Probability that the result is another number, in [0, 1].
-    """
-
-    style: str
-    share: float
-    wrong_rate: float
-
-
-CONFLICTING_STYLES = (
-    StyleShare("terse", 0.35, 0.2),
-    StyleShare("plain", 0.05, 0.4),
-    StyleShare("compact_steps", 0.02, 0.5),
-    StyleShare("verbose_steps", 0.40, 0.6),
-    StyleShare("verbose", 0.18, 0.6),
-)
-"""Short answers are mostly right and never clear; clear ones are long and mostly wrong."""
+from covlaw.llm.tasks.arithmetic import DIFFICULTIES
+from covlaw.theory.errors import CovlawError, unknown
 
 
 @dataclass(frozen=True)
@@ -50,6 +26,7 @@ class BaseConfig:
         facts: Bare calculations a step.
         learning_rate: Peak of AdamW's schedule (linear warm-up, then cosine).
         styles: The mixture that the completions are drawn from.
+        difficulty: Of the arithmetic, a name in `DIFFICULTIES`.
         samples: Completions a problem on which the finished model is measured.
         seed: Decides the initial weights, the batches and the measurement.
         threads: CPU threads; part of the configuration because the last bits depend on it.
@@ -64,6 +41,7 @@ class BaseConfig:
     facts: int = 128
     learning_rate: float = 3e-3
     styles: tuple[StyleShare, ...] = CONFLICTING_STYLES
+    difficulty: str = "digits"
     samples: int = 16
     seed: int = 0
     threads: int = 1
@@ -86,6 +64,8 @@ class BaseConfig:
         if not self.learning_rate > 0:
             raise CovlawError(f"base model: learning_rate {self.learning_rate} must be > 0")
         _check_styles(self.styles)
+        if self.difficulty not in DIFFICULTIES:
+            raise unknown("difficulty", str(self.difficulty), tuple(DIFFICULTIES))
 
 
 def _check_styles(styles: tuple[StyleShare, ...]) -> None:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from covlaw.llm.base.config import StyleShare
+from covlaw.llm.base.mixtures import StyleShare
 from covlaw.llm.base.styles import STYLES
-from covlaw.llm.tasks.arithmetic import RESULTS, calculations
+from covlaw.llm.tasks.arithmetic import calculations, results
 from covlaw.llm.tokenizer import EOS, build_tokenizer
 
 IGNORED = -100
@@ -52,15 +52,16 @@ class Corpus(NamedTuple):
 
 
 @cache
-def build_corpus() -> Corpus:
-    """Write and encode the language, once in a process."""
+def build_corpus(difficulty: str = "digits") -> Corpus:
+    """Write and encode the language of a difficulty, once in a process."""
+    every = calculations(difficulty)
     questions = [
         (f"{c.prompt} ", write(c, result))
-        for c in calculations()
+        for c in every
         for write in STYLES.values()
-        for result in RESULTS
+        for result in results(difficulty)
     ]
-    facts = [(c.prompt.removesuffix("?"), str(c.result)) for c in calculations()]
+    facts = [(c.prompt.removesuffix("?"), str(c.result)) for c in every]
     tokenizer = build_tokenizer(prompt + completion for prompt, completion in questions)
     return Corpus(tokenizer, _encode(tokenizer, questions), _encode(tokenizer, facts))
 
@@ -77,7 +78,9 @@ def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[tuple[str, str]]
     return Texts(tokens, torch.where(counts, tokens, IGNORED), length)
 
 
-def draw_answers(rng: np.random.Generator, styles: Sequence[StyleShare], size: int) -> Tensor:
+def draw_answers(
+    rng: np.random.Generator, styles: Sequence[StyleShare], size: int, difficulty: str = "digits"
+) -> Tensor:
     """Draw rows of `Corpus.answers`: uniform calculations, styles and wrong results by share.
 
     Styles are drawn by systematic sampling (one uniform offset, equally spaced quantiles): each
@@ -89,10 +92,11 @@ def draw_answers(rng: np.random.Generator, styles: Sequence[StyleShare], size: i
     share = np.array([s.share for s in styles])
     quantiles = (rng.random() + np.arange(size)) / size
     drawn = np.searchsorted(np.cumsum(share / share.sum())[:-1], quantiles, side="right")
-    calculation = rng.integers(len(calculations()), size=size)
-    truth = np.array([c.result for c in calculations()])[calculation]
+    every, stated = calculations(difficulty), len(results(difficulty))
+    calculation = rng.integers(len(every), size=size)
+    truth = np.array([c.result for c in every])[calculation]
     wrong = rng.random(size) < np.array([s.wrong_rate for s in styles])[drawn]
-    other = (truth + rng.integers(1, len(RESULTS), size=size)) % len(RESULTS)
+    other = (truth + rng.integers(1, stated, size=size)) % stated
     style = np.array([list(STYLES).index(s.style) for s in styles])[drawn]
-    row = (calculation * len(STYLES) + style) * len(RESULTS) + np.where(wrong, other, truth)
+    row = (calculation * len(STYLES) + style) * stated + np.where(wrong, other, truth)
     return torch.from_numpy(row)

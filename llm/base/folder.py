@@ -69,12 +69,12 @@ def find_damage(folder: Path) -> str | None:
 
 
 def _train_into(folder: Path, config: BaseConfig, progress: Progress) -> None:
-    corpus = build_corpus()
+    corpus = build_corpus(config.difficulty)
     with _reproducible(config):
         model = new_model(config, corpus.tokenizer)
         loss = fit(model, corpus, config, progress)
         model.eval()
-        measured = measure(model, corpus.tokenizer, config.samples, config.seed)
+        measured = measure(model, corpus.tokenizer, config)
     corpus.tokenizer.backend_tokenizer.no_padding()  # the last call's padding would be saved too
     model.generation_config.update(do_sample=True, temperature=1.0, top_k=0, top_p=1.0)
     with _quiet():

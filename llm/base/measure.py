@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
+from covlaw.llm.base.config import BaseConfig
 from covlaw.llm.base.styles import STYLES, style_of
 from covlaw.llm.engine import TransformersEngine
 from covlaw.llm.rewards.accuracy import is_correct
@@ -16,26 +17,25 @@ MAX_TOKENS = 44
 
 
 def measure(
-    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, samples: int, seed: int
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, config: BaseConfig
 ) -> dict[str, Any]:
     """Sample every problem at temperature 1 and describe the completions.
 
     Args:
         model: A causal language model.
         tokenizer: Its tokenizer.
-        samples: Completions a problem.
-        seed: Of the sampling.
+        config: Its difficulty, `samples` completions a problem, and the seed of the sampling.
 
     Returns:
         n, accuracy, clarity, length_mean (tokens, end of sequence included), finished (share that
         ended by itself), and for each style its share and its accuracy (None where it is absent).
     """
-    problems = calculations()
+    problems = calculations(config.difficulty)
     drawn = TransformersEngine(model, tokenizer).sample(
         [c.prompt for c in problems],
-        samples,
+        config.samples,
         MAX_TOKENS,
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(config.seed),
     )
     references = [str(problems[i].result) for i in drawn.prompt.tolist()]
     correct = [is_correct(*pair) for pair in zip(drawn.text, references, strict=True)]

@@ -54,7 +54,7 @@ def fit(model: Qwen2ForCausalLM, corpus: Corpus, config: BaseConfig, progress: P
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(config.steps))
     loss = math.nan
     for step in range(config.steps):
-        answers = draw_answers(rng, config.styles, config.batch)
+        answers = draw_answers(rng, config.styles, config.batch, config.difficulty)
         facts = torch.from_numpy(rng.integers(len(corpus.facts.length), size=config.facts))
         _accumulate(model, corpus.facts.rows(facts), FACTS_WEIGHT)
         loss = sum(

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 from covlaw.llm.tasks.arithmetic import Calculation
 
-_VERBS = {"+": "add", "-": "take"}
-_PREPOSITIONS = {"+": "to", "-": "from"}
+_VERBS = {"+": "add", "-": "take", "*": "multiply"}
+_PREPOSITIONS = {"+": "to", "-": "from", "*": "by"}
 
 Style = Callable[[Calculation, int], str]
 """A calculation and the stated result (not always the true one) -> the completion."""

@@ -1,20 +1,40 @@
-"""The generated task: a ± b with operands from 1 to 9 and no negative result."""
+"""The generated task: small calculations in several difficulties, with no negative result."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from covlaw.llm.tasks.problem import Problem
-from covlaw.theory.errors import CovlawError
+from covlaw.theory.errors import CovlawError, unknown
 
-OPERANDS = range(1, 10)
-RESULTS = range(0, 2 * OPERANDS[-1] + 1)
-SPLIT_SIZES = {"train": 90, "val": 18, "test": 18}
+SPLITS = ("train", "val", "test")
 SPLIT_SEED = 0
 
 
+class Difficulty(NamedTuple):
+    """Which calculations are asked."""
+
+    operands: range
+    signs: str
+
+
+DIFFICULTIES: Mapping[str, Difficulty] = {
+    "digits": Difficulty(range(1, 10), "+-"),
+    "teens": Difficulty(range(1, 20), "+-"),
+    "products": Difficulty(range(1, 10), "+-*"),
+}
+"""`digits` is the default; a base model speaks the language of one difficulty."""
+
+_OPERATIONS: Mapping[str, Callable[[int, int], int]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+}
+
+
 class Calculation(NamedTuple):
-    """left ± right."""
+    """Left sign right, e.g. 3 + 4."""
 
     left: int
     sign: str
@@ -23,7 +43,7 @@ class Calculation(NamedTuple):
     @property
     def result(self) -> int:
         """The true value."""
-        return self.left + self.right if self.sign == "+" else self.left - self.right
+        return _OPERATIONS[self.sign](self.left, self.right)
 
     @property
     def prompt(self) -> str:
@@ -31,30 +51,45 @@ class Calculation(NamedTuple):
         return f"{self.left} {self.sign} {self.right} = ?"
 
 
-def calculations() -> list[Calculation]:
-    """List all 126 calculations: 81 sums and 45 differences."""
-    every = [Calculation(a, sign, b) for sign in "+-" for a in OPERANDS for b in OPERANDS]
+def calculations(difficulty: str = "digits") -> list[Calculation]:
+    """List all calculations of a difficulty: 126 for `digits`, 81 sums and 45 differences.
+
+    Raises:
+        CovlawError: for an unknown difficulty, with near matches.
+    """
+    if difficulty not in DIFFICULTIES:
+        raise unknown("difficulty", str(difficulty), tuple(DIFFICULTIES))
+    operands, signs = DIFFICULTIES[difficulty]
+    every = [Calculation(a, sign, b) for sign in signs for a in operands for b in operands]
     return [calculation for calculation in every if calculation.result >= 0]
 
 
-def splits() -> dict[str, list[Calculation]]:
-    """Partition the calculations into train, val and test: always the same, never overlapping."""
-    every = calculations()
+def results(difficulty: str = "digits") -> range:
+    """Numbers that an answer may state: 0 up to the largest result."""
+    return range(max(c.result for c in calculations(difficulty)) + 1)
+
+
+def splits(difficulty: str = "digits") -> dict[str, list[Calculation]]:
+    """Partition into train, val and test (5 : 1 : 1): always the same, never overlapping."""
+    every = calculations(difficulty)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(every))
-    bounds = np.cumsum(list(SPLIT_SIZES.values()))[:-1]
-    parts = np.split(order, bounds)
+    held_out = len(every) // 7
+    parts = np.split(order, [len(every) - 2 * held_out, len(every) - held_out])
     return {
-        name: [every[i] for i in sorted(part)]
-        for name, part in zip(SPLIT_SIZES, parts, strict=True)
+        name: [every[i] for i in sorted(part)] for name, part in zip(SPLITS, parts, strict=True)
     }
 
 
-def load(split: str, path: str | None = None) -> list[Problem]:
-    """Return the problems of one split.
+def load(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
+    """Return the problems of one split; the only option is `difficulty`.
 
     Raises:
-        CovlawError: when a path is given.
+        CovlawError: when a path is given, or for another option or an unknown difficulty.
     """
     if path is not None:
         raise CovlawError(f"task 'arithmetic' is generated and reads no files: drop path {path!r}")
-    return [Problem(c.prompt, str(c.result)) for c in splits()[split]]
+    for name in options:
+        if name != "difficulty":
+            raise unknown("option of task 'arithmetic'", name, ("difficulty",))
+    chosen = splits(options.get("difficulty", "digits"))[split]
+    return [Problem(c.prompt, str(c.result)) for c in chosen]

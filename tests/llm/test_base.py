@@ -13,11 +13,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from covlaw.llm.base import PRESETS, BaseConfig, StyleShare, default_root, ensure_base, train_base
 from covlaw.llm.base.cache import fingerprint
-from covlaw.llm.base.config import CONFLICTING_STYLES
 from covlaw.llm.base.corpus import IGNORED, build_corpus, draw_answers
 from covlaw.llm.base.folder import find_damage
+from covlaw.llm.base.mixtures import CONFLICTING_STYLES
 from covlaw.llm.base.styles import STYLES
-from covlaw.llm.tasks.arithmetic import RESULTS, calculations
+from covlaw.llm.tasks.arithmetic import calculations, results
 from covlaw.theory.errors import CovlawError
 
 MINIMAL = BaseConfig(
@@ -179,7 +179,7 @@ def test_batches_hold_the_styles_in_their_shares_and_errors_at_their_rates() -> 
     rng = np.random.default_rng(0)
     rows = np.array([draw_answers(rng, CONFLICTING_STYLES, size).numpy() for _ in range(batches)])
     calculation, style, result = np.unravel_index(
-        rows, (len(calculations()), len(STYLES), len(RESULTS))
+        rows, (len(calculations()), len(STYLES), len(results()))
     )
     wrong = result != np.array([c.result for c in calculations()])[calculation]
     for expected in CONFLICTING_STYLES:

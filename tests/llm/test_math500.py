@@ -82,9 +82,13 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CovlawError, match="not a readable parquet"):
         load(tmp_path)
     parquet.write_table(pa.Table.from_pylist([{"question": "?"}]), file)
-    with pytest.raises(CovlawError, match=r"lacks.*prompt"):
+    with pytest.raises(CovlawError, match=r"lacks column 'prompt'; it has question"):
         load(tmp_path)
     parquet.write_table(pa.Table.from_pylist([{"prompt": "?", "reward_model": "7"}]), file)
+    with pytest.raises(CovlawError, match=r"lacks column 'reward_model\.ground_truth'"):
+        load(tmp_path)
+    answered = {"prompt": 7, "reward_model": {"ground_truth": "7"}}
+    parquet.write_table(pa.Table.from_pylist([answered]), file)
     with pytest.raises(CovlawError, match="list of turns"):
         load(tmp_path)
 

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from covlaw.llm.base.corpus import build_corpus
 from covlaw.llm.base.styles import STYLES
 from covlaw.llm.rewards.boxed import last_boxed
-from covlaw.llm.tasks.arithmetic import RESULTS, calculations
+from covlaw.llm.tasks.arithmetic import calculations, results
 from covlaw.llm.tokenizer import EOS, PAD, UNKNOWN, build_tokenizer, render_prompt, words
 
 
@@ -23,7 +23,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFa
 
 
 def test_every_text_of_the_language_round_trips(tokenizer: PreTrainedTokenizerFast) -> None:
-    texts = [write(c, r) for c in calculations() for write in STYLES.values() for r in RESULTS]
+    texts = [write(c, r) for c in calculations() for write in STYLES.values() for r in results()]
     encoded = tokenizer(texts)["input_ids"]
     assert tokenizer.batch_decode(encoded) == texts
     assert not any(tokenizer.unk_token_id in tokens for tokens in encoded)
