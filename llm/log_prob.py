@@ -1,33 +1,56 @@
 """Log-probs of completions: with gradients, along a direction, or plain, a few rows at a time."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import pad
 
+from covlaw.llm.chunked_head import at_least_float32, chosen_values, chunk_of, head_values
 from covlaw.llm.engine import Completions
+from covlaw.llm.output_head import output_head
 from covlaw.llm.parameters import Parameters, trainable
 
 
+class TokenValues(NamedTuple):
+    """What one pass of a policy over completions gives, on their tokens; 0 on padding."""
+
+    log_prob: Tensor
+    """(N, T) log π of each chosen token, at least float32."""
+    entropy: Tensor | None
+    """(N, T) entropy in nats of the distribution that each was chosen from, if wanted."""
+
+
+def token_values(
+    model: Any, batch: Completions, temperature: float = 1.0, entropy: bool = False
+) -> TokenValues:
+    """Log-probs of completion tokens under `model`, and the entropies from the same pass.
+
+    A batch of more than `CHUNK` logits never holds them all at once (`covlaw.llm.chunked_head`),
+    unless the model's logits are no linear map of its hidden state (`covlaw.llm.output_head`).
+    Smaller ones take the plain path: the two agree but for the last bits.
+    """
+    inputs = _inputs(batch)
+    halves, width = output_head(model), batch.tokens.shape[1]
+    if halves is None or batch.tokens.numel() * halves.vocabulary <= chunk_of(batch.tokens):
+        logits = model(**inputs, logits_to_keep=width + 1).logits[:, :-1]
+        log_prob = torch.log_softmax(at_least_float32(logits) / temperature, -1)
+        found = [
+            torch.where(batch.mask, v, 0.0) for v in chosen_values(log_prob, batch.tokens, entropy)
+        ]
+    else:
+        hidden = halves.body(**inputs).last_hidden_state[:, -1 - width : -1][batch.mask]
+        values = head_values(halves.head, hidden, batch.tokens[batch.mask], temperature, entropy)
+        found = [v.new_zeros(batch.mask.shape).masked_scatter(batch.mask, v) for v in values]
+    return TokenValues(found[0], found[1] if entropy else None)
+
+
 def token_log_prob(model: Any, batch: Completions, temperature: float = 1.0) -> Tensor:
-    """(N, T) log-prob of each completion token under `model`, float32; 0 on padding."""
-    inputs = torch.cat([batch.prompt_tokens, batch.tokens], 1)
-    mask = torch.cat([batch.prompt_mask, batch.mask], 1)
-    width = batch.tokens.shape[1]
-    logits = model(
-        input_ids=inputs,
-        attention_mask=mask.long(),
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-        use_cache=False,
-        logits_to_keep=width + 1,
-    ).logits[:, :-1]
-    log_prob = torch.log_softmax(logits.float() / temperature, -1)
-    chosen = log_prob.gather(2, batch.tokens[..., None])[..., 0]
-    return torch.where(batch.mask, chosen, 0.0)
+    """(N, T) log-prob of each completion token under `model`, at least float32; 0 on padding."""
+    return token_values(model, batch, temperature).log_prob
 
 
 def all_token_log_prob(
@@ -60,22 +83,39 @@ def directional_log_prob(
 
     Needs the math attention kernel: the fused ones have no forward-mode derivative.
     """
-    primal = {name: p.detach() for name, p in trainable(model).items()}
-    tangent = {name: direction[name] for name in primal}
+    output_head(model)  # asked before the parameters are replaced
+    bound = _Bound(model, temperature)
+    primal = {f"model.{name}": p.detach() for name, p in trainable(model).items()}
+    tangent = {f"model.{name}": direction[name] for name in trainable(model)}
 
-    def log_prob(parameters: Parameters, part: Completions) -> Tensor:
-        class Bound:
-            def __call__(self, **kwargs: Any) -> Any:
-                return functional_call(model, dict(parameters), kwargs=kwargs)
-
-        return token_log_prob(Bound(), part, temperature).sum(1)
+    def along(part: Completions) -> Tensor:
+        found: Tensor
+        _, found = jvp(lambda p: functional_call(bound, p, (part,)), (primal,), (tangent,))
+        return found.double()
 
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        parts = [
-            jvp(lambda p, part=part: log_prob(p, part), (primal,), (tangent,))[1].double()
-            for part in chunks(batch, rows)
-        ]
-    return torch.cat(parts)
+        return torch.cat([along(part) for part in chunks(batch, rows)])
+
+
+class _Bound(nn.Module):
+    """Log-probs of whole completions as a module, so that its parameters can be replaced."""
+
+    def __init__(self, model: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.model, self.temperature = model, temperature
+
+    def forward(self, batch: Completions) -> Tensor:
+        return token_log_prob(self.model, batch, self.temperature).sum(1)
+
+
+def _inputs(batch: Completions) -> dict[str, Any]:
+    mask = torch.cat([batch.prompt_mask, batch.mask], 1)
+    return {
+        "input_ids": torch.cat([batch.prompt_tokens, batch.tokens], 1),
+        "attention_mask": mask.long(),
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
+        "use_cache": False,
+    }
 
 
 def chunks(batch: Completions, rows: int) -> Iterator[Completions]:
