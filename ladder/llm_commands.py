@@ -117,6 +117,9 @@ def evaluate(
     completions: int = 16,
     max_tokens: int = 44,
     temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    engine: str = "transformers",
     limit: int = 0,
     seed: int = 0,
 ) -> None:
@@ -130,6 +133,9 @@ def evaluate(
         completions: Completions a prompt.
         max_tokens: Longest completion.
         temperature: Of sampling.
+        top_k: Only so many of the likeliest tokens are drawn; 0: all.
+        top_p: Only the fewest tokens that hold this mass are drawn; 1: all.
+        engine: transformers or vllm (docs/vllm.md).
         limit: At most so many prompts; 0: all.
         seed: Of sampling.
     """
@@ -145,6 +151,9 @@ def evaluate(
         completions=completions,
         max_tokens=max_tokens,
         temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        engine=engine,
         limit=limit,
         seed=seed,
     )

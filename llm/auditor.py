@@ -9,6 +9,8 @@ import torch
 from covlaw.llm.audit import Sample, Transition, inner_weights, same_sample_fields, update_fields
 from covlaw.llm.audit_record import Evidence, audit_record, measure_change, save_evidence
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.engines import truncation_of
+from covlaw.llm.leak import leak_record
 from covlaw.llm.randomness import numpy_stream, torch_stream
 from covlaw.llm.rewards import RewardState
 from covlaw.llm.sampling import Drawn, Sampler, choose
@@ -66,10 +68,10 @@ class Auditor:
         independent = self._evidence(pending.test, fields, moved)
         own = self._evidence(batch, same_sample_fields(model, batch, moved, config), moved)
         save_evidence(self.folder / f"step_{step:05d}.safetensors", independent, measured)
-        return [
-            audit_record("independent", independent, measured),
-            audit_record("same", own, measured),
-        ]
+        record = audit_record("independent", independent, measured)
+        if truncation_of(config).on:
+            record["leak"] = leak_record(model, pending.test, new, moved, config)
+        return [record, audit_record("same", own, measured)]
 
     def _sample(
         self,
