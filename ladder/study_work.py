@@ -46,20 +46,22 @@ def work(job: StudyJob, folder: str) -> list[dict[str, Any]]:
 
 
 def _arms(runs: tuple[Run, ...], ensemble: Ensemble) -> list[Arm]:
+    """The runs' arms; those of one algorithm with equal options share a scalarizer."""
     starts = snapshot(ensemble, ensemble.theta).values.tolist()
-    return [
-        Arm(
-            find_algorithm(run.algorithm).make(Setting(ensemble.names, run.signal, start)),
-            run.signal,
-            run.clip,
-        )
-        for run, start in zip(runs, starts, strict=True)
-    ]
+    algorithms = {run.algorithm: find_algorithm(run.algorithm) for run in runs}
+    made: dict[tuple[str, str], Any] = {}
+    arms = []
+    for run, start in zip(runs, starts, strict=True):
+        algorithm, setting = algorithms[run.algorithm], Setting(ensemble.names, run.signal, start)
+        same = (run.algorithm, repr(algorithm.options(setting)))
+        made[same] = made.get(same) or algorithm.make(setting)
+        arms.append(Arm(made[same], run.signal, run.clip))
+    return arms
 
 
 def _record(ensemble: Ensemble, course: Course, r: int) -> Record:
     values, alarms = course.values[:, r], course.alarms[:, r]
-    floor, ceiling = ensemble.attainable()
+    floor, ceiling = ensemble.attainable
     return Record(
         ensemble.names,
         values,

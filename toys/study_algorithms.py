@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from covlaw.theory.errors import CovlawError, unknown
@@ -83,7 +84,7 @@ def algorithms() -> dict[str, Algorithm]:
     for name, cls in SCALARIZERS.items():
         options = _OPTIONS.get(name, _published)
         found[name] = Algorithm(name, name, options)
-        if "reference" in inspect.signature(cls).parameters:
+        if _has_reference(cls.__init__):
             found[name + REFERENCE] = Algorithm(name + REFERENCE, name, _reference(options))
         found |= {v.name: v for v in _VARIANTS if v.scalarizer == name}
     return found
@@ -116,6 +117,11 @@ def find_algorithm(name: str) -> Algorithm:
     if name not in known:
         raise unknown("scalarizer", name, tuple(known))
     return known[name]
+
+
+@cache
+def _has_reference(constructor: Callable[..., None]) -> bool:
+    return "reference" in inspect.signature(constructor).parameters
 
 
 def _reference(

@@ -1,6 +1,9 @@
 """Train an ensemble of enumerated policies, each by its own arm, and watch the law."""
 
+import math
+import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -11,9 +14,12 @@ from covlaw.theory.clipping import Clip, effective_weight
 from covlaw.theory.losses import clipped_surrogate
 from covlaw.theory.rounding import rounding
 from covlaw.toys.study_arms import Arm, Arms
-from covlaw.toys.study_ensemble import Ensemble
+from covlaw.toys.study_ensemble import Ensemble, Rows
 from covlaw.toys.study_forecast import law_forecast
-from covlaw.toys.study_supply import Aftermath, Snapshot, batches, observations, snapshot
+from covlaw.toys.study_supply import Aftermath, Snapshot, Supply, seen_at
+
+LARGEST = math.log(sys.float_info.max)
+"""Largest log-ratio whose exponential is a float64."""
 
 
 class Course(NamedTuple):
@@ -57,21 +63,23 @@ class _Trainer:
         self.arms = Arms(arms, len(ensemble.names))
         self.parameter = torch.nn.Parameter(ensemble.theta.clone())
         self.optimiser = ensemble.optimiser([self.parameter])
-        self.start = self.now = snapshot(ensemble, ensemble.theta)
-        self.values, self.alarms = [self.now.values], list[Tensor]()
+        self.token, seen = self._look()
+        self.start = self.now = seen
+        self.values, self.alarms = [seen.values], list[Tensor]()
 
     def step(self) -> None:
         """One batch: signal, forecast, inner steps, observation."""
         old, ensemble, arms = self.now, self.ensemble, self.arms
-        supplied = batches(ensemble, arms.scalarizers, old, self.start)
-        advantage, tokenwise = arms.advantages(ensemble, old.mass, supplied)
+        supply = Supply(ensemble, old, self.start, arms.curious)
+        advantage, tokenwise = arms.advantages(ensemble, supply)
         law = law_forecast(ensemble, old, advantage, tokenwise)
         self.alarms.append(certified_fall(law.covariance, law.bound, z=1.0))
-        for _ in range(self.inner):
-            self._ascend(old, advantage)
-        self.now = self._finite(old)
-        after = Aftermath(old, self.now, self._effective_weight(old, advantage))
-        arms.observe(observations(ensemble, arms.scalarizers, after))
+        for k in range(self.inner):
+            token = ensemble.along(ensemble.log_policy(self.parameter)) if k else self.token
+            self._ascend(old, advantage, token)
+        self.token, self.now = self._finite(old)
+        weight = partial(self._effective_weight, old, self.now, advantage)
+        arms.observe(Aftermath(ensemble, old, self.now, weight))
         self.values.append(self.now.values)
 
     def course(self) -> Course:
@@ -82,42 +90,45 @@ class _Trainer:
         values, alarms = torch.stack(self.values), torch.stack(self.alarms)
         return Course(values, alarms, noise, self.arms.weights, tuple(self.arms.errors))
 
-    def _ascend(self, old: Snapshot, advantage: Tensor) -> None:
-        ensemble = self.ensemble
+    def _look(self) -> tuple[Tensor, Snapshot]:
+        """Evaluate the policies once: log π of every token with its graph, and without."""
+        choice = self.ensemble.log_policy(self.parameter)
+        token = self.ensemble.along(choice)
+        return token, seen_at(self.ensemble, self.parameter, choice.detach(), token.detach())
+
+    def _ascend(self, old: Snapshot, advantage: Tensor, token: Tensor) -> None:
         self.optimiser.zero_grad()
-        token = ensemble.along(ensemble.log_policy(self.parameter))
 
-        def surrogate(rows: Tensor, clip: Clip) -> Tensor:
-            log_ratio = token[rows] - old.log_token[rows]
-            return clipped_surrogate(advantage[rows], log_ratio, *clip)
+        def surrogate(rows: Rows, clip: Clip) -> Tensor:
+            return clipped_surrogate(advantage[rows], token[rows] - old.log_token[rows], *clip)
 
-        gain = torch.where(ensemble.mask, self.arms.by_clip(surrogate, advantage), 0.0)
+        gain = self.arms.by_clip(surrogate, advantage)  # 0 off the tokens, as the advantage
         (old.share[..., None] * gain).sum().backward()
-        if ensemble.natural and self.parameter.grad is not None:
-            share = ensemble.prompt_share * token.detach()[:, :, 0].exp()
+        if self.ensemble.natural and self.parameter.grad is not None:
+            share = self.ensemble.prompt_share * token.detach()[:, :, 0].exp()
             self.parameter.grad.div_(torch.where(share > 0, share, 1.0))
         self.optimiser.step()
 
-    def _effective_weight(self, old: Snapshot, advantage: Tensor) -> Tensor:
+    def _effective_weight(self, old: Snapshot, new: Snapshot, advantage: Tensor) -> Tensor:
         """W of each completion after the step, (R, N), averaged over its tokens."""
-        log_ratio, mask = self.now.log_token - old.log_token, self.ensemble.mask
+        log_ratio, mask = new.log_token - old.log_token, self.ensemble.mask
 
-        def weight(rows: Tensor, clip: Clip) -> Tensor:
-            given, moved = advantage[rows].flatten(0, 1), log_ratio[rows].flatten(0, 1)
-            tokens = mask.expand(len(rows), -1, -1).flatten(0, 1)
-            return effective_weight(given, moved, tokens, *clip).reshape(len(rows), -1)
+        def weight(rows: Rows, clip: Clip) -> Tensor:
+            given, moved = advantage[rows].flatten(0, 1), log_ratio[rows]
+            tokens = mask.expand_as(moved).flatten(0, 1)
+            found = effective_weight(given, moved.flatten(0, 1), tokens, *clip)
+            return found.reshape(len(moved), -1)
 
         return self.arms.by_clip(weight, old.mass)
 
-    def _finite(self, old: Snapshot) -> Snapshot:
-        """Stop the arms whose policy diverged, and put it back where it was."""
-        new = snapshot(self.ensemble, self.parameter)
-        ratio = (new.log_token - old.log_token).exp()
-        bad = ~(torch.isfinite(new.theta).all(1) & torch.isfinite(ratio).flatten(1).all(1))
+    def _finite(self, old: Snapshot) -> tuple[Tensor, Snapshot]:
+        """Look; stop the arms whose policy diverged, and put it back where it was."""
+        token, new = self._look()
+        moved = (new.log_token - old.log_token).flatten(1).amax(1)
+        bad = ~(torch.isfinite(new.theta).all(1) & (moved <= LARGEST))
         if not bool(bad.any()):
-            return new
-        for r in bad.nonzero()[:, 0].tolist():
-            self.arms.fail(r, "the policy diverged: lower the learning rate")
+            return token, new
+        self.arms.fail(bad.nonzero()[:, 0].tolist(), "the policy diverged: lower the learning rate")
         with torch.no_grad():
             self.parameter[bad] = old.theta[bad]
-        return snapshot(self.ensemble, self.parameter)
+        return self._look()

@@ -11,6 +11,8 @@ from covlaw.theory.interference import Attainable
 from covlaw.theory.token_tree import TokenTree
 
 Optimiser = Callable[[list[torch.nn.Parameter]], torch.optim.Optimizer]
+Rows = int | slice | Tensor
+"""Some of the policies: an index along the leading axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +49,6 @@ class Ensemble:
         return replace(self, rewards=self.rewards[index], theta=self.theta[index])
 
     @cached_property
-    def rewards_of_runs(self) -> tuple[Tensor, ...]:
-        """R times (N, M)."""
-        return tuple(self.rewards.unbind())
-
-    @cached_property
     def mask(self) -> Tensor:
         """(N, T) true on tokens."""
         return self.tree.mask
@@ -68,19 +65,38 @@ class Ensemble:
 
     def along(self, values: Tensor) -> Tensor:
         """Give each token its choice's value: (R, E) → (R, N, T), 0 after the last token."""
+        if self._one_token:
+            return values[..., None]
         padded = torch.cat([values, torch.zeros_like(values[:, :1])], 1)
-        return padded[:, self.tree.choice]
+        last = values.shape[1]
+        choice = torch.where(self.mask, self.tree.choice, last).flatten()
+        return padded.index_select(1, choice).reshape(-1, *self.mask.shape)
+
+    def on_tokens(self, values: Tensor) -> Tensor:
+        """Values (..., N, T) or (..., N, 1), with 0 off the tokens: (..., N, T)."""
+        return values if self._one_token else torch.where(self.mask, values, 0.0)
+
+    @cached_property
+    def _one_token(self) -> bool:
+        """Whether every completion is a single token, and the choices are in their order."""
+        single = torch.arange(self.mask.shape[0])[:, None]
+        return torch.equal(self.tree.choice, single)
 
     def by_prompt(self, values: Tensor) -> Tensor:
         """(R, N, ...) → (R, P, N/P, ...)."""
         return values.reshape(values.shape[0], self.prompts, -1, *values.shape[2:])
 
     def prompt_mean(self, values: Tensor, mass: Tensor) -> Tensor:
-        """E_{π(.|x)} of (R, N) for every completion's prompt: (R, N)."""
-        mean = self.by_prompt(values * mass).sum(2, keepdim=True)
-        spread: Tensor = mean.expand_as(self.by_prompt(values)).flatten(1)
-        return spread
+        """E_{π(.|x)} of (R, N): (R, P, 1)."""
+        return self.by_prompt(values * mass).sum(2, keepdim=True)
 
+    def centred(self, values: Tensor, mass: Tensor) -> Tensor:
+        """Values (R, N, M) minus E_{π(.|x)} of their prompt."""
+        grouped = self.by_prompt(values)
+        mean: Tensor = self.by_prompt(mass)[:, :, None] @ grouped
+        return (grouped - mean).flatten(1, 2)
+
+    @cached_property
     def attainable(self) -> Attainable:
         """E_x min_y r_j and E_x max_y r_j, (R, M) each."""
         grouped = self.by_prompt(self.rewards)

@@ -8,7 +8,7 @@ from torch import Tensor
 from covlaw.theory.rounding import rounding
 from covlaw.theory.token_law import choice_mean, token_covariance, token_values
 from covlaw.toys.study_ensemble import Ensemble
-from covlaw.toys.study_supply import Snapshot, centred_rewards
+from covlaw.toys.study_supply import Snapshot
 
 
 class Forecast(NamedTuple):
@@ -34,10 +34,8 @@ def law_forecast(
         advantage: (R, N, T), 0 off the tokens.
         tokenwise: The runs whose tokens differ.
     """
-    gap = centred_rewards(ensemble, now)
-    sequence = advantage[:, :, 0]  # any token's: they agree but in `tokenwise`
-    terms = (now.share * sequence)[..., None] * gap
-    estimate, size = terms.sum(1), terms.abs().sum(1)
+    weight = (now.share * advantage[:, :, 0])[:, None]  # of any token: but `tokenwise` they agree
+    estimate, size = (weight @ now.gap)[:, 0], (weight.abs() @ now.gap.abs())[:, 0]
     if advantage.shape[2] > 1:
         for r in tokenwise:
             estimate[r], size[r] = _token_forecast(ensemble, now, advantage, r)

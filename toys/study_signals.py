@@ -14,14 +14,15 @@ Normaliser = Callable[[Ensemble, Tensor, Tensor], Tensor]
 
 def raw(ensemble: Ensemble, score: Tensor, mass: Tensor) -> Tensor:
     """Dr. GRPO: s − E_x s."""
-    return score - ensemble.prompt_mean(score, mass)
+    mean = ensemble.prompt_mean(score, mass)
+    return (ensemble.by_prompt(score) - mean).flatten(1)
 
 
 def grpo(ensemble: Ensemble, score: Tensor, mass: Tensor) -> Tensor:
     """GRPO: centred / the prompt's own std."""
     centred = raw(ensemble, score, mass)
     spread = ensemble.prompt_mean(centred.square(), mass).sqrt()
-    return _divide(centred, spread, score)
+    return _divide(ensemble.by_prompt(centred), spread, score).flatten(1)
 
 
 def whitened(ensemble: Ensemble, score: Tensor, mass: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ SAMPLED: Mapping[str, str] = {
 
 
 def _divide(centred: Tensor, spread: Tensor, score: Tensor) -> Tensor:
-    """0/0 := 0, where a spread within the rounding of its scores is 0."""
-    noise = rounding(score.abs().amax(1, keepdim=True), 4 * score.shape[1])
-    some = spread > noise
+    """0/0 := 0, where a spread within the rounding of its scores (R, N) is 0."""
+    noise = rounding(score.abs().amax(1), 4 * score.shape[1])
+    some = spread > noise.reshape(-1, *([1] * (spread.ndim - 1)))
     return torch.where(some, centred / torch.where(some, spread, 1.0), 0.0)

@@ -1,14 +1,16 @@
 """What a scalarizer may ask for, of every policy of an ensemble at once, exactly."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from covlaw.theory.rounding import rounding
-from covlaw.theory.scalarizers import Batch, Observation, Scalarizer
-from covlaw.toys.study_ensemble import Ensemble
+from covlaw.theory.scalarizers import Batch, Observation
+from covlaw.toys.study_ensemble import Ensemble, Rows
 
 
 class Snapshot(NamedTuple):
@@ -26,96 +28,120 @@ class Snapshot(NamedTuple):
     """(R, N) D(x)·π(y|x)."""
     values: Tensor
     """(R, M) J_j."""
+    gap: Tensor
+    """(R, N, M) A_j = r_j − E_x r_j."""
 
 
 def snapshot(ensemble: Ensemble, theta: Tensor) -> Snapshot:
     """Evaluate the policies at θ (R, D), without a graph."""
     with torch.no_grad():
         log_choice = ensemble.log_policy(theta)
-        log_token = ensemble.along(log_choice)
-        mass = log_token.sum(2).exp()
-        share = ensemble.prompt_share * mass
-        values = (share[..., None] * ensemble.rewards).sum(1)
-    return Snapshot(theta.detach().clone(), log_choice, log_token, mass, share, values)
+        return seen_at(ensemble, theta, log_choice, ensemble.along(log_choice))
 
 
-def centred_rewards(ensemble: Ensemble, now: Snapshot) -> Tensor:
-    """A_j = r_j − E_x r_j: (R, N, M)."""
-    mean = [ensemble.prompt_mean(r, now.mass) for r in ensemble.rewards.unbind(2)]
-    return ensemble.rewards - torch.stack(mean, 2)
+def seen_at(ensemble: Ensemble, theta: Tensor, log_choice: Tensor, log_token: Tensor) -> Snapshot:
+    """The same from log-probs that are known already."""
+    mass = log_token.sum(2).exp()
+    share = ensemble.prompt_share * mass
+    values = (share[:, None] @ ensemble.rewards)[:, 0]
+    gap = ensemble.centred(ensemble.rewards, mass)
+    return Snapshot(theta.detach().clone(), log_choice, log_token, mass, share, values, gap)
 
 
-def gramians(ensemble: Ensemble, now: Snapshot) -> Tensor:
-    """⟨∇J_j, ∇J_k⟩ of every policy: (R, M, M)."""
-    theta = now.theta.clone().requires_grad_()
+def gramians(ensemble: Ensemble, now: Snapshot, rows: Rows = slice(None)) -> Tensor:
+    """⟨∇J_j, ∇J_k⟩ of some policies: (R, M, M)."""
+    theta = now.theta[rows].clone().requires_grad_()
     log_prob = ensemble.along(ensemble.log_policy(theta)).sum(2)
-    weight = now.share[..., None] * centred_rewards(ensemble, now)
+    weight = now.share[rows][..., None] * now.gap[rows]
     each = (torch.autograd.grad(log_prob, theta, w, retain_graph=True)[0] for w in weight.unbind(2))
     gradients = torch.stack(list(each), 1)
     return gradients @ gradients.mT
 
 
-def batches(
-    ensemble: Ensemble, scalarizers: Sequence[Scalarizer[Any]], now: Snapshot, start: Snapshot
-) -> list[Batch]:
-    """Build what each scalarizer is given before the step; the reference policy is the start."""
-    asked = frozenset[str]().union(*(s.before for s in scalarizers))
-    world = ensemble.tree.world
-    gramian = gramians(ensemble, now) if "gramian" in asked else None
-    ratio = now.log_token - start.log_token
-    rows = zip(ensemble.rewards_of_runs, now.mass.unbind(), scalarizers, strict=True)
-    return [
-        Batch(
-            rewards,
+@dataclass(frozen=True)
+class Supply:
+    """What is known before a step; the reference policy is the start.
+
+    Args:
+        ensemble: R policies.
+        now: Before the step.
+        start: Before the first one.
+        curious: The policies whose Gramian is asked for.
+    """
+
+    ensemble: Ensemble
+    now: Snapshot
+    start: Snapshot
+    curious: Rows
+
+    def batch(self, rows: Rows, fields: frozenset[str]) -> Batch:
+        """The batch of some policies, with the optional fields that are asked for."""
+        world = self.ensemble.tree.world
+        return Batch(
+            self.ensemble.rewards[rows],
             world.prompt,
-            mass,
+            self.now.mass[rows],
             world.prompt_mass,
-            gramian[r] if gramian is not None and "gramian" in s.before else None,
-            ratio[r] if "log_ratio_to_reference" in s.before else None,
-            ensemble.mask if "mask" in s.before else None,
+            self._gramian[rows] if "gramian" in fields else None,
+            self._ratio[rows] if "log_ratio_to_reference" in fields else None,
+            self.ensemble.mask if "mask" in fields else None,
         )
-        for r, (rewards, mass, s) in enumerate(rows)
-    ]
+
+    @cached_property
+    def _gramian(self) -> Tensor:
+        count = len(self.ensemble.names)
+        every = self.now.values.new_full((self.ensemble.runs, count, count), torch.nan)
+        every[self.curious] = gramians(self.ensemble, self.now, self.curious)
+        return every
+
+    @cached_property
+    def _ratio(self) -> Tensor:
+        return self.now.log_token - self.start.log_token
 
 
-NOTHING = Observation()
+@dataclass(frozen=True)
+class Aftermath:
+    """What one step did.
 
+    Args:
+        ensemble: R policies.
+        old: Before the step.
+        new: After it.
+        weight: Gives the effective weights W (R, N) of the step's last policies.
+    """
 
-class Aftermath(NamedTuple):
-    """What one step did."""
-
+    ensemble: Ensemble
     old: Snapshot
     new: Snapshot
-    weight: Tensor
-    """(R, N) effective weight W of the step's last policy."""
+    weight: Callable[[], Tensor]
 
+    def observation(self, rows: Rows, scalarizer: object, fields: frozenset[str]) -> Observation:
+        """What the scalarizer of some policies sees: exact values and covariances.
 
-def observations(
-    ensemble: Ensemble, scalarizers: Sequence[Scalarizer[Any]], after: Aftermath
-) -> list[Observation]:
-    """What each scalarizer sees after the step: exact values and covariances.
-
-    `covariance` is Cov_old(r_j, W). `losses` are the shortfalls from the best attainable values,
-    > 0, or with a reference implementation (`reference=True`) its policy-gradient losses
-    −E_old[ρ·A_j], A_j standardised, of either sign.
-    """
-    old, new = after.old, after.new
-    gap = centred_rewards(ensemble, old)
-    covariance = ((old.share * after.weight)[..., None] * gap).sum(1)
-    ceiling = ensemble.attainable().ceiling
-    shortfall = torch.maximum(ceiling - new.values, rounding(ceiling, gap.shape[1]))
-    spread = (old.share[..., None] * gap.square()).sum(1).sqrt()
-    change = old.values - new.values
-    surrogate = torch.where(spread > 0, change / torch.where(spread > 0, spread, 1.0), 0.0)
-    return [
-        Observation(
-            covariance[r] if "covariance" in s.after else None,
-            new.values[r] if "values" in s.after else None,
-            (surrogate if getattr(s, "reference", False) else shortfall)[r]
-            if "losses" in s.after
+        `covariance` is Cov_old(r_j, W). `losses` are the shortfalls from the best attainable
+        values, > 0, or with a reference implementation (`reference=True`) its policy-gradient
+        losses −E_old[ρ·A_j], A_j standardised, of either sign.
+        """
+        reference = getattr(scalarizer, "reference", False)
+        return Observation(
+            self._covariance[rows] if "covariance" in fields else None,
+            self.new.values[rows] if "values" in fields else None,
+            (self._surrogate if reference else self._shortfall)[rows]
+            if "losses" in fields
             else None,
         )
-        if s.after
-        else NOTHING
-        for r, s in enumerate(scalarizers)
-    ]
+
+    @cached_property
+    def _covariance(self) -> Tensor:
+        return ((self.old.share * self.weight())[:, None] @ self.old.gap)[:, 0]
+
+    @cached_property
+    def _shortfall(self) -> Tensor:
+        ceiling = self.ensemble.attainable.ceiling
+        return torch.maximum(ceiling - self.new.values, rounding(ceiling, self.old.gap.shape[1]))
+
+    @cached_property
+    def _surrogate(self) -> Tensor:
+        spread = (self.old.share[:, None] @ self.old.gap.square())[:, 0].sqrt()
+        change = self.old.values - self.new.values
+        return torch.where(spread > 0, change / torch.where(spread > 0, spread, 1.0), 0.0)

@@ -20,7 +20,7 @@ from covlaw.toys.study_arms import Arm
 from covlaw.toys.study_engine import train
 from covlaw.toys.study_ensemble import Ensemble
 from covlaw.toys.study_forecast import law_forecast
-from covlaw.toys.study_supply import Aftermath, batches, gramians, observations, snapshot
+from covlaw.toys.study_supply import Aftermath, Supply, gramians, snapshot
 from covlaw.toys.study_worlds import WORLDS, sgd
 
 EXACT = ("bandit", "bandit_natural", "tabular", "transformer")
@@ -88,7 +88,7 @@ def test_snapshots_are_the_worlds_own_values(world: str) -> None:
     now = snapshot(ensemble, ensemble.theta)
     by_prompt = ensemble.by_prompt(now.mass).sum(2)
     assert float((by_prompt - 1).abs().max()) <= float(rounding(1, 40 * ensemble.depth))
-    floor, ceiling = ensemble.attainable()
+    floor, ceiling = ensemble.attainable
     assert bool(((floor < now.values) & (now.values < ceiling)).all())
 
 
@@ -202,16 +202,19 @@ def test_scalarizers_get_what_they_ask_for_and_nothing_else() -> None:
     later = snapshot(ensemble, ensemble.theta + 0.1)
     names = ensemble.names
     curious, plain = make("gradnorm", names), make("linear", names)
-    asked, silent = batches(ensemble, [curious, plain], now, now)
+    supply = Supply(ensemble, now, now, torch.tensor([0]))
+    asked, silent = (supply.batch(r, s.before) for r, s in enumerate((curious, plain)))
     assert asked.gramian is not None
+    assert torch.equal(asked.gramian, gramians(ensemble, now)[0])
     assert silent.gramian is None
     assert silent.log_ratio_to_reference is None
-    after = Aftermath(now, later, torch.zeros_like(now.mass))
-    saw, nothing = observations(ensemble, [curious, plain], after)
+    after = Aftermath(ensemble, now, later, lambda: torch.zeros_like(now.mass))
+    saw, nothing = (after.observation(r, s, s.after) for r, s in enumerate((curious, plain)))
     assert saw.losses is not None
     assert bool((saw.losses > 0).all())
     assert nothing == Observation()
-    reference = observations(ensemble, [make("gradnorm", names, reference=True)] * 2, after)[0]
+    sinner = make("gradnorm", names, reference=True)
+    reference = after.observation(0, sinner, sinner.after)
     assert reference.losses is not None
     same_sign = (later.values - now.values)[0] * reference.losses <= 0
     assert bool(same_sign.all()), "−E[ρA] falls where the value rises"
@@ -234,9 +237,7 @@ def test_the_observed_covariance_is_that_of_the_effective_weight() -> None:
     old = snapshot(ensemble, ensemble.theta)
     train(ensemble, [Arm(Watching(), "raw", "on")], 1, 4)
     moved = plain_after(ensemble)
-    advantage = ensemble.rewards[0].mean(1) - ensemble.prompt_mean(
-        ensemble.rewards.mean(2), old.mass
-    ).squeeze(0)
+    advantage = ensemble.centred(ensemble.rewards.mean(2, keepdim=True), old.mass)[0, :, 0]
     weight = effective_weight(advantage, (moved.log_token - old.log_token)[0, :, 0])
     prompt = ensemble.tree.world.prompt
     expected = within_prompt_covariance(ensemble.rewards[0], weight, prompt, old.mass[0])
