@@ -4,16 +4,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from covlaw.llm.base import default_root, ensure_base, is_base_name, named_base
 from covlaw.llm.quiet import quiet
 from covlaw.theory.errors import CovlawError
 
+GENERIC_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
+
 
 def resolve_model(model: str) -> str:
     """Return a path or hub id; "base" or "base:MIXTURE" is a small model, trained if missing."""
     return str(ensure_base(named_base(model), default_root())) if is_base_name(model) else model
+
+
+def load_tokenizer(path: str) -> Any:
+    """Load a tokenizer as its folder describes it.
+
+    `AutoTokenizer` goes by the model's type where it holds the tokenizer's declared class for a
+    mistake: a Qwen2 model with a tokenizer of another kind gets Qwen2's splitting and decoding,
+    which lose this project's words. A generic class means: tokenizer.json says it all.
+    """
+    declared = get_tokenizer_config(path).get("tokenizer_class")
+    generic = declared in GENERIC_TOKENIZERS
+    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(path)
 
 
 def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
@@ -26,7 +41,7 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
     path = resolve_model(model)
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(path)
+            tokenizer = load_tokenizer(path)
             policy: Any = AutoModelForCausalLM.from_pretrained(
                 path, dtype=torch.float32, attn_implementation="sdpa"
             )

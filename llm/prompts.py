@@ -12,29 +12,29 @@ from covlaw.theory.errors import CovlawError
 _log = logging.getLogger("covlaw")
 
 
-def load_prompts(config: TrainConfig, tokenizer: Any, split: str) -> list[Problem]:
-    """Load a split of the run's task as the model reads it, without prompts that are too long.
-
-    Raises:
-        CovlawError: for what `load_task` refuses, a prompt over `max_prompt_tokens` where
-            `long_prompts` is "refuse", or a limit that leaves no prompt.
-    """
-    problems = as_prompts(tokenizer, load_problems(config, split))
-    return within_limit(
-        problems, tokenizer, config.max_prompt_tokens, config.long_prompts == "refuse"
-    )
-
-
-def load_problems(config: TrainConfig, split: str) -> list[Problem]:
-    """Load a split of the run's task."""
+def load_split(config: TrainConfig, split: str) -> list[Problem]:
+    """Load a split of a run's task."""
     path, options = config.task_path or None, config.task_options
     return load_task(config.task, split, path=path, options=options)
+
+
+def prompts_of(config: TrainConfig, tokenizer: Any, questions: Sequence[Problem]) -> list[Problem]:
+    """Questions as the model reads them, without those that are too long: dropped and counted.
+
+    Raises:
+        CovlawError: for a prompt over `max_prompt_tokens` where `long_prompts` is "refuse", or
+            where none is left.
+    """
+    refuse = config.long_prompts == "refuse"
+    return within_limit(
+        as_prompts(tokenizer, questions), tokenizer, config.max_prompt_tokens, refuse
+    )
 
 
 def within_limit(
     problems: Sequence[Problem], tokenizer: Any, limit: int, refuse: bool = False
 ) -> list[Problem]:
-    """Drop, or refuse, prompts of more than `limit` tokens (0: any length); say how many."""
+    """Drop, or refuse, prompts of more than `limit` tokens (0: any length) and say how many."""
     if not limit:
         return list(problems)
     counts = [len(ids) for ids in tokenizer([p.prompt for p in problems])["input_ids"]]

@@ -12,8 +12,9 @@ from covlaw.llm.config import TrainConfig
 from covlaw.llm.engines import require_engine
 from covlaw.llm.keeper import Keeper
 from covlaw.llm.lock import alone_in
+from covlaw.llm.prompts import load_split
 from covlaw.llm.scoring import Rewards
-from covlaw.llm.trainer import Trainer, load_split
+from covlaw.llm.trainer import Trainer
 from covlaw.llm.validation import SPLIT, Validation
 from covlaw.theory.errors import CovlawError
 
@@ -35,7 +36,8 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
             in use, a reward that fails, or a policy that diverges; what was recorded stays.
     """
     torch.set_num_threads(config.threads)
-    Rewards(config.rewards)  # an unknown one is named before there is a folder or a model
+    # an unknown reward is named before there is a folder or a model
+    Rewards(config.rewards, config.reward_seconds)
     require_engine(config)
     folder, settings = Path(config.out), config.to_dict()
     known = records.holds_run(folder, settings, lambda found: _up_to_date(found, config))
