@@ -15,15 +15,16 @@ from torch import Tensor
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import Completions
 from covlaw.llm.log_prob import (
-    all_token_log_prob,
     directional_log_prob,
     distinct,
     sequence_log_prob,
 )
+from covlaw.llm.loss_pass import accumulate
 from covlaw.llm.parameters import Parameters, at, copy_of, difference, gradients
-from covlaw.llm.policy_step import StepTrace, TrainingBatch, accumulate
+from covlaw.llm.policy_step import StepTrace
+from covlaw.llm.training_batch import TrainingBatch
 from covlaw.theory.budget import ScoreFields
-from covlaw.theory.clipping import effective_weight
+from covlaw.theory.length_normalisation import effective_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +52,10 @@ class Sample:
         """
         if self.advantage.ndim == 2:
             return self.advantage.new_zeros(len(self.advantage))
-        if config.aggregation == "sequence_mean":
-            return self.advantage / self.completions.lengths.clamp(min=1)
-        return self.advantage
+        if config.aggregation == "token_mean":  # one divisor a batch, apart from its noise
+            return self.advantage
+        lengths = self.completions.lengths.clamp(min=1)
+        return effective_score(self.advantage, lengths, config.aggregation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,8 @@ class Transition:
     old: Parameters
     trace: StepTrace
     learning_rate: float
+    reference: Any = None
+    """Policy that the loss's KL term pulled to, if any."""
 
 
 def update_fields(
@@ -70,7 +74,9 @@ def update_fields(
 ) -> ScoreFields:
     """Return the score-field chain of a real update on a sample of π_old (T9), (N,) float64 each.
 
-    The model is at π_new. A KL term of the loss, if any, is part of the sampling gap.
+    The model is at π_new. The first fields are summed over all inner steps, mini-batches included.
+    A KL or entropy term of the loss is no part of the law: it enters with the batch's gradient and
+    so with the sampling gap, of which `covlaw.llm.audit_penalty` says how much it is.
     """
     rows, place = distinct(sample.completions)
     step = difference(copy_of(model), moved.old)
@@ -116,35 +122,19 @@ def expected_ascent(
 ) -> list[dict[str, Tensor]]:
     """Return G_W of each inner step, estimated on a sample apart from the batch; the first is G_s.
 
-    At the first inner step the ratio is 1 and nothing is clipped, so W = A (T26).
+    At the first inner step the ratio is 1 and nothing is clipped, so W = A (T26). A mini-batch is
+    a random part of the batch, so its expected gradient is the whole sample's.
     """
     batch = TrainingBatch(sample.completions, sample.advantage)
-    behaviour: list[Tensor] = []
     found = []
     for parameters in moved.trace.iterates:
         with at(model, parameters):
-            accumulate(model, batch, config, behaviour, StepTrace())
+            seen = accumulate(model, batch, config, regularised=False)
+        if batch.behaviour_log_prob is None:
+            batch = batch._replace(behaviour_log_prob=seen.log_prob)
         found.append({name: -g for name, g in gradients(model).items()})
         model.zero_grad(set_to_none=True)
     return found
-
-
-def inner_weights(
-    model: Any, sample: Sample, moved: Transition, config: TrainConfig
-) -> list[tuple[Tensor, Tensor]]:
-    """Return (W, log-ratio) of each inner step on a sample, (N,) float64 each."""
-    rows, place = distinct(sample.completions)
-    mask, lengths = rows.mask[place], sample.completions.lengths.clamp(min=1)
-    weights, start = [], None
-    for parameters in moved.trace.iterates:
-        with at(model, parameters):
-            log_prob = all_token_log_prob(model, rows, config.temperature, config.micro_batch)
-        start = log_prob if start is None else start
-        ratio = (log_prob - start)[place]
-        weight = effective_weight(sample.advantage, ratio, mask, *config.clip)
-        weight = weight / lengths if config.aggregation == "sequence_mean" else weight
-        weights.append((weight, ratio.sum(1)))
-    return weights
 
 
 def _total(directions: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from covlaw.llm.audit import Sample, Transition, inner_weights, same_sample_fields, update_fields
+from covlaw.llm.audit import Sample, Transition, same_sample_fields, update_fields
+from covlaw.llm.audit_penalty import penalty_record
 from covlaw.llm.audit_record import Evidence, audit_record, measure_change, save_evidence
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engines import truncation_of
+from covlaw.llm.inner_weights import inner_weights
 from covlaw.llm.leak import leak_record
 from covlaw.llm.randomness import numpy_stream, torch_stream
 from covlaw.llm.rewards import RewardState
@@ -71,6 +73,9 @@ class Auditor:
         record = audit_record("independent", independent, measured)
         if truncation_of(config).on:
             record["leak"] = leak_record(model, pending.test, new, moved, config)
+        penalty = penalty_record(model, pending.test, pending.gradient, moved, config)
+        if penalty is not None:
+            record["penalty"] = penalty
         return [record, audit_record("same", own, measured)]
 
     def _sample(

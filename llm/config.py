@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from covlaw.llm.algorithms import filled, reopened
 from covlaw.llm.checks import check_kinds, check_needs, spread
 from covlaw.llm.config_checks import check_config
 from covlaw.llm.options import by_objective, completed, merged
@@ -36,6 +37,8 @@ class TrainConfig:
         scalarizer: Name in `SCALARIZERS`.
         options: Options of scalarizers by name; those of `scalarizer` are completed by its
             defaults, so that the record names them all.
+        algorithm: Name in `covlaw.llm.algorithms.ALGORITHMS`, which fills `normaliser` and
+            `aggregation` where they are empty; "": "grpo" and "sequence_sum".
         normaliser: Advantage normalisation (`covlaw.theory.advantages.NORMALISERS`): "dr_grpo" is
             the raw prompt-centred score, "grpo" divides it by each prompt's std, "reinforce++" is
             global whitening, "pooled_within" divides by the pooled std within prompts.
@@ -66,15 +69,22 @@ class TrainConfig:
         learning_rate: AdamW's, constant after `warmup` steps.
         weight_decay: AdamW's.
         grad_clip: Largest gradient norm; 0: no limit.
-        epochs: Optimiser steps a batch (PPO inner steps).
+        epochs: Passes over a batch (PPO inner epochs).
+        mini_batches: Optimiser steps an epoch, each on its share of the batch's rows, shuffled by
+            the seed; advantages stay the whole batch's. An audit repeats every inner step.
         clip_low: Lower clip range.
         clip_high: Upper clip range.
         dual_clip: Bound on ρ where A < 0; 0: none.
-        aggregation: Token loss aggregation (`covlaw.theory.losses.AGGREGATIONS`).
-        kl_coefficient: Weight of the KL to the initial policy; 0: not computed.
-        kl_estimator: k1, k2 or k3.
+        aggregation: From tokens to a loss (`covlaw.theory.losses.aggregate`), of all its terms.
+        kl_coefficient: Weight of the KL to the initial policy in the loss; 0: not computed.
+        kl_estimator: "k2" has the gradient of KL(π ‖ π_ref), "k3" that of KL(π_ref ‖ π), and "k1"
+            none on average (`covlaw.theory.losses.kl_to_reference`).
+        entropy_coefficient: Weight of the bonus on the entropy of next tokens; 0: not computed.
         micro_batch: Rows a forward or backward pass, in audits too; the result does not depend on
             it beyond rounding.
+        dtype: Of matrix products in training passes, "float32" or "bfloat16"; parameters, optimiser
+            and the audits' covariances are float32 (`covlaw.llm.precision`).
+        gradient_checkpointing: Whether layers are computed anew on the way back: less memory.
         audits: How many audits, spread over the run (denser at its start).
         audit_prompts: Prompts an audit.
         audit_completions: Completions a prompt in each of an audit's two samples of π_old.
@@ -101,7 +111,8 @@ class TrainConfig:
     reward_seconds: float = 60.0
     scalarizer: str = "linear"
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    normaliser: str = "grpo"
+    algorithm: str = ""
+    normaliser: str = ""
     seed: int = 0
     steps: int = 80
     data_order: str = "random"
@@ -125,13 +136,17 @@ class TrainConfig:
     weight_decay: float = 0.0
     grad_clip: float = 1.0
     epochs: int = 1
+    mini_batches: int = 1
     clip_low: float = 0.2
     clip_high: float = 0.2
     dual_clip: float = 0.0
-    aggregation: str = "sequence_sum"
+    aggregation: str = ""
     kl_coefficient: float = 0.0
     kl_estimator: str = "k3"
+    entropy_coefficient: float = 0.0
     micro_batch: int = 256
+    dtype: str = "float32"
+    gradient_checkpointing: bool = False
     audits: int = 5
     audit_prompts: int = 32
     audit_completions: int = 16
@@ -149,6 +164,8 @@ class TrainConfig:
         check_kinds(self)
         for name in _TUPLES:
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, value in filled(self).items():
+            object.__setattr__(self, name, value)
         check_config(self)
         given = by_objective(self.options, self.scalarizer, self.objectives)
         object.__setattr__(self, "options", given)
@@ -206,4 +223,4 @@ class TrainConfig:
 
     def with_options(self, **changes: Any) -> "TrainConfig":
         """Copy with some settings changed and everything checked again."""
-        return replace(self, **changes)
+        return replace(self, **reopened({}, changes) | changes)

@@ -21,6 +21,7 @@ from covlaw.theory.losses import AGGREGATIONS, KL_ESTIMATORS
 OBSERVED = ("ratio", "clipped_ratio")
 DATA_ORDERS = ("random", "epochs")
 LONG_PROMPTS = ("drop", "refuse")
+DTYPES = ("float32", "bfloat16")
 
 _AT_LEAST = {
     0: (
@@ -28,7 +29,7 @@ _AT_LEAST = {
         *("evaluate_every", "evaluate_prompts", "max_prompt_tokens"),
     ),
     1: (
-        *("max_tokens", "epochs", "micro_batch", "threads"),
+        *("max_tokens", "epochs", "mini_batches", "micro_batch", "threads"),
         *("measured_completions", "checkpoint_every", "keep_checkpoints", "evaluate_completions"),
     ),
     2: ("prompts", "completions", "observed", "audit_prompts", "audit_completions"),
@@ -38,6 +39,7 @@ _CHOICES = {
     "normaliser": tuple(NORMALISERS),
     "aggregation": AGGREGATIONS,
     "kl_estimator": KL_ESTIMATORS,
+    "dtype": DTYPES,
     "observe": OBSERVED,
     "data_order": DATA_ORDERS,
     "long_prompts": LONG_PROMPTS,
@@ -58,10 +60,16 @@ def check_config(config: Any) -> None:
         )
     check_positive(config, "temperature", "learning_rate")
     check_not_negative(config, "weight_decay", "grad_clip", "kl_coefficient", "engine_gap_limit")
-    check_not_negative(config, "reward_seconds")
+    check_not_negative(config, "reward_seconds", "entropy_coefficient")
     if not 0 <= config.length_decay < 1:
         raise CovlawError(f"length_decay is {config.length_decay}: use a value in [0, 1)")
     check_choices(config, _CHOICES)
+    if config.mini_batches > config.prompts * config.completions:
+        raise CovlawError(
+            f"mini_batches is {config.mini_batches}: a batch of {config.prompts} prompts with "
+            f"{config.completions} completions has no more than "
+            f"{config.prompts * config.completions} rows"
+        )
     check_engine(config)
     check_options(config.options)
     check_table("task_options", config.task_options)

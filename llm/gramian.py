@@ -9,10 +9,9 @@ from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import Completions
 from covlaw.llm.log_prob import chunks, token_log_prob
 from covlaw.llm.parameters import trainable
-from covlaw.llm.policy_step import share_of
 from covlaw.theory.advantages import centred
 from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.losses import clipped_policy_loss
+from covlaw.theory.losses import clipped_policy_loss, share_of
 
 COLUMNS = 2**20
 """Parameters whose gradients are held in float64 at once."""
@@ -45,7 +44,7 @@ def policy_gramian(
     parts = chunks(completions, config.micro_batch)
     for part, own in zip(parts, advantage.split(config.micro_batch), strict=True):
         log_prob = token_log_prob(model, part, config.temperature)
-        share = share_of(part, completions, config.aggregation)
+        share = share_of(part.mask, completions.mask, config.aggregation)
         for j in range(count):
             loss = share * _loss(own[:, j], log_prob, part.mask, config.aggregation)
             found = torch.autograd.grad(

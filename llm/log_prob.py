@@ -89,9 +89,9 @@ def directional_log_prob(
     tangent = {f"model.{name}": direction[name] for name in trainable(model)}
 
     def along(part: Completions) -> Tensor:
-        found: Tensor
-        _, found = jvp(lambda p: functional_call(bound, p, (part,)), (primal,), (tangent,))
-        return found.double()
+        out: Any = jvp(lambda p: functional_call(bound, p, (part,)), (primal,), (tangent,))
+        slope: Tensor = out[1]
+        return slope.double()
 
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         return torch.cat([along(part) for part in chunks(batch, rows)])
@@ -123,14 +123,6 @@ def chunks(batch: Completions, rows: int) -> Iterator[Completions]:
     index = torch.arange(len(batch.text), device=batch.tokens.device)
     for part in index.split(rows):
         yield batch.rows(part)
-
-
-def micro_batches(
-    batch: Completions, advantage: Tensor, rows: int
-) -> Iterator[tuple[Completions, Tensor]]:
-    """Split a batch as `chunks`, with its advantage: (N,) → (rows,), (N, T) → (rows, width)."""
-    for part, own in zip(chunks(batch, rows), advantage.split(rows), strict=True):
-        yield part, own if own.ndim == 1 else own[:, : part.tokens.shape[1]]
 
 
 def distinct(batch: Completions) -> tuple[Completions, Tensor]:

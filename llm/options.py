@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from covlaw.llm.algorithms import reopened
 from covlaw.theory.errors import CovlawError, unknown
 from covlaw.theory.scalarizers import SCALARIZERS
 
@@ -14,7 +15,7 @@ def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     Raises:
         CovlawError: where a dotted name leads into something that is no table.
     """
-    result = dict(values)
+    result = reopened(values, overrides)
     for name, value in overrides.items():
         first, *rest = name.split(".", 1)
         table = result.get(first, {})
@@ -26,7 +27,7 @@ def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
 
 def deep_merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Override settings, tables entry by entry."""
-    result = dict(values)
+    result = reopened(values, overrides)
     for name, value in overrides.items():
         both = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
         result[name] = deep_merged(result[name], value) if both else value

@@ -1,46 +1,44 @@
-"""One batch's policy update: some clipped inner steps, in micro-batches, with what audits need."""
+"""One batch's policy update: clipped inner steps, with what audits need of each."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
-from covlaw.llm.engine import Completions
-from covlaw.llm.engine_gap import check_gap, log_prob_gap
-from covlaw.llm.log_prob import micro_batches, token_log_prob
+from covlaw.llm.log_prob import all_token_log_prob
+from covlaw.llm.loss_pass import accumulate
 from covlaw.llm.parameters import copy_of, gradients, trainable
-from covlaw.theory.clipping import unclipped
+from covlaw.llm.precision import training_pass
+from covlaw.llm.randomness import torch_stream
+from covlaw.llm.training_batch import TrainingBatch
 from covlaw.theory.errors import CovlawError
-from covlaw.theory.losses import clipped_policy_loss, kl_to_reference
-
-
-class TrainingBatch(NamedTuple):
-    """What makes an update."""
-
-    completions: Completions
-    advantage: Tensor
-    """(N,) float64, or (N, T) where it differs from token to token."""
+from covlaw.theory.losses import kl_to_reference
 
 
 @dataclass
 class StepTrace:
     """What happened in an update; parameters and gradients only where `keep` asked for them.
 
-    The norm and the clip fractions are those of the last inner step.
+    Gap, KL and entropy are of the policy before it; norm and clip fractions of its last inner step.
     """
 
     grad_norm: float = 0.0
     clip_fraction_low: float = 0.0
     clip_fraction_high: float = 0.0
     kl_reference: float | None = None
+    """Mean a token, by the run's estimator, whatever the loss's aggregation."""
+    entropy: float | None = None
+    """Mean a token in nats over the first inner step's rows, where the loss has a bonus on it."""
     engine_log_prob_gap: float = 0.0
     iterates: list[dict[str, Tensor]] = field(default_factory=list)
     """Parameters at the start of each inner step."""
     ascent: list[dict[str, Tensor]] = field(default_factory=list)
-    """Minus the loss gradient of each inner step, before clipping its norm."""
+    """Minus the loss gradient of each inner step, its KL and entropy terms included, before
+    clipping its norm."""
 
 
 def policy_step(
@@ -50,92 +48,101 @@ def policy_step(
     config: TrainConfig,
     reference: Any = None,
     keep: bool = False,
+    step: int = 0,
 ) -> StepTrace:
-    """Carry out `config.epochs` inner steps on one batch.
+    """Carry out `config.epochs` × `config.mini_batches` inner steps on one batch.
 
     The behaviour policy is the model at entry, recomputed by the trainer; the engine's own
-    log-probs only serve to measure the gap between the two.
+    log-probs only serve to measure the gap between the two. Advantages are the whole batch's.
+
+    Args:
+        model: π_old; updated in place by `optimizer`.
+        optimizer: Of its parameters.
+        batch: Completions and advantages.
+        config: Of the run.
+        reference: Policy that the KL term pulls to, or None.
+        keep: Whether to keep parameters and gradients of each inner step: as many copies.
+        step: Of the run; with its seed it decides the mini-batches.
 
     Raises:
-        CovlawError: if the engine's log-probs are not the model's, or the gradient is not finite;
-            before anything reaches the parameters.
+        CovlawError: if the gradient is not finite, before it reaches the parameters.
     """
-    trace = StepTrace()
-    old: list[Tensor] = []
-    for _ in range(config.epochs):
+    batch, trace = _anchored(model, batch, config, reference), StepTrace()
+    for k, rows in enumerate(mini_batches(len(batch.advantage), config, step)):
+        part = batch if rows is None else batch.rows(rows)
+        if k == 0:  # at π_old the ratio is exactly 1, not a rounding beside it
+            part = part._replace(behaviour_log_prob=None)
         if keep:
             trace.iterates.append(copy_of(model))
         optimizer.zero_grad(set_to_none=True)
-        accumulate(model, batch, config, old, trace, reference)
-        check_gap(trace.engine_log_prob_gap, config, model)
+        seen = accumulate(model, part, config)
         if keep:
             trace.ascent.append({name: -g for name, g in gradients(model).items()})
-        limit = config.grad_clip or float("inf")
-        norm = torch.nn.utils.clip_grad_norm_(list(trainable(model).values()), limit)
-        trace.grad_norm = float(norm)
-        if not math.isfinite(trace.grad_norm):
-            raise CovlawError(
-                f"the gradient's norm is {trace.grad_norm}: the policy has diverged; lower "
-                "learning_rate, or set grad_clip (what was recorded stays)"
-            )
+        tokens = max(int(part.completions.mask.sum()), 1)
+        trace.clip_fraction_low = seen.clipped_low / tokens
+        trace.clip_fraction_high = seen.clipped_high / tokens
+        trace.grad_norm = _clip_norm(model, config.grad_clip)
+        if k == 0:
+            trace.entropy = seen.entropy
+            if batch.behaviour_log_prob is None:
+                batch = batch._replace(behaviour_log_prob=seen.log_prob)
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    _compare(trace, batch, config)
     return trace
 
 
-def accumulate(
-    model: Any,
-    batch: TrainingBatch,
-    config: TrainConfig,
-    old: list[Tensor],
-    trace: StepTrace,
-    reference: Any = None,
-) -> None:
-    """Add the loss gradient of a whole batch to `.grad`, micro-batch by micro-batch.
+def mini_batches(count: int, config: TrainConfig, step: int) -> Iterator[Tensor | None]:
+    """Rows of each inner step, or None for all of them.
 
-    `old` holds the behaviour policy's token log-probs by micro-batch; where it is empty, the
-    model's own are the behaviour's (ratio 1) and are kept in it.
+    Each epoch shuffles `count` rows anew and parts them into `config.mini_batches`, equal but for
+    one row; a prompt's completions need not stay together, for the advantages are made already.
     """
-    tokens, first = int(batch.completions.mask.sum()), not old
-    sums = {"low": 0.0, "high": 0.0, "kl": 0.0}
-    for k, (part, advantage) in enumerate(micro_batches(*batch, config.micro_batch)):
-        log_prob = token_log_prob(model, part, config.temperature)
-        if first:
-            old.append(log_prob.detach())
-            gap = log_prob_gap(old[k], part, model, config)
-            trace.engine_log_prob_gap = max(trace.engine_log_prob_gap, gap)
-        ratio = log_prob - old[k]
-        loss = clipped_policy_loss(advantage, ratio, part.mask, *config.clip, config.aggregation)
-        total = loss * share_of(part, batch.completions, config.aggregation)
-        if reference is not None:
-            kl = _kl(log_prob, reference, part, config)
-            total = total + config.kl_coefficient * kl / tokens
-            sums["kl"] += float(kl.detach())
-        total.backward()
-        _count_clipped(sums, advantage, ratio.detach(), part.mask, config)
-    trace.clip_fraction_low, trace.clip_fraction_high = sums["low"] / tokens, sums["high"] / tokens
-    if reference is not None and first:
-        trace.kl_reference = sums["kl"] / tokens
+    if config.mini_batches == 1:
+        yield from [None] * config.epochs
+        return
+    generator = torch_stream(config.seed, step, "mini_batches", "cpu")
+    for _ in range(config.epochs):
+        shuffled = torch.randperm(count, generator=generator)
+        yield from (rows.sort().values for rows in shuffled.tensor_split(config.mini_batches))
 
 
-def share_of(part: Completions, batch: Completions, aggregation: str) -> float:
-    """Weight of a part's mean loss in the batch's: its share of the tokens or of the rows."""
-    if aggregation == "token_mean":
-        return int(part.mask.sum()) / int(batch.mask.sum())
-    return len(part.mask) / len(batch.mask)
+def _anchored(
+    model: Any, batch: TrainingBatch, config: TrainConfig, reference: Any
+) -> TrainingBatch:
+    """Add the log-probs that the inner steps compare with, read once.
+
+    With a single mini-batch the first inner step reads the behaviour policy's in passing.
+    """
+
+    def read(policy: Any) -> Tensor:
+        with training_pass(policy, config):
+            found = all_token_log_prob(
+                policy, batch.completions, config.temperature, config.micro_batch
+            )
+        return found.to(torch.float32)
+
+    if reference is not None:
+        batch = batch._replace(reference_log_prob=read(reference))
+    return batch if config.mini_batches == 1 else batch._replace(behaviour_log_prob=read(model))
 
 
-def _count_clipped(
-    sums: dict[str, float], advantage: Tensor, ratio: Tensor, mask: Tensor, config: TrainConfig
-) -> None:
-    advantage = advantage.reshape(len(advantage), -1)
-    clipped = ~unclipped(advantage, ratio, *config.clip) & mask
-    sums["low"] += float((clipped & (advantage < 0)).sum())
-    sums["high"] += float((clipped & (advantage >= 0)).sum())
+def _clip_norm(model: Any, limit: float) -> float:
+    parameters = list(trainable(model).values())
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf")))
+    if not math.isfinite(norm):
+        raise CovlawError(
+            f"the gradient's norm is {norm}: the policy has diverged; lower learning_rate, or set "
+            "grad_clip (what was recorded stays)"
+        )
+    return norm
 
 
-def _kl(log_prob: Tensor, reference: Any, part: Completions, config: TrainConfig) -> Tensor:
-    with torch.no_grad():
-        reference_log_prob = token_log_prob(reference, part, config.temperature)
-    per_token = kl_to_reference(log_prob, reference_log_prob, config.kl_estimator)
-    return torch.where(part.mask, per_token, 0.0).sum()
+def _compare(trace: StepTrace, batch: TrainingBatch, config: TrainConfig) -> None:
+    """Note how far the behaviour policy is from the engine's and from the reference."""
+    mask, old = batch.completions.mask, batch.behaviour_log_prob
+    assert old is not None  # noqa: S101  # there is a first inner step
+    trace.engine_log_prob_gap = float((old - batch.completions.log_prob).abs().max())
+    if batch.reference_log_prob is not None:
+        kl = kl_to_reference(old, batch.reference_log_prob, config.kl_estimator)[mask]
+        trace.kl_reference = float(kl.double().mean())

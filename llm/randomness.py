@@ -9,7 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-Purpose = Literal["prompts", "completions", "audit", "measure", "order", "validation"]
+Purpose = Literal[
+    "prompts", "completions", "audit", "measure", "order", "validation", "mini_batches"
+]
 _PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 _NUMBERS = {purpose: number for number, purpose in enumerate(_PURPOSES)}
 

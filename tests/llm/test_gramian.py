@@ -10,8 +10,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import Completions
 from covlaw.llm.gramian import policy_gramian
+from covlaw.llm.loss_pass import accumulate
 from covlaw.llm.parameters import gradients, trainable
-from covlaw.llm.policy_step import StepTrace, TrainingBatch, accumulate
+from covlaw.llm.training_batch import TrainingBatch
 from covlaw.theory.advantages import centred
 from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.rounding import rounding
@@ -85,7 +86,7 @@ def batch(draw) -> tuple[Completions, Tensor]:
 
 def flat_gradient(model, completions, advantage, config) -> Tensor:
     model.zero_grad(set_to_none=True)
-    accumulate(model, TrainingBatch(completions, advantage), config, [], StepTrace())
+    accumulate(model, TrainingBatch(completions, advantage), config)
     found = gradients(model)
     model.zero_grad(set_to_none=True)
     return torch.cat([found[name].reshape(-1).double() for name in sorted(found)])

@@ -7,8 +7,10 @@ import torch
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.log_prob import token_log_prob
+from covlaw.llm.loss_pass import accumulate
 from covlaw.llm.parameters import at, copy_of, gradients, trainable
-from covlaw.llm.policy_step import StepTrace, TrainingBatch, accumulate, policy_step
+from covlaw.llm.policy_step import policy_step
+from covlaw.llm.training_batch import TrainingBatch
 from covlaw.theory.clipping import effective_weight
 
 CONFIG = TrainConfig(learning_rate=1e-3, aggregation="sequence_sum", grad_clip=0.0)
@@ -28,9 +30,9 @@ def moved(model, scale: float) -> dict[str, torch.Tensor]:
     return {n: p + scale * torch.randn(p.shape, generator=generator) for n, p in own.items()}
 
 
-def loss_gradient(model, batch, config, old=None) -> dict[str, torch.Tensor]:
+def loss_gradient(model, batch, config) -> dict[str, torch.Tensor]:
     model.zero_grad(set_to_none=True)
-    accumulate(model, batch, config, [] if old is None else list(old), StepTrace())
+    accumulate(model, batch, config)
     return gradients(model)
 
 
@@ -58,7 +60,7 @@ def test_the_clipped_gradient_is_the_weighted_score(policy, batch, dual_clip) ->
     with torch.no_grad():
         old = token_log_prob(model, batch.completions)
     with at(model, moved(model, 0.1)):
-        found = loss_gradient(model, batch, config, [old])
+        found = loss_gradient(model, batch._replace(behaviour_log_prob=old), config)
         log_prob = token_log_prob(model, batch.completions)
         ratio, mask = (log_prob - old).detach(), batch.completions.mask
         rows, width = mask.shape

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.log_prob import token_log_prob
+from covlaw.llm.loss_pass import accumulate
 from covlaw.llm.parameters import gradients
-from covlaw.llm.policy_step import StepTrace, TrainingBatch, accumulate
 from covlaw.llm.records import LAWS, STEPS, read_lines
 from covlaw.llm.rung import instances
 from covlaw.llm.train import train
+from covlaw.llm.training_batch import TrainingBatch
 from covlaw.llm.verdict import run_verdict
 from covlaw.theory.rounding import rounding
 from covlaw.theory.statements import STATEMENTS, check_on
@@ -34,7 +35,7 @@ def flat(model) -> Tensor:
 
 
 def loss_gradient(model, completions, advantage: Tensor, config: TrainConfig) -> Tensor:
-    accumulate(model, TrainingBatch(completions, advantage), config, [], StepTrace())
+    accumulate(model, TrainingBatch(completions, advantage), config)
     return flat(model)
 
 

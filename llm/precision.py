@@ -1,0 +1,51 @@
+"""How training passes run: precision of their products, and what they keep for the way back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from covlaw.llm.config import TrainConfig
+from covlaw.theory.errors import CovlawError
+
+
+@contextmanager
+def training_pass(model: Any, config: TrainConfig) -> Iterator[None]:
+    """Run forward and backward passes as the settings say.
+
+    `dtype="bfloat16"`: matrix products in bfloat16 (autocast); parameters, their gradients,
+    softmax and the optimiser stay float32, for a step of 1e-6 is lost in 8 bits. The policies of
+    the ratio and the audits' expected gradients are read this way; sampling, log-ratios and
+    directional derivatives of audits are not.
+
+    `gradient_checkpointing`: a layer's activations are computed anew on the way back. Layers do so
+    in training mode only, which is theirs alone here: dropout below them stays off.
+
+    Raises:
+        CovlawError: if the model cannot compute its layers anew.
+    """
+    device = next(model.parameters()).device.type
+    layers = _recomputing_layers(model) if config.gradient_checkpointing else []
+    for layer in layers:
+        layer.training = True
+    try:
+        with torch.autocast(device, torch.bfloat16, enabled=config.dtype == "bfloat16"):
+            yield
+    finally:
+        for layer in layers:
+            layer.training = False
+
+
+def _recomputing_layers(model: Any) -> list[torch.nn.Module]:
+    layers: list[torch.nn.Module]
+    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    if not layers or not getattr(model, "supports_gradient_checkpointing", False):
+        raise CovlawError(
+            f"{type(model).__name__} cannot compute its layers anew: set gradient_checkpointing "
+            "to false, and lower micro_batch if memory is short"
+        )
+    if not model.is_gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return layers
