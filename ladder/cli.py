@@ -35,10 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except CovlawError as error:
         return _complain(str(error))
-    except KeyboardInterrupt:
-        _complain(
-            "interrupted; what was recorded is kept, the same command without --fresh continues"
-        )
+    except KeyboardInterrupt as interrupt:
+        kept = "interrupted; what was recorded is kept, the same command without --fresh continues"
+        _complain(str(interrupt) or kept)
         return INTERRUPTED
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else BAD_USAGE

@@ -12,6 +12,7 @@ from covlaw.llm.log_prob import distinct, sequence_log_prob
 from covlaw.llm.reward_losses import policy_gradient_losses, shortfall
 from covlaw.llm.sampling import Drawn
 from covlaw.theory.covariance import within_prompt_covariance
+from covlaw.theory.errors import CovlawError
 from covlaw.theory.scalarizers import Observation
 
 
@@ -45,9 +46,19 @@ class Observer:
 
     @cached_property
     def _ratio(self) -> Tensor:
-        """π_new/π_old of each row (N,)."""
+        """π_new/π_old of each row (N,).
+
+        Raises:
+            CovlawError: if one is not finite.
+        """
         assert self.before is not None  # noqa: S101  # asked for at the start
-        return torch.exp(self._log_prob() - self.before)[self.place]
+        ratio = torch.exp(self._log_prob() - self.before)[self.place]
+        if not bool(torch.isfinite(ratio).all()):
+            raise CovlawError(
+                "the importance ratio of an observed completion is not finite: the policy has "
+                "diverged; lower learning_rate, or set grad_clip"
+            )
+        return ratio
 
     def _covariance(self) -> Tensor:
         ratio = self._ratio

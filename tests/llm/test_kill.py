@@ -9,6 +9,7 @@ import pytest
 from killable import PHASES, Killer, Moment, Outcome, contents
 
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.records import STEPS, read_lines
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def config(policy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tra
     return TrainConfig(
         out=str(tmp_path_factory.mktemp("runs") / "unbroken"),
         model=str(policy_folder),
-        rewards=("conciseness", "clarity"),
+        rewards=("conciseness_reference", "clarity_reference"),
         scalarizer="ctwa",
         data_order="epochs",
         steps=5,
@@ -49,6 +50,9 @@ def unbroken(killer: Killer, config: TrainConfig) -> Outcome:
     outcome = killer.run(config)
     assert not outcome.killed
     assert not outcome.errors
+    steps = list(read_lines(Path(config.out) / STEPS))
+    assert all(step["grad_norm"] > 0 for step in steps[1:])  # no mean length at first
+    assert len({tuple(step["weights"]) for step in steps}) > 1
     return outcome
 
 
