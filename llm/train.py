@@ -40,7 +40,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
     Rewards(config.rewards, config.reward_seconds)
     require_engine(config)
     folder, settings = Path(config.out), config.to_dict()
-    known = records.holds_run(folder, settings, lambda found: _up_to_date(found, config))
+    known = records.holds_run(folder, settings, lambda found: up_to_date(found, config))
     if not (folder / "model").exists():
         run = Run(Trainer(config), folder)
         if not known:  # what cannot start leaves nothing to continue
@@ -50,7 +50,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
     return folder
 
 
-def _up_to_date(found: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
+def up_to_date(found: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
     """A recorded config with the settings that it is too old to have, at their defaults."""
     try:
         recorded = TrainConfig.from_dict(found).to_dict()

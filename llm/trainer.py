@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from covlaw.llm.algorithms import warn_of_traps
 from covlaw.llm.audit import Sample, Transition
 from covlaw.llm.auditor import Auditor
 from covlaw.llm.config import TrainConfig
@@ -12,21 +13,18 @@ from covlaw.llm.keeper import States
 from covlaw.llm.observation import Observer
 from covlaw.llm.parameters import copy_of
 from covlaw.llm.policy import load_policy
-from covlaw.llm.policy_step import TrainingBatch, policy_step
+from covlaw.llm.policy_step import policy_step
 from covlaw.llm.prompt_order import PromptOrder, steps_in_all
+from covlaw.llm.prompts import load_split, prompts_of
 from covlaw.llm.randomness import torch_stream
 from covlaw.llm.rewards import initial_state, observe_lengths
-from covlaw.llm.sampling import Drawn, Sampler, as_prompts
+from covlaw.llm.sampling import Drawn, Sampler
 from covlaw.llm.scoring import Rewards
 from covlaw.llm.signals import Signals
 from covlaw.llm.step_record import step_record
-from covlaw.llm.tasks import Problem, load_task
+from covlaw.llm.tasks import Problem
+from covlaw.llm.training_batch import TrainingBatch
 from covlaw.llm.validation import SPLIT
-
-
-def load_split(config: TrainConfig, split: str) -> list[Problem]:
-    """Load a split of a run's task."""
-    return load_task(config.task, split, path=config.task_path or None)
 
 
 class Trainer:
@@ -37,12 +35,13 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig) -> None:
+        warn_of_traps(config)
         self.scalarizer = config.make_scalarizer()
-        questions = load_split(config, "train")
-        steps = steps_in_all(config, len(questions))
-        self.config = config = config.with_options(steps=steps, data_epochs=0)
+        self.config, questions = config, load_split(config, "train")
         self.model, self.tokenizer = load_policy(config.model, config.device)
         problems = self.prompts(questions)
+        steps = steps_in_all(config, len(problems))
+        self.config = config = config.with_options(steps=steps, data_epochs=0)
         self.order = PromptOrder(problems, config)
         wanted = config.kl_coefficient or "log_ratio_to_reference" in self.scalarizer.before
         self.reference = load_policy(config.model, config.device)[0] if wanted else None
@@ -53,13 +52,13 @@ class Trainer:
         if config.evaluate_every:
             sampled += [problem.prompt for problem in self.prompts(load_split(config, SPLIT))]
         self.engine = make_engine(config, self.model, self.tokenizer, sampled)
-        self.sampler = Sampler(self.engine, Rewards(config.rewards), config)
+        self.sampler = Sampler(self.engine, Rewards(config.rewards, config.reward_seconds), config)
         self.signals = Signals(self.scalarizer, self.model, self.reference, config)
         self.auditor = Auditor(self.model, self.sampler, self.signals, problems, config)
 
     def prompts(self, questions: list[Problem]) -> list[Problem]:
-        """Questions as prompts of the run's model."""
-        return as_prompts(self.tokenizer, questions)
+        """Questions as prompts of the run's model, without those that are too long."""
+        return prompts_of(self.config, self.tokenizer, questions)
 
     def fresh(self) -> States:
         """States before the first step."""
@@ -77,14 +76,15 @@ class Trainer:
         old, rate = (copy_of(self.model) if audited else {}), self._set_rate(step)
         batch = TrainingBatch(train_rows.completions, applied.advantage)
         anchor = self.reference if config.kl_coefficient else None
-        trace = policy_step(self.model, self.optimizer, batch, config, anchor, keep=audited)
+        trace = policy_step(self.model, self.optimizer, batch, config, anchor, audited, step)
         self.engine.sync(self.model)
         state = applied.state
         state = self.scalarizer.update(state, observer.see()) if observer else state
         audits = []
         if pending:
             sample = Sample(train_rows.completions, train_rows.rewards, applied.advantage)
-            audits = self.auditor.after(step, pending, sample, Transition(old, trace, rate))
+            moved = Transition(old, trace, rate, anchor)
+            audits = self.auditor.after(step, pending, sample, moved)
         record = step_record(step, config, drawn, applied.weights, trace, audits)
         lengths = observe_lengths(
             states.rewards, drawn.completions.lengths.double(), config.length_decay
