@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from covlaw.llm.config import TrainConfig
@@ -29,23 +31,26 @@ def training_pass(model: Any, config: TrainConfig) -> Iterator[None]:
     device = next(model.parameters()).device.type
     layers = _recomputing_layers(model) if config.gradient_checkpointing else []
     for layer in layers:
-        layer.training = True
+        layer.training = layer.gradient_checkpointing = True
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
     try:
         with torch.autocast(device, torch.bfloat16, enabled=config.dtype == "bfloat16"):
             yield
     finally:
         for layer in layers:
-            layer.training = False
+            layer.training = layer.gradient_checkpointing = False
 
 
-def _recomputing_layers(model: Any) -> list[torch.nn.Module]:
-    layers: list[torch.nn.Module]
+def _recomputing_layers(model: Any) -> list[Any]:
+    """Layers that can be computed anew.
+
+    The model's own switch for them also makes embeddings ask for gradients, which forward mode
+    refuses; without re-entrant checkpoints nothing needs that.
+    """
     layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
     if not layers or not getattr(model, "supports_gradient_checkpointing", False):
         raise CovlawError(
             f"{type(model).__name__} cannot compute its layers anew: set gradient_checkpointing "
             "to false, and lower micro_batch if memory is short"
         )
-    if not model.is_gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
     return layers
