@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.keeper import Keeper, States
+from covlaw.llm.policy import load_tokenizer
 from covlaw.llm.records import STEPS, read_lines
 from covlaw.llm.train import train
 from covlaw.llm.trainer import Trainer
@@ -166,6 +169,42 @@ def test_a_diverged_policy_stops_the_run_and_keeps_its_records(config: TrainConf
     assert all(step["grad_norm"] is not None for step in steps)
 
 
+def test_a_finished_model_is_a_plain_hugging_face_folder(config: TrainConfig) -> None:
+    run = train(replace(config, steps=2, audits=0))
+    model = AutoModelForCausalLM.from_pretrained(run / "model")
+    tokenizer = AutoTokenizer.from_pretrained(run / "model")
+    saved = load_file(run / "checkpoints" / "step-000002" / "model.safetensors")
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, saved[name])
+    inputs = tokenizer("1 + 2 = ?", return_tensors="pt")
+    assert inputs["input_ids"].tolist() == load_tokenizer(config.model)(["1 + 2 = ?"])["input_ids"]
+    tokens = model.generate(**inputs, max_new_tokens=3, do_sample=False)
+    assert tokens[0, :5].tolist() == inputs["input_ids"][0].tolist()
+
+
+def test_a_run_of_before_some_settings_existed_continues(config: TrainConfig) -> None:
+    """Their defaults are what it did; a setting that is no more, or has another value, is named."""
+    short = replace(config, steps=2, audits=0)
+    run = train(short)
+    lines = (run / "config.toml").read_text().splitlines()
+    young = ("data_order", "data_epochs", "evaluate_", "keep_checkpoints", "tensorboard")
+    old = "\n".join(line for line in lines if not line.startswith(young))
+    (run / "config.toml").write_text(old)
+    assert train(short) == run
+    with pytest.raises(CovlawError, match="holds another run: data_order is 'random' there"):
+        train(replace(short, data_order="epochs"))
+    (run / "config.toml").write_text("momentum = 0.9\n" + old)
+    with pytest.raises(CovlawError, match=r"this version cannot continue .*momentum"):
+        train(short)
+
+
+def test_settings_that_no_record_depends_on_may_change(config: TrainConfig, tmp_path: Path) -> None:
+    run = train(replace(config, steps=2, audits=0))
+    moved = run.rename(tmp_path / "elsewhere")
+    changed = replace(config, out=str(moved), steps=2, audits=0, keep_checkpoints=5)
+    assert train(replace(changed, checkpoint_every=1)) == moved
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_run_on_cuda_is_recorded_as_on_the_cpu(config: TrainConfig) -> None:
     run = train(replace(config, device="cuda"))
@@ -175,6 +214,7 @@ def test_a_run_on_cuda_is_recorded_as_on_the_cpu(config: TrainConfig) -> None:
 def test_bad_input_is_refused_before_work(config: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(CovlawError, match="device 'gpu' cannot be used"):
         train(replace(config, device="gpu"))
+    assert not list(Path(config.out).iterdir())  # the same folder will do once it is mended
     with pytest.raises(CovlawError, match="cannot load the model"):
         train(replace(config, model=str(tmp_path / "nowhere"), out=str(tmp_path / "y")))
     with pytest.raises(CovlawError, match="arithmetic"):
@@ -197,4 +237,5 @@ def test_config_is_recorded(config: TrainConfig) -> None:
     run = train(replace(config, steps=1, audits=0))
     environment = json.loads((run / "environment.json").read_text())
     assert environment["threads"] == 1
+    assert environment["device"] == "cpu"
     assert "torch" in environment["packages"]
