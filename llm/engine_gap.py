@@ -10,6 +10,7 @@ from covlaw.llm.config import TrainConfig
 from covlaw.llm.engine import Completions
 from covlaw.llm.engines import engine_options, truncation_of
 from covlaw.llm.log_prob import chunks
+from covlaw.llm.training_batch import TrainingBatch
 from covlaw.llm.truncation import Truncation, kept
 from covlaw.theory.errors import CovlawError
 
@@ -26,15 +27,15 @@ def rounding_gap(config: TrainConfig, model: Any) -> float:
     """Largest difference, in nats, that rounding explains between two computations of a log-prob.
 
     √(2 ln N) · √2 · ln N · √(2L(u² + K u₃₂²)/3): the residual stream is rounded twice in each of
-    L layers, with variance u²/3 relative to its size, u the engine's unit roundoff; what is added
-    to it are float32 sums of up to K products. The errors of logits are that share of their size.
+    L layers, with variance u²/3 relative to its size, u the coarser unit roundoff of the two; what
+    is added to it are float32 sums of up to K products. Logits err by that share of their size.
     Among N tokens drawn none is likely to lie more than ln N below the likeliest, and the largest
     of N errors is √(2 ln N) deviations; √2 for two computations.
     """
-    dtypes = {str(model.dtype).removeprefix("torch.")}
+    dtypes = {config.dtype}
     if config.engine == "vllm":
         dtypes.add(engine_options(config).dtype)
-    unit = max(UNIT_ROUNDOFF.get(dtype, 2.0**-24) for dtype in dtypes)
+    unit = max(UNIT_ROUNDOFF[dtype] for dtype in dtypes)
     layers = int(getattr(model.config, "num_hidden_layers", 1))
     terms = max(p.shape[-1] for p in model.parameters() if p.ndim == 2)
     relative = math.sqrt(2 * layers * (unit**2 + terms * UNIT_ROUNDOFF["float32"] ** 2) / 3)
@@ -42,8 +43,8 @@ def rounding_gap(config: TrainConfig, model: Any) -> float:
     return math.sqrt(2 * size) * math.sqrt(2) * size * relative
 
 
-def check_gap(gap: float, config: TrainConfig, model: Any) -> None:
-    """Stop a run whose engine samples from other weights than the trainer's.
+def require_same_policy(model: Any, batch: TrainingBatch, config: TrainConfig) -> float:
+    """Return the gap of a batch, at π_old; stop a run whose engine samples from other weights.
 
     An engine that samples from the trainer's own module has none of its own: there the gap is
     recorded, and judged only against an `engine_gap_limit` that was set.
@@ -51,23 +52,26 @@ def check_gap(gap: float, config: TrainConfig, model: Any) -> None:
     Raises:
         CovlawError: if the gap is above its limit.
     """
-    if config.engine == "transformers" and not config.engine_gap_limit:
-        return
+    assert batch.behaviour_log_prob is not None  # noqa: S101  # the model is π_old, and was read
+    gap = log_prob_gap(batch.behaviour_log_prob, batch.completions, model, config)
+    own_weights = config.engine != "transformers" or config.engine_gap_limit > 0
     limit = config.engine_gap_limit or rounding_gap(config, model)
-    if gap <= limit:
-        return
-    tied = getattr(model.config, "tie_word_embeddings", False)
-    causes = "a weight sync that did not arrive, or " + (
-        "the output head, which is tied to the embedding and may have kept its old weights"
-        if tied
-        else "tied embeddings whose head kept its old weights (this model's are not tied)"
-    )
-    raise CovlawError(
-        f"log-probs of engine {config.engine!r} differ from the trainer's by up to "
-        f"{gap:.3g} nats, with a limit of {limit:.3g}: it does not sample from the policy "
-        f"being trained. Likely causes: {causes}. What was recorded stays; if the difference is "
-        "rounding after all, raise engine_gap_limit"
-    )
+    if own_weights and not gap <= limit:
+        raise CovlawError(
+            f"log-probs of engine {config.engine!r} differ from the trainer's by up to {gap:.3g} "
+            f"nats, with a limit of {limit:.3g}: it does not sample from the policy being trained. "
+            f"Likely causes: {_causes(model)}. What was recorded stays; if the difference is "
+            "rounding after all, raise engine_gap_limit"
+        )
+    return gap
+
+
+def _causes(model: Any) -> str:
+    if getattr(model.config, "tie_word_embeddings", False):
+        head = "the output head, which is tied to the embedding and may have kept its old weights"
+    else:
+        head = "tied embeddings whose head kept its old weights (this model's are not tied)"
+    return f"a weight sync that did not arrive, or {head}"
 
 
 def log_prob_gap(log_prob: Tensor, part: Completions, model: Any, config: TrainConfig) -> float:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.engine_gap import require_same_policy
 from covlaw.llm.log_prob import all_token_log_prob
 from covlaw.llm.loss_pass import accumulate
 from covlaw.llm.parameters import copy_of, gradients, trainable
@@ -65,7 +66,8 @@ def policy_step(
         step: Of the run; with its seed it decides the mini-batches.
 
     Raises:
-        CovlawError: if the gradient is not finite, before it reaches the parameters.
+        CovlawError: if the engine did not sample from the model, or the gradient is not finite;
+            before anything reaches the parameters.
     """
     batch, trace = _anchored(model, batch, config, reference), StepTrace()
     for k, rows in enumerate(mini_batches(len(batch.advantage), config, step)):
@@ -86,6 +88,7 @@ def policy_step(
             trace.entropy = seen.entropy
             if batch.behaviour_log_prob is None:
                 batch = batch._replace(behaviour_log_prob=seen.log_prob)
+            trace.engine_log_prob_gap = require_same_policy(model, batch, config)
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     _compare(trace, batch, config)
@@ -139,10 +142,9 @@ def _clip_norm(model: Any, limit: float) -> float:
 
 
 def _compare(trace: StepTrace, batch: TrainingBatch, config: TrainConfig) -> None:
-    """Note how far the behaviour policy is from the engine's and from the reference."""
+    """Note how far the behaviour policy is from the reference."""
     mask, old = batch.completions.mask, batch.behaviour_log_prob
     assert old is not None  # noqa: S101  # there is a first inner step
-    trace.engine_log_prob_gap = float((old - batch.completions.log_prob).abs().max())
     if batch.reference_log_prob is not None:
         kl = kl_to_reference(old, batch.reference_log_prob, config.kl_estimator)[mask]
         trace.kl_reference = float(kl.double().mean())

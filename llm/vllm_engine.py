@@ -43,14 +43,22 @@ class VllmEngine:
         check_platform(self.vllm, device)
         self.tokenizer, self.options = tokenizer, options
         self.truncation, self.device = truncation, device
-        with contained():
+        try:
             self.llm = self._start(model)
+            # some kernels are missing only once they are called
+            self._generate([[tokenizer.eos_token_id]], [self._params(1, 1, 1.0, 0)])
+        except (ValueError, RuntimeError, NotImplementedError, OSError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise CovlawError(
+                f"engine 'vllm' cannot serve {model!r} with {options._asdict()}: {reason}. Change "
+                'engine_options (docs/vllm.md), or set engine = "transformers"'
+            ) from error
 
     def _start(self, model: str) -> Any:
         settings = self.options._asdict()
-        if self.device == "cpu":
+        if torch.device(self.device).type == "cpu":
             del settings["gpu_memory_utilization"]
-        try:
+        with contained():
             return self.vllm.LLM(
                 model=model,
                 **settings,
@@ -60,12 +68,6 @@ class VllmEngine:
                 disable_log_stats=True,
                 use_tqdm_on_load=False,
             )
-        except (ValueError, RuntimeError, NotImplementedError, OSError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise CovlawError(
-                f"engine 'vllm' cannot serve {model!r} with {settings}: {reason}. Change "
-                'engine_options (docs/vllm.md), or set engine = "transformers"'
-            ) from error
 
     def sync(self, policy: nn.Module) -> None:
         """Take over the policy's weights, in process."""
@@ -93,26 +95,25 @@ class VllmEngine:
         self._check_room(int(mask.sum(1).max()), max_tokens)
         seeds = _seeds(len(prompts), generator)
         params = [self._params(n, max_tokens, temperature, seed) for seed in seeds]
-        ids = [
-            {"prompt_token_ids": row[keep].tolist()} for row, keep in zip(tokens, mask, strict=True)
-        ]
-        with contained():
-            outputs = self.llm.generate(ids, params, use_tqdm=False)
-        rows = list(chain.from_iterable(output.outputs for output in outputs))
-        drawn = [torch.tensor(row.token_ids) for row in rows]
-        pad = self.tokenizer.pad_token_id
-        drawn_tokens = pad_sequence(drawn, batch_first=True, padding_value=pad).to(self.device)
-        lengths = torch.tensor([len(row) for row in drawn], device=self.device)
-        columns = torch.arange(drawn_tokens.shape[1], device=self.device)
+        ids = [row[keep].tolist() for row, keep in zip(tokens, mask, strict=True)]
+        rows = self._generate(ids, params)
+        drawn, kept, log_prob = (t.to(self.device) for t in _padded(rows, self.tokenizer))
         return Completions(
             tokens.repeat_interleave(n, 0),
             mask.repeat_interleave(n, 0),
-            drawn_tokens,
-            columns < lengths[:, None],
-            _log_probs(rows).to(self.device),
+            drawn,
+            kept,
+            log_prob,
             torch.arange(len(prompts), device=self.device).repeat_interleave(n),
-            self.tokenizer.batch_decode(drawn_tokens, skip_special_tokens=True),
+            self.tokenizer.batch_decode(drawn, skip_special_tokens=True),
         )
+
+    def _generate(self, prompts: Sequence[list[int]], params: Sequence[Any]) -> list[Any]:
+        """Completions as vLLM returns them, prompt-major."""
+        inputs = [{"prompt_token_ids": ids} for ids in prompts]
+        with contained():
+            outputs = self.llm.generate(inputs, params, use_tqdm=False)
+        return list(chain.from_iterable(output.outputs for output in outputs))
 
     def _params(self, n: int, max_tokens: int, temperature: float, seed: int) -> Any:
         return self.vllm.SamplingParams(
@@ -145,7 +146,11 @@ def _seeds(count: int, generator: torch.Generator | None) -> list[int]:
     return drawn
 
 
-def _log_probs(rows: Sequence[Any]) -> Tensor:
-    """(N, T) float32, 0 on padding."""
-    found = [torch.tensor(row.logprobs.logprobs, dtype=torch.float32) for row in rows]
-    return pad_sequence(found, batch_first=True)
+def _padded(rows: Sequence[Any], tokenizer: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens, mask and log-probs of vLLM's completions, (N, T) each, padded on the right."""
+    drawn = [torch.tensor(row.token_ids) for row in rows]
+    log_prob = [torch.tensor(row.logprobs.logprobs, dtype=torch.float32) for row in rows]
+    tokens = pad_sequence(drawn, batch_first=True, padding_value=tokenizer.pad_token_id)
+    lengths = torch.tensor([len(row) for row in drawn])
+    mask = torch.arange(tokens.shape[1]) < lengths[:, None]
+    return tokens, mask, pad_sequence(log_prob, batch_first=True)
