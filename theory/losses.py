@@ -116,7 +116,8 @@ def kl_to_reference(log_prob: Tensor, reference_log_prob: Tensor, estimator: str
     k2 and k3 never negative. As a *loss* their gradients are another matter, for the samples are
     not differentiated (Tang & Munos 2025, arXiv:2506.09477). At h_t and π = the sampling policy:
 
-    - k1: E ∇d = E ∇log π = 0: noise, and no pull to the reference;
+    - k1: E ∇d = E ∇log π = 0: noise, and no pull to the reference; under `sequence_mean` it is
+      ∇E[1/L], which lengthens completions whatever the reference;
     - k2: E d ∇log π = ∇KL(π(·|h_t) ‖ π_ref(·|h_t)): the right one;
     - k3: E (1 − e^{−d}) ∇log π = ∇KL(π_ref(·|h_t) ‖ π(·|h_t)): that of the other direction.
 
