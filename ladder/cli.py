@@ -19,11 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         import tyro
 
         from covlaw.ladder import commands
+        from covlaw.ladder.llm_settings import spread_settings
     except ModuleNotFoundError as error:
         return _complain(f"the command line needs {error.name!r}: pip install 'covlaw[cli]'")
     from covlaw.theory.errors import CovlawError
 
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = spread_settings(list(sys.argv[1:] if argv is None else argv))
     nested = arguments[:1] == ["llm"]
     try:
         code = tyro.extras.subcommand_cli_from_dict(

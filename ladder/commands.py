@@ -10,7 +10,9 @@ from rich.console import Console
 from covlaw.ladder.check_command import check
 from covlaw.ladder.find_command import find
 from covlaw.ladder.ladder_command import ladder
-from covlaw.ladder.llm_commands import audit, base, evaluate, train
+from covlaw.ladder.llm_commands import audit, base
+from covlaw.ladder.llm_eval import evaluate
+from covlaw.ladder.llm_train import presets, train
 from covlaw.ladder.report import write_report
 from covlaw.ladder.study_command import study
 from covlaw.theory.errors import CovlawError
@@ -56,11 +58,12 @@ def figures(
 
 
 def llm() -> None:
-    """The LLM rung: base, train, audit, eval (`covlaw llm --help`)."""
+    """The LLM rung: base, presets, train, audit, eval (`covlaw llm --help`)."""
 
 
 LLM_COMMANDS: dict[str, Callable[..., Any]] = {
     "base": base,
+    "presets": presets,
     "train": train,
     "audit": audit,
     "eval": evaluate,

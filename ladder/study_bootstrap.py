@@ -1,23 +1,8 @@
 """Bootstrap intervals of means, resampling whole worlds: runs in one world are not independent."""
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-RESAMPLES = 2000
-LEVEL = 0.95
-
-
-class Interval(NamedTuple):
-    """A mean with its interval; NaN where there is nothing."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    """Worlds."""
+from covlaw.theory.bootstrap import Array, Interval, bootstrap_mean
 
 
 def cluster_means(values: Array, clusters: list[str]) -> Array:
@@ -38,10 +23,4 @@ def bootstrap(values: Array, clusters: list[str], seed: int) -> Interval:
         clusters: (n,) the world that each run was made in.
         seed: Of the resampling.
     """
-    means = cluster_means(values, clusters)
-    if not len(means):
-        return Interval(float("nan"), float("nan"), float("nan"), 0)
-    rng = np.random.default_rng(seed)
-    drawn = means[rng.integers(len(means), size=(RESAMPLES, len(means)))].mean(1)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(means.mean()), float(low), float(high), len(means))
+    return bootstrap_mean(cluster_means(values, clusters), seed)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.eval_config import EvalConfig
 from covlaw.llm.sampling import as_prompts
 from covlaw.llm.tasks import Problem, load_task
 from covlaw.theory.errors import CovlawError
@@ -18,7 +19,9 @@ def load_split(config: TrainConfig, split: str) -> list[Problem]:
     return load_task(config.task, split, path=path, options=options)
 
 
-def prompts_of(config: TrainConfig, tokenizer: Any, questions: Sequence[Problem]) -> list[Problem]:
+def prompts_of(
+    config: TrainConfig | EvalConfig, tokenizer: Any, questions: Sequence[Problem]
+) -> list[Problem]:
     """Questions as the model reads them, without those that are too long: dropped and counted.
 
     Raises:

@@ -30,3 +30,11 @@ def broken(
     """NaN on the fourth completion."""
     del references, lengths, state
     return [float("nan") if k == 3 else 0.0 for k, _ in enumerate(completions)]
+
+
+def odd_length(
+    completions: Sequence[str], references: Sequence[str], lengths: Tensor, state: RewardState
+) -> Tensor:
+    """1 for an odd number of tokens: right or wrong, and both occur."""
+    del completions, references, state
+    return lengths % 2

@@ -54,16 +54,24 @@ class Corpus(NamedTuple):
 @cache
 def build_corpus(difficulty: str = "digits") -> Corpus:
     """Write and encode the language of a difficulty, once in a process."""
-    every = calculations(difficulty)
-    questions = [
+    tokenizer = language_tokenizer(difficulty)
+    facts = [(c.prompt.removesuffix("?"), str(c.result)) for c in calculations(difficulty)]
+    answers = _encode(tokenizer, _answers(difficulty))
+    return Corpus(tokenizer, answers, _encode(tokenizer, facts))
+
+
+def language_tokenizer(difficulty: str = "digits") -> PreTrainedTokenizerFast:
+    """Build the tokenizer that knows every word of a difficulty."""
+    return build_tokenizer(prompt + completion for prompt, completion in _answers(difficulty))
+
+
+def _answers(difficulty: str) -> list[tuple[str, str]]:
+    return [
         (f"{c.prompt} ", write(c, result))
-        for c in every
+        for c in calculations(difficulty)
         for write in STYLES.values()
         for result in results(difficulty)
     ]
-    facts = [(c.prompt.removesuffix("?"), str(c.result)) for c in every]
-    tokenizer = build_tokenizer(prompt + completion for prompt, completion in questions)
-    return Corpus(tokenizer, _encode(tokenizer, questions), _encode(tokenizer, facts))
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[tuple[str, str]]) -> Texts:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from covlaw.ladder.study_bootstrap import RESAMPLES, bootstrap, cluster_means
+from covlaw.ladder.study_bootstrap import bootstrap, cluster_means
+from covlaw.theory.bootstrap import RESAMPLES
 
 
 def test_the_mean_of_clusters_in_order_without_missing_values() -> None:
