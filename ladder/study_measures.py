@@ -1,6 +1,6 @@
 """What a study averages over runs, and what each reference defect costs, with intervals."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,22 @@ MEASURES: dict[str, Callable[[Row], float]] = {
 PRICED = ("sacrifices", "worst_regression", "hypervolume")
 
 
-def rows_in(rows: Iterable[Row], world: str) -> list[Row]:
-    """The rows of one world, or of all."""
-    return [row for row in rows if world in (row["world"], ALL)]
+Sorted = Mapping[tuple[str, str], Sequence[Row]]
+"""(world, algorithm) → rows; the world may be `ALL`."""
+
+
+def sorted_out(rows: Iterable[Row]) -> Sorted:
+    """The rows of each algorithm in each world, and in all."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        for world in (row["world"], ALL):
+            found.setdefault((world, row["algorithm"]), []).append(row)
+    return found
+
+
+def went_through(rows: Iterable[Row]) -> list[Row]:
+    """Those that did not stop."""
+    return [row for row in rows if row["error"] is None]
 
 
 def interval(rows: Sequence[Row], measure: Callable[[Row], float], seed: int) -> dict[str, Any]:
@@ -35,15 +48,14 @@ def interval(rows: Sequence[Row], measure: Callable[[Row], float], seed: int) ->
     return bootstrap(values, [_cluster(row) for row in rows], seed)._asdict()
 
 
-def price(rows: Sequence[Row], algorithm: str, world: str, seed: int) -> dict[str, Any] | None:
+def price(rows: Sorted, algorithm: str, world: str, seed: int) -> dict[str, Any] | None:
     """What the reference's defects cost: reference minus published, in the same world and arm."""
     if not algorithm.endswith(REFERENCE):
         return None
     published = algorithm.removesuffix(REFERENCE)
-    sound = [row for row in rows_in(rows, world) if row["error"] is None]
-    twins = {place(row): row for row in sound if row["algorithm"] == published}
-    own = [row for row in sound if row["algorithm"] == algorithm and place(row) in twins]
-    pairs = [(row, twins[place(row)]) for row in own]
+    own, twin_rows = (went_through(rows.get((world, a), ())) for a in (algorithm, published))
+    twins = {place(row): row for row in twin_rows}
+    pairs = [(row, twins[place(row)]) for row in own if place(row) in twins]
     if not pairs:
         return None
     found: dict[str, Any] = {"scalarizer": published, "world": world, "pairs": len(pairs)}

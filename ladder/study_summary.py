@@ -1,30 +1,28 @@
 """What a study found: who is sacrificed by which algorithm, and what reference defects cost."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from covlaw import __version__
-from covlaw.ladder.study_measures import ALL, MEASURES, interval, price, rows_in
+from covlaw.ladder.study_factors import factors, lines
+from covlaw.ladder.study_measures import ALL, MEASURES, interval, price, sorted_out, went_through
 from covlaw.ladder.study_settings import StudySettings
 from covlaw.ladder.study_table import Row
 from covlaw.theory.interference import SACRIFICE
 
 SCHEMA = 1
 COUNTS = ("alarms", "falls", "hits")
-FACTORS = (
-    *("signal", "clip", "conflict", "scale"),
-    *("architecture", "width", "mixture", "base"),
-)
 
 
 def summarise(rows: Sequence[Row], settings: StudySettings) -> dict[str, Any]:
     """Build the whole of summary.json from the rows (with their rivals)."""
     worlds = [w for w in settings.worlds if any(row["world"] == w for row in rows)]
     groups = [*worlds, *([ALL] if len(worlds) > 1 else [])]
+    own, seed = sorted_out(rows), settings.seed
     return {
         "schema": SCHEMA,
         "covlaw": __version__,
@@ -36,23 +34,23 @@ def summarise(rows: Sequence[Row], settings: StudySettings) -> dict[str, Any]:
             cell
             for world in groups
             for name in settings.scalarizers
-            if (cell := _cell(rows, name, world, settings.seed)) is not None
+            if (cell := _cell(own.get((world, name), ()), name, world, seed)) is not None
         ],
         "price": [
             cell
             for world in groups
             for name in settings.scalarizers
-            if (cell := price(rows, name, world, settings.seed)) is not None
+            if (cell := price(own, name, world, seed)) is not None
         ],
-        "factors": list(_factors(rows, worlds, settings.seed)),
+        "factors": list(factors(rows, worlds, seed)),
+        "lines": list(lines(rows, worlds, seed)),
         "errors": _errors(rows),
     }
 
 
-def _cell(rows: Sequence[Row], algorithm: str, world: str, seed: int) -> dict[str, Any] | None:
+def _cell(own: Sequence[Row], algorithm: str, world: str, seed: int) -> dict[str, Any] | None:
     """One algorithm in one world."""
-    own = [row for row in rows_in(rows, world) if row["algorithm"] == algorithm]
-    sound = [row for row in own if row["error"] is None]
+    sound = went_through(own)
     if not own:
         return None
     leads = [t for row in sound for t in row["lead_time"] if t is not None and np.isfinite(t)]
@@ -99,17 +97,6 @@ def _normalised(row: Row, name: str) -> list[float]:
     """A loss in units of each objective's attainable range."""
     ranges = zip(row[name], row["floor"], row["ceiling"], strict=True)
     return [value / (high - low) if high > low else 0.0 for value, low, high in ranges]
-
-
-def _factors(rows: Sequence[Row], worlds: Sequence[str], seed: int) -> Iterable[dict[str, Any]]:
-    """Share of runs that sacrifice an objective, by each level of what the worlds sweep."""
-    for world in worlds:
-        own = [row for row in rows if row["world"] == world and row["error"] is None]
-        for factor in FACTORS:
-            for level in dict.fromkeys(row[factor] for row in own if factor in row):
-                at = [row for row in own if row.get(factor) == level]
-                share = interval(at, MEASURES["sacrifices"], seed)
-                yield {"world": world, "factor": factor, "level": level, "sacrifices": share}
 
 
 def _errors(rows: Sequence[Row]) -> list[dict[str, Any]]:

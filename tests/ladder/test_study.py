@@ -138,6 +138,26 @@ def test_the_summary_says_who_is_sacrificed(finished: Path) -> None:
     assert any("world transformer" in phrase for phrase in summary["omitted"])
 
 
+def test_the_summary_has_a_line_a_factor_and_algorithm(finished: Path) -> None:
+    summary = json.loads((finished / SUMMARY).read_text())
+    rows, found = lines(finished / RUNS), {}
+    for line in summary["lines"]:
+        for point in line["points"]:
+            found[line["world"], line["factor"], line["algorithm"], point["level"]] = point
+            own = [
+                any(row["sacrificed"])
+                for row in rows
+                if (row["world"], row["algorithm"]) == (line["world"], line["algorithm"])
+                and row[line["factor"]] == point["level"]
+            ]
+            assert point["mean"] == pytest.approx(sum(own) / len(own))
+            assert point["low"] <= point["mean"] <= point["high"]
+    swept = {key[:2] for key in found}
+    assert swept >= {("bandit", "scale"), ("bandit", "conflict"), ("tabular", "clip")}
+    assert ("tabular", "scale") not in swept
+    assert {key[2] for key in found} == set(ALGORITHMS)
+
+
 KILLED = """
 import os, signal, sys
 from test_study import Inline, study
