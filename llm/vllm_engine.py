@@ -1,8 +1,10 @@
 """Sampling with vLLM in the trainer's process, on a CPU or on CUDA."""
 
+import gc
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,9 @@ from covlaw.llm.vllm_sync import load_weights
 from covlaw.theory.errors import CovlawError
 
 
+_alive: "WeakSet[VllmEngine]" = WeakSet()
+
+
 class VllmEngine:
     """Samples with an engine that has weights of its own: `sync` after each update.
 
@@ -28,7 +33,8 @@ class VllmEngine:
         device: Where completions go, and what vLLM must be built for.
 
     Raises:
-        CovlawError: if vLLM is missing, does not fit the device, or refuses the model.
+        CovlawError: if vLLM is missing, does not fit the device, or refuses the model; or if the
+            process has another engine.
     """
 
     def __init__(
@@ -39,6 +45,7 @@ class VllmEngine:
         truncation: Truncation = OFF,
         device: str = "cpu",
     ) -> None:
+        _require_none_alive()
         self.vllm = import_vllm()
         check_platform(self.vllm, device)
         self.tokenizer, self.options = tokenizer, options
@@ -53,6 +60,7 @@ class VllmEngine:
                 f"engine 'vllm' cannot serve {model!r} with {options._asdict()}: {reason}. Change "
                 'engine_options (docs/vllm.md), or set engine = "transformers"'
             ) from error
+        _alive.add(self)
 
     def _start(self, model: str) -> Any:
         settings = self.options._asdict()
@@ -137,6 +145,21 @@ class VllmEngine:
                 f"a prompt of {longest} tokens and max_tokens {max_tokens} do not fit "
                 f"max_model_len {room}: raise engine_options.max_model_len, or leave it out"
             )
+
+
+def _require_none_alive() -> None:
+    """Let engines that nobody holds be finalised before the next starts, for that ends its groups.
+
+    Raises:
+        CovlawError: if one is still held.
+    """
+    gc.unfreeze()  # vLLM freezes what is alive once it has started, itself included
+    gc.collect()
+    if _alive:
+        raise CovlawError(
+            "this process has a vLLM engine already, and vLLM's groups are the process's: drop "
+            "that one first, or start another process"
+        )
 
 
 def _seeds(count: int, generator: torch.Generator | None) -> list[int]:

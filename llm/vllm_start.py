@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import Any
 
@@ -57,13 +58,20 @@ def import_vllm() -> Any:
     for name, value in (ENVIRONMENT | on_cpu).items():
         os.environ.setdefault(name, value)
     try:
-        with contained():
-            vllm = importlib.import_module("vllm")
-            importlib.import_module("vllm.platforms")
-            _ = vllm.LLM, vllm.SamplingParams  # loaded on first use, with all that can fail
-            return vllm
+        # exceptions that vLLM keeps from its import hold the whole stack below them, and with it
+        # every engine that a caller has: so a stack of its own
+        with ThreadPoolExecutor(1) as own_stack:
+            return own_stack.submit(_load).result()
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         raise CovlawError(_explain(error)) from error
+
+
+def _load() -> Any:
+    with contained():
+        vllm = importlib.import_module("vllm")
+        importlib.import_module("vllm.platforms")
+        _ = vllm.LLM, vllm.SamplingParams  # loaded on first use, with all that can fail
+        return vllm
 
 
 def check_platform(vllm: Any, device: str) -> None:
