@@ -13,7 +13,7 @@ PROMPTS = ("1 + 2 = ?", "3 -", "9 - 4 = ? the answer")
 WORDS = r"0 1 2 3 4 5 6 7 8 9 + - = ? step : answer the so is \boxed{ }"
 
 
-def write_policy(folder: Path, seed: int = 0, tie: bool = False) -> Path:
+def write_policy(folder: Path, seed: int = 0, tie: bool = False, heads: int = 2) -> Path:
     """Save an untrained Qwen2 of about 10,000 parameters."""
     tokenizer = build_tokenizer([WORDS])
     config = Qwen2Config(
@@ -21,8 +21,8 @@ def write_policy(folder: Path, seed: int = 0, tie: bool = False) -> Path:
         hidden_size=32,
         intermediate_size=48,
         num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
         tie_word_embeddings=tie,
         max_position_embeddings=64,
         initializer_range=0.3,
@@ -39,6 +39,18 @@ def write_policy(folder: Path, seed: int = 0, tie: bool = False) -> Path:
 def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an untrained policy in Hugging Face format."""
     return write_policy(tmp_path_factory.mktemp("policy"))
+
+
+@pytest.fixture(scope="session")
+def served_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with one head of size 32: vLLM on a CPU has no kernel for smaller ones."""
+    return write_policy(tmp_path_factory.mktemp("served"), heads=1)
+
+
+@pytest.fixture(scope="session")
+def tied_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That one with its output head tied to the embedding."""
+    return write_policy(tmp_path_factory.mktemp("tied"), tie=True, heads=1)
 
 
 @pytest.fixture
