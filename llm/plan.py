@@ -62,13 +62,14 @@ def make_plan(config: TrainConfig) -> Plan:
     _check_model(config.model)
     require_engine(config)
     Rewards(config.rewards, config.reward_seconds)
-    problems = len(load_split(config, "train"))
+    questions = load_split(config, "train")
+    problems, longest = len(questions), max(len(question.prompt) for question in questions)
     if config.evaluate_every:
         load_split(config, SPLIT)
     steps = steps_in_all(config, problems)
     audits = tuple(sorted(audit_steps(steps, config.audits)))
     size = size_of(config.model)
-    memory = estimate_memory(config, size) if size else None
+    memory = estimate_memory(config, size, longest) if size else None
     work = count_work(config, steps, len(audits))
     continues = _check_folder(config)
     return Plan(config, problems, steps, audits, work, size, memory, continues, _notes(config))

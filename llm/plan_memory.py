@@ -13,8 +13,6 @@ FLOAT = 4
 ACTIVATION_BYTES = 34
 """Kept for the way back, a token, layer and unit of width, at 16 bits and without the attention
 matrix (Korthikanti et al. 2022, arXiv:2205.05198, section 4.1)."""
-PROMPT_TOKENS = 1024
-"""Assumed longest prompt where no limit is set."""
 
 
 class Memory(NamedTuple):
@@ -39,8 +37,11 @@ class Memory(NamedTuple):
         return self.weights + self.gradients + self.optimiser + passing
 
 
-def estimate_memory(config: TrainConfig, size: ModelSize) -> Memory:
-    """Estimate the parts for a run's settings.
+def estimate_memory(config: TrainConfig, size: ModelSize, longest: int) -> Memory:
+    """Estimate the parts for a run's settings, with a longest prompt of so many characters.
+
+    A token has one character at least, so that prompts are overestimated where no
+    `max_prompt_tokens` is below.
 
     Formulas, P parameters: weights 4P a copy, gradients 4P, AdamW 8P; activations
     34·tokens·width·layers bytes at 16 bits, twice that at 32; with checkpointing one layer's, and
@@ -52,24 +53,21 @@ def estimate_memory(config: TrainConfig, size: ModelSize) -> Memory:
     parameters = FLOAT * size.parameters
     observed = config.observed if scalarizer.after else 0
     rows = config.prompts * (config.completions + observed)
+    tokens = min(config.max_prompt_tokens or longest, longest) + config.max_tokens
     return Memory(
         copies * parameters,
         parameters,
         2 * parameters,
-        _activations(config, size),
+        _activations(config, size, tokens),
         None if size.vocabulary is None else _logits(config, size.vocabulary),
-        _cache(config, size, rows),
+        _cache(config, size, rows * tokens),
     )
 
 
-def _tokens(config: TrainConfig) -> int:
-    return (config.max_prompt_tokens or PROMPT_TOKENS) + config.max_tokens
-
-
-def _activations(config: TrainConfig, size: ModelSize) -> int | None:
+def _activations(config: TrainConfig, size: ModelSize, row: int) -> int | None:
     if size.layers is None or size.width is None:
         return None
-    tokens = config.micro_batch * _tokens(config)
+    tokens = config.micro_batch * row
     wide = 1 if config.dtype == "bfloat16" else 2
     layer = tokens * size.width * ACTIVATION_BYTES * wide
     kept = tokens * size.width * 2 * wide * size.layers
@@ -82,9 +80,9 @@ def _logits(config: TrainConfig, vocabulary: int) -> int:
     return 2 * FLOAT * min(chunk, config.micro_batch * config.max_tokens * vocabulary)
 
 
-def _cache(config: TrainConfig, size: ModelSize, rows: int) -> int | None:
+def _cache(config: TrainConfig, size: ModelSize, tokens: int) -> int | None:
     if config.engine != "transformers":
         return 0
     if size.layers is None or size.cached is None:
         return None
-    return rows * _tokens(config) * size.layers * size.cached * FLOAT
+    return tokens * size.layers * size.cached * FLOAT

@@ -6,10 +6,9 @@ import pytest
 
 from covlaw.llm.base import MIXTURES, BaseConfig, base_config, is_base_name, named_base
 from covlaw.llm.base.cache import fingerprint
-from covlaw.llm.base.corpus import build_corpus
-from covlaw.llm.base.styles import STYLES
+from covlaw.llm.base.corpus import language_tokenizer
 from covlaw.llm.policy import resolve_model
-from covlaw.llm.tasks.arithmetic import DIFFICULTIES, calculations, results
+from covlaw.llm.tasks.arithmetic import DIFFICULTIES, results
 from covlaw.theory.errors import CovlawError
 
 DEFAULT = "f2014678a32e"
@@ -47,10 +46,10 @@ def test_unknown_names_are_refused(model: str, message: str) -> None:
         resolve_model(model)
 
 
-def test_a_language_has_every_question_style_and_result() -> None:
-    corpus = build_corpus("products")
-    count = len(calculations("products"))
-    assert len(corpus.answers.tokens) == count * len(STYLES) * len(results("products"))
-    words = corpus.tokenizer.get_vocab()
-    assert {"*", "multiply", "81"} <= set(words)
-    assert "82" not in words
+@pytest.mark.parametrize("difficulty", DIFFICULTIES)
+def test_a_language_has_the_words_of_every_result(difficulty: str) -> None:
+    words = language_tokenizer(difficulty).get_vocab()
+    stated = {str(number) for number in results(difficulty)}
+    assert stated <= set(words)
+    assert {word for word in words if word.isdigit()} == stated
+    assert ("multiply" in words) == ("*" in words) == (difficulty == "products")

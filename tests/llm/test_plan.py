@@ -93,17 +93,17 @@ def test_a_name_without_a_size_tells_nothing() -> None:
 
 def test_memory_follows_the_formulas(config: TrainConfig) -> None:
     size = ModelSize(1000, layers=3, width=8, cached=16, vocabulary=50)
-    memory = estimate_memory(replace(config, audits=0, max_prompt_tokens=4), size)
+    memory = estimate_memory(replace(config, audits=0, max_prompt_tokens=4), size, 99)
     assert (memory.weights, memory.gradients, memory.optimiser) == (4000, 4000, 8000)
     tokens = 4 + 6
     assert memory.activations == 256 * tokens * 8 * 34 * 2 * 3
     assert memory.logits == 2 * 4 * 256 * 6 * 50
     assert memory.cache == 32 * tokens * 3 * 16 * 4
-    more = estimate_memory(replace(config, kl_coefficient=0.1), size)
+    more = estimate_memory(replace(config, kl_coefficient=0.1), size, 4)
     assert more.weights == 3 * memory.weights
-    less = estimate_memory(replace(config, gradient_checkpointing=True), size)
+    less = estimate_memory(replace(config, gradient_checkpointing=True), size, 4)
     assert less.activations is not None
-    full = estimate_memory(config, size).activations
+    full = estimate_memory(config, size, 4).activations
     assert full is not None
     assert less.activations < full
 
