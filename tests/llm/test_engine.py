@@ -136,3 +136,20 @@ def test_rows_that_end_leave_the_others_alone(policy, draw) -> None:
     assert torch.equal(long.tokens[:, :width] * cut.mask, cut.tokens * cut.mask)
     trainer = token_log_prob(policy[0], long)
     assert (trainer - long.log_prob).abs().max() < 100 * 2.0**-23 * 10
+
+
+def test_rows_that_agree_are_computed_once(policy, draw) -> None:
+    """One forward row a distinct beginning that goes on; what is drawn does not depend on it."""
+    fed: list[int] = []
+    hook = policy[0].register_forward_pre_hook(
+        lambda _, __, inputs: fed.append(len(inputs["input_ids"])), with_kwargs=True
+    )
+    batch = draw(n=100, tokens=3)
+    hook.remove()
+    beginnings = [{(p, *t[:k]) for p, t, m in rows_of(batch) if m[: k + 1].all()} for k in range(3)]
+    assert len(beginnings[1]) < 75 < len(beginnings[2]) < len(batch.text)
+    assert fed == [len(distinct_ones) for distinct_ones in beginnings]
+
+
+def rows_of(batch):
+    return zip(batch.prompt.tolist(), batch.tokens.tolist(), batch.mask, strict=True)
