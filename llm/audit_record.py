@@ -59,7 +59,8 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
     the changes (`scale` is itself fitted on the sample, which the standard errors leave out).
     Under a token-level advantage these four are null (`Sample.signal` says why), and the budget's
     kernel term is all of the first field, with f0 = 0. Budgets are taken on independent samples
-    only.
+    only. Where the loss divides by lengths, "law_by_sum" is what the law would be without: what
+    `sequence_mean` costs an objective is the difference in sign or share of the two (T18).
     """
     prompt, rewards, fields = evidence.prompt, evidence.rewards, evidence.fields
     short = short_budget(rewards, fields, prompt)
@@ -76,6 +77,9 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
         },
         "scale": float("nan") if evidence.by_token else float(short.scale),
     }
+    if not evidence.by_token and not torch.equal(evidence.advantage, fields.score):
+        by_sum = within_prompt_covariance(rewards, evidence.advantage, prompt)
+        record["law_by_sum"] = _pair(by_sum)
     if kind == "independent":
         terms = law_budget(rewards, fields, prompt).terms
         record["budget"] = {name: term.tolist() for name, term in terms.items()}

@@ -41,7 +41,8 @@ class LawBudget(NamedTuple):
     clipping: Tensor
     """Clipping and off-policy weights."""
     sampling: Tensor
-    """Batch gradient instead of the expected one."""
+    """Batch gradient instead of the expected one; a loss's KL and entropy terms are part of the
+    batch's gradient and of no field before it, so they show here."""
     optimiser: Tensor
     """Realised step instead of η·gradient (momentum, preconditioning, weight decay)."""
     logit: Tensor
