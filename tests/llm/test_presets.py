@@ -160,8 +160,9 @@ def test_two_steps_of_the_papers_run(preset: str, tiny_qwen2: Path, tmp_path: Pa
 
 @needs_data
 @pytest.mark.slow
-def test_two_steps_of_the_papers_run_at_full_size(tiny_qwen2: Path, tmp_path: Path) -> None:
-    """32 prompts of up to 1,024 tokens, 20 completions each of up to 1,024."""
-    steps = run_two_steps("paper-ctwa", tiny_qwen2, tmp_path / "run", "audits=0", "dtype=float32")
+def test_two_steps_of_the_papers_batch(tiny_qwen2: Path, tmp_path: Path) -> None:
+    """All 32 prompts, 20 completions each, audits and evaluations as in the preset, 64 tokens."""
+    settings = ("max_tokens=64", "micro_batch=64", "evaluate_every=2")
+    steps = run_two_steps("paper-ctwa", tiny_qwen2, tmp_path / "run", *settings)
     assert [step["step"] for step in steps] == [0, 1]
-    assert max(step["tokens"] for step in steps) > 32 * 20 * 100
+    assert max(step["tokens"] for step in steps) > 32 * 20 * 32
