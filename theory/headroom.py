@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
-from covlaw.theory.mean_std_programme import Programme, factors, solve
+from covlaw.theory.mean_std_barrier import Programme
+from covlaw.theory.mean_std_programme import factors, solve
 from covlaw.theory.min_norm import min_norm_point
 from covlaw.theory.prompt_covariances import PromptCovariances
 

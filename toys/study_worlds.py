@@ -147,5 +147,4 @@ WORLDS: Mapping[str, StudyWorld] = {
     ),
 }
 """The exact worlds. A bandit's prompts have a logit an arm each; along the natural gradient its
-steps are the law's own tilt. 504 draws a world: a share of ½ has a 95 % interval of ±4.4 points,
-and the bootstrap's own noise keeps it below ±5."""
+steps are the law's own tilt. 504 draws a world: shares are known to less than ±5 points (95 %)."""
