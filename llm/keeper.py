@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from covlaw.llm import checkpoint, records
+from covlaw.llm.board import Board
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.files import CannotWriteError
 from covlaw.llm.rewards import RewardState
@@ -43,6 +44,7 @@ class Keeper:
         """After the steps done, once restored."""
         self._moved = False
         """Whether parameters have moved since then."""
+        self.board: Board | None = None
         optimizer.register_step_pre_hook(self._on_move)
 
     def _on_move(self, *_: Any) -> None:
@@ -68,10 +70,14 @@ class Keeper:
         for name in (records.STEPS, records.TIMING, records.EVALUATIONS):
             records.cut_back(self.folder / name, self.done)
         self.states = States(**found.states) if found else fresh
+        if self.config.tensorboard:
+            self.board = Board(self.folder)
 
     def evaluated(self, record: dict[str, Any]) -> None:
         """Record an evaluation."""
         records.append_line(self.folder / records.EVALUATIONS, record)
+        if self.board:
+            self.board.add(record)
 
     def finished(self, record: dict[str, Any], seconds: float, states: States) -> None:
         """Record a step that is done, and save a checkpoint where one is due."""
@@ -79,6 +85,8 @@ class Keeper:
         records.append_line(self.folder / records.STEPS, record)
         records.append_line(self.folder / records.TIMING, timing)
         self.done, self.states, self._moved = record["step"] + 1, states, False
+        if self.board:
+            self.board.add(record)
         if self.done % self.config.checkpoint_every == 0 or self.done == self.config.steps:
             self.save()
 
@@ -92,6 +100,11 @@ class Keeper:
     def finish(self, tokenizer: Any) -> None:
         """Write the finished model: a plain Hugging Face folder."""
         checkpoint.save_model(self.folder / "model", self.model, tokenizer)
+
+    def close(self) -> None:
+        """Let go of open files."""
+        if self.board:
+            self.board.close()
 
     def stopped(self, error: CovlawError) -> str:
         """Save the last whole state, where it still stands; say what failed and how to continue.

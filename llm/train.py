@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from covlaw.llm import records
+from covlaw.llm.board import require_board
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engines import require_engine
 from covlaw.llm.keeper import Keeper
@@ -39,6 +40,8 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
     # an unknown reward is named before there is a folder or a model
     Rewards(config.rewards, config.reward_seconds)
     require_engine(config)
+    if config.tensorboard:
+        require_board()
     folder, settings = Path(config.out), config.to_dict()
     known = records.holds_run(folder, settings, lambda found: up_to_date(found, config))
     if not (folder / "model").exists():
@@ -98,6 +101,8 @@ class Run:
             raise CovlawError(self.keeper.stopped(error)) from error
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(f"interrupted ({self.keeper.word()})") from interrupt
+        finally:
+            self.keeper.close()
 
     def _advance(self, progress: Progress | None) -> None:
         """Do one step and record it."""

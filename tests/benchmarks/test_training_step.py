@@ -1,0 +1,113 @@
+"""A training step, sampling included, as a ratio to TRL's GRPOTrainer in the same run.
+
+The same model, prompts, group size, longest completion, precision and optimizer on both sides. CPU
+time, best of interleaved rounds, so that a busy machine hurts both sides alike.
+"""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from covlaw.llm.config import TrainConfig
+from covlaw.llm.policy import load_policy
+from covlaw.llm.tasks import load_task
+from covlaw.llm.trainer import Trainer
+
+trl = pytest.importorskip("trl", reason="the peer is TRL: pip install 'covlaw[bench]'")
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.filterwarnings("default")]
+
+PROMPTS, COMPLETIONS, TOKENS, RATE = 16, 16, 44, 5e-5
+STEPS, ROUNDS = 4, 3
+WARM = 1
+"""First steps of a round that do not count."""
+
+
+class Clock(TrainerCallback):
+    """CPU time at the end of each of TRL's steps."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        self.times.append(time.process_time())
+
+
+def seconds_a_step(times: list[float]) -> float:
+    return (times[-1] - times[WARM - 1]) / (len(times) - WARM)
+
+
+def shortness(completion_ids: list[list[int]], **kwargs) -> list[float]:
+    return [1 / len(ids) for ids in completion_ids]
+
+
+def trl_round(folder: Path, seed: int) -> float:
+    from datasets import Dataset
+
+    model, tokenizer = load_policy("base")
+    prompts = [{"prompt": p.prompt} for p in load_task("arithmetic", "train")]
+    config = trl.GRPOConfig(
+        output_dir=str(folder),
+        per_device_train_batch_size=PROMPTS * COMPLETIONS,
+        num_generations=COMPLETIONS,
+        steps_per_generation=1,
+        max_completion_length=TOKENS,
+        max_steps=STEPS,
+        learning_rate=RATE,
+        lr_scheduler_type="constant",
+        beta=0.0,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        bf16=False,
+        use_cpu=True,
+        gradient_checkpointing=False,
+        dataloader_pin_memory=False,
+        report_to="none",
+        logging_strategy="no",
+        save_strategy="no",
+        disable_tqdm=True,
+        seed=seed,
+    )
+    clock = Clock()
+    trl.GRPOTrainer(
+        model=model,
+        processing_class=tokenizer,
+        reward_funcs=shortness,
+        args=config,
+        train_dataset=Dataset.from_list(prompts),
+        callbacks=[clock],
+    ).train()
+    return seconds_a_step(clock.times)
+
+
+def our_round(folder: Path, seed: int) -> float:
+    trainer = Trainer(
+        TrainConfig(
+            out=str(folder),
+            rewards=("conciseness_reference",),
+            steps=STEPS,
+            prompts=PROMPTS,
+            completions=COMPLETIONS,
+            max_tokens=TOKENS,
+            learning_rate=RATE,
+            audits=0,
+            seed=seed,
+        )
+    )
+    states, times = trainer.fresh(), []
+    for step in range(STEPS):
+        states, _ = trainer.step(step, states)
+        times.append(time.process_time())
+    return seconds_a_step(times)
+
+
+def test_a_step_costs_no_more_than_trls(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    rounds = [(our_round(tmp_path, k), trl_round(tmp_path, k)) for k in range(ROUNDS)]
+    ours, theirs = (min(times) for times in zip(*rounds, strict=True))
+    print(f"a step: {ours:.2f} s, TRL's {theirs:.2f} s: {theirs / ours:.2f}×")
+    assert theirs / ours >= 1
