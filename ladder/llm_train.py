@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.llm_settings import read_settings, require_llm
-from covlaw.ladder.progress import progress
+from covlaw.ladder.progress import progress, training_news
 
 _console = Console()
 
@@ -56,7 +56,7 @@ def train(
     with progress("training") as show:
 
         def news(done: int, total: int, record: dict[str, Any]) -> None:
-            show(done, total, _means(record))
+            show(done, total, training_news(record))
 
         path = run_training(config, news)
     _console.print(Text(f"run: {path} (covlaw report {path})"), soft_wrap=True)
@@ -84,8 +84,3 @@ def _show_plan(config: Any) -> None:
     _console.print(table)
     for note in plan.notes:
         _console.print(Text(f"note: {note}"), soft_wrap=True)
-
-
-def _means(record: dict[str, Any]) -> str:
-    means = zip(record["objectives"], record["reward_mean"], strict=True)
-    return "  ".join(f"{name} {mean:.2f}" for name, mean in means)

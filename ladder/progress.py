@@ -1,7 +1,9 @@
 """A progress bar with an estimate of the time left, for one long piece of work."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -9,21 +11,48 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Show = Callable[[int, int, str], None]
 """(done, in all, the newest word)."""
 
+MEMORY = 3600.0
+"""Seconds of work that the estimate of the time left goes by: steps may take minutes."""
+
 
 @contextmanager
-def progress(what: str) -> Iterator[Show]:
-    """Show a bar while the body runs; what it yields is called with each advance."""
-    columns = (
+def progress(what: str, bar: Progress | None = None) -> Iterator[Show]:
+    """Show a bar while the body runs; what it yields is called with each advance.
+
+    The time left is estimated from what happens here: work that an earlier process did, and a
+    first step that warms up, count as done but not as fast.
+    """
+    with bar or make_bar() as shown:
+        task = shown.add_task(what, total=None, news="")
+
+        def show(done: int, total: int, news: str) -> None:
+            if shown.tasks[0].total is None:
+                shown.reset(task, completed=done, total=total, news=news)
+            else:
+                shown.update(task, completed=done, total=total, news=news)
+
+        yield show
+
+
+def make_bar(
+    console: Console | None = None, clock: Callable[[], float] = time.monotonic
+) -> Progress:
+    """Build a bar: what, steps done and in all, time left, news."""
+    return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[news]}", markup=False),
+        console=console or Console(stderr=True),
+        transient=True,
+        speed_estimate_period=MEMORY,
+        get_time=clock,
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, news="")
 
-        def show(done: int, total: int, news: str) -> None:
-            bar.update(task, completed=done, total=total, news=news)
 
-        yield show
+def training_news(record: Mapping[str, Any]) -> str:
+    """Say a training step in a line: mean rewards and tokens a second."""
+    means = zip(record["objectives"], record["reward_mean"], strict=True)
+    speed = record["tokens"] / max(record["seconds"], 1e-9)
+    return "  ".join([*(f"{name} {mean:.2f}" for name, mean in means), f"{speed:,.0f} tokens/s"])
