@@ -34,6 +34,7 @@ def step_record(
         "clip_fraction_low": trace.clip_fraction_low,
         "clip_fraction_high": trace.clip_fraction_high,
         "kl_reference": trace.kl_reference,
+        **({} if trace.entropy is None else {"entropy": trace.entropy}),
         "grad_norm": trace.grad_norm,
         "engine_log_prob_gap": trace.engine_log_prob_gap,
         "tokens": int(completions.mask.sum()),

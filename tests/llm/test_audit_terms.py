@@ -120,6 +120,8 @@ def test_a_run_with_all_of_it_closes_its_budget_and_names_the_penalties_part(run
     steps = list(read_lines(run / STEPS))
     assert len(steps) == 2
     for step in steps:
+        assert step["entropy"] > 0
+        assert step["kl_reference"] is not None
         independent, same = step["audits"]
         total = [sum(term[j] for term in independent["budget"].values()) for j in range(2)]
         # seven sums of 40 float64 products of size < 1
