@@ -161,8 +161,8 @@ def test_two_steps_of_the_papers_run(preset: str, tiny_qwen2: Path, tmp_path: Pa
 @needs_data
 @pytest.mark.slow
 def test_two_steps_of_the_papers_batch(tiny_qwen2: Path, tmp_path: Path) -> None:
-    """All 32 prompts, 20 completions each, audits and evaluations as in the preset, 64 tokens."""
-    settings = ("max_tokens=64", "micro_batch=64", "evaluate_every=2")
-    steps = run_two_steps("paper-ctwa", tiny_qwen2, tmp_path / "run", *settings)
+    """All 32 prompts with 20 completions each, 16 for the update and 4 observed."""
+    short = ("max_tokens=32", "micro_batch=64", "audits=0", "evaluate_every=0", "dtype=float32")
+    steps = run_two_steps("paper-ctwa", tiny_qwen2, tmp_path / "run", *short)
     assert [step["step"] for step in steps] == [0, 1]
-    assert max(step["tokens"] for step in steps) > 32 * 20 * 32
+    assert 32 * 20 * 16 < max(step["tokens"] for step in steps) <= 32 * 20 * 32
