@@ -1,25 +1,20 @@
 """Sampling with vLLM in the trainer's process, on a CPU or on CUDA."""
 
-import gc
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
-from weakref import WeakSet
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
+from torch import nn
 
 from covlaw.llm.engine import Completions, encode_prompts
 from covlaw.llm.truncation import OFF, Truncation
-from covlaw.llm.vllm_guard import contained
+from covlaw.llm.vllm_guard import ALIVE, contained, require_none_alive
 from covlaw.llm.vllm_options import VllmOptions
+from covlaw.llm.vllm_rows import padded, request_seeds
 from covlaw.llm.vllm_start import check_platform, import_vllm
 from covlaw.llm.vllm_sync import load_weights
 from covlaw.theory.errors import CovlawError
-
-
-_alive: "WeakSet[VllmEngine]" = WeakSet()
 
 
 class VllmEngine:
@@ -45,7 +40,7 @@ class VllmEngine:
         truncation: Truncation = OFF,
         device: str = "cpu",
     ) -> None:
-        _require_none_alive()
+        require_none_alive()
         self.vllm = import_vllm()
         check_platform(self.vllm, device)
         self.tokenizer, self.options = tokenizer, options
@@ -60,7 +55,7 @@ class VllmEngine:
                 f"engine 'vllm' cannot serve {model!r} with {options._asdict()}: {reason}. Change "
                 'engine_options (docs/vllm.md), or set engine = "transformers"'
             ) from error
-        _alive.add(self)
+        ALIVE.add(self)
 
     def _start(self, model: str) -> Any:
         settings = self.options._asdict()
@@ -101,11 +96,11 @@ class VllmEngine:
         """
         tokens, mask = encode_prompts(self.tokenizer, prompts, self.device)
         self._check_room(int(mask.sum(1).max()), max_tokens)
-        seeds = _seeds(len(prompts), generator)
+        seeds = request_seeds(len(prompts), generator)
         params = [self._params(n, max_tokens, temperature, seed) for seed in seeds]
         ids = [row[keep].tolist() for row, keep in zip(tokens, mask, strict=True)]
         rows = self._generate(ids, params)
-        drawn, kept, log_prob = (t.to(self.device) for t in _padded(rows, self.tokenizer))
+        drawn, kept, log_prob = (t.to(self.device) for t in padded(rows, self.tokenizer))
         return Completions(
             tokens.repeat_interleave(n, 0),
             mask.repeat_interleave(n, 0),
@@ -145,35 +140,3 @@ class VllmEngine:
                 f"a prompt of {longest} tokens and max_tokens {max_tokens} do not fit "
                 f"max_model_len {room}: raise engine_options.max_model_len, or leave it out"
             )
-
-
-def _require_none_alive() -> None:
-    """Let engines that nobody holds be finalised before the next starts, for that ends its groups.
-
-    Raises:
-        CovlawError: if one is still held.
-    """
-    gc.unfreeze()  # vLLM freezes what is alive once it has started, itself included
-    gc.collect()
-    if _alive:
-        raise CovlawError(
-            "this process has a vLLM engine already, and vLLM's groups are the process's: drop "
-            "that one first, or start another process"
-        )
-
-
-def _seeds(count: int, generator: torch.Generator | None) -> list[int]:
-    """One seed a prompt; its k-th completion gets the seed plus k from vLLM."""
-    device = generator.device if generator else "cpu"
-    drawn: list[int] = torch.randint(2**62, (count,), generator=generator, device=device).tolist()
-    return drawn
-
-
-def _padded(rows: Sequence[Any], tokenizer: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens, mask and log-probs of vLLM's completions, (N, T) each, padded on the right."""
-    drawn = [torch.tensor(row.token_ids) for row in rows]
-    log_prob = [torch.tensor(row.logprobs.logprobs, dtype=torch.float32) for row in rows]
-    tokens = pad_sequence(drawn, batch_first=True, padding_value=tokenizer.pad_token_id)
-    lengths = torch.tensor([len(row) for row in drawn])
-    mask = torch.arange(tokens.shape[1]) < lengths[:, None]
-    return tokens, mask, pad_sequence(log_prob, batch_first=True)

@@ -1,12 +1,19 @@
 """Keep vLLM, which runs in our process, from changing what the trainer relies on."""
 
+import gc
 import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
 
 import numpy as np
 import torch
+
+from covlaw.theory.errors import CovlawError
+
+ALIVE: WeakSet[object] = WeakSet()
+"""Engines of this process that somebody holds."""
 
 
 @contextmanager
@@ -28,3 +35,18 @@ def contained() -> Iterator[None]:
             random.setstate(python_state)
             torch.set_num_threads = set_num_threads
             torch.set_num_threads(threads)
+
+
+def require_none_alive() -> None:
+    """Let engines that nobody holds be finalised before the next starts, for that ends its groups.
+
+    Raises:
+        CovlawError: if one is still held.
+    """
+    gc.unfreeze()  # vLLM freezes what is alive once it has started, itself included
+    gc.collect()
+    if ALIVE:
+        raise CovlawError(
+            "this process has a vLLM engine already, and vLLM's groups are the process's: drop "
+            "that one first, or start another process"
+        )
