@@ -117,7 +117,7 @@ def _remarks(summary: dict[str, Any]) -> Iterator[str]:
 
 
 def _table(*columns: str, justify: JustifyMethod = "right") -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     for k, column in enumerate(columns):
         table.add_column(column, justify="left" if k == 0 else justify, no_wrap=True)
     return table

@@ -220,6 +220,7 @@ def test_a_finished_study_is_only_shown_again(
     assert "% of runs that sacrifice an objective" in shown
     assert all(name in shown for name in ALGORITHMS)
     assert max(len(line) for line in shown.splitlines()) <= 80
+    assert "…" not in shown, "no number is cut"
 
 
 def test_another_seed_draws_other_worlds(finished: Path, tmp_path: Path) -> None:
