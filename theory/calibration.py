@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from covlaw.theory.errors import CovlawError
 
@@ -44,7 +44,7 @@ class Slope(NamedTuple):
 
 
 def line_with_errors(
-    x: Array, y: Array, x_error: Array, y_error: Array, weight: Array | None = None
+    x: Array, y: Array, x_error: Array, y_error: Array, weight: ArrayLike | None = None
 ) -> Line:
     """Least-squares line with known errors in both coordinates.
 
@@ -127,7 +127,7 @@ class _Centred(NamedTuple):
     x_mean: Array
     y_mean: Array
     slope: Array
-    count: Array
+    copies: Array
 
     def next_slope(self) -> Array:
         """Σ Wβv/Σ Wβu."""
@@ -141,7 +141,7 @@ class _Centred(NamedTuple):
         adjusted = self.beta - ((self.weight * self.beta).sum(-1) / total)[..., None]
         error = (self.weight * adjusted**2).sum(-1) ** -0.5
         misfit = (self.weight * (self.v - slope[..., None] * self.u) ** 2).sum(-1)
-        freedom = self.count.sum(-1) - 2
+        freedom = self.copies.sum(-1) - 2
         scatter = np.where(freedom > 0, misfit / np.where(freedom > 0, freedom, 1), np.nan)
         return Line(slope, self.y_mean - slope * self.x_mean, error, scatter)
 
