@@ -7,7 +7,8 @@ from covlaw.theory.errors import CovlawError
 
 BASES = ("default", "stepwise-right", "small")
 """The ladder's own (short answers are mostly right, clear ones mostly wrong); one of the same size
-in which the clear ones are right; and one of a quarter of the width and a single layer."""
+in which the clear ones are right; and one of a quarter of the width and a single layer, brought
+up six times as long to know as much arithmetic."""
 
 
 def base_model(name: str, quick: bool) -> Path:
@@ -25,7 +26,7 @@ def base_model(name: str, quick: bool) -> Path:
     if name == "stepwise-right":
         config = replace(config, styles=MIXTURES[name])
     elif name == "small":
-        config = replace(config, width=32, layers=1, feed_forward=96)
+        config = replace(config, width=32, layers=1, feed_forward=96, steps=6 * config.steps)
     elif name != "default":
         raise CovlawError(f"base model {name!r}: choose from {', '.join(BASES)}")
     return ensure_base(config, default_root())
