@@ -84,7 +84,7 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
         terms = law_budget(rewards, fields, prompt).terms
         record["budget"] = {name: term.tolist() for name, term in terms.items()}
         names = ("law", "direction", "logit", "tilt", "bound")
-        record["short"] = {name: getattr(short, name).tolist() for name in names}
+        record["short"] = {name: getattr(short, name).tolist() for name in (*names, "certified")}
     return record
 
 

@@ -7,15 +7,19 @@ from typing import Any, NamedTuple
 import torch
 
 from covlaw.llm.audit import Sample, Transition, same_sample_fields, update_fields
+from covlaw.llm.audit_change import Before, Change, HeldOutChange
+from covlaw.llm.audit_facts import audit_facts, optimism, rounded
 from covlaw.llm.audit_penalty import penalty_record
 from covlaw.llm.audit_record import Evidence, audit_record, measure_change, save_evidence
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engines import truncation_of
+from covlaw.llm.gramian import policy_gramian
 from covlaw.llm.inner_weights import inner_weights
 from covlaw.llm.leak import leak_record
+from covlaw.llm.parameters import at
 from covlaw.llm.randomness import numpy_stream, torch_stream
 from covlaw.llm.rewards import RewardState
-from covlaw.llm.sampling import Drawn, Sampler, choose
+from covlaw.llm.sampling import Sampler, choose
 from covlaw.llm.signals import Applied, Signals
 from covlaw.llm.tasks import Problem
 
@@ -23,16 +27,25 @@ from covlaw.llm.tasks import Problem
 class Pending(NamedTuple):
     """What is drawn from π_old before the update."""
 
-    problems: list[Problem]
-    reward_state: RewardState
     gradient: Sample
     test: Sample
-    old: Drawn
+    measured: Before
     """The sample that measures the values before."""
+    held_out: Before | None
+    """Likewise, on held-out prompts."""
 
 
 class Auditor:
-    """Audits a run's updates at chosen steps, on samples apart from the batches."""
+    """Audits a run's updates at chosen steps, on samples apart from the batches.
+
+    Args:
+        model: The policy.
+        sampler: Draws from it.
+        signals: Of the run.
+        problems: That the run trains on.
+        held_out: That it does not; read where `audit_held_out` asks for any.
+        config: Of the run.
+    """
 
     def __init__(
         self,
@@ -40,10 +53,13 @@ class Auditor:
         sampler: Sampler,
         signals: Signals,
         problems: Sequence[Problem],
+        held_out: Sequence[Problem],
         config: TrainConfig,
     ) -> None:
         self.model, self.sampler, self.signals = model, sampler, signals
         self.problems, self.config = problems, config
+        self.change = Change(sampler, config, "measure")
+        self.held_out = HeldOutChange(sampler, held_out, config)
         self.folder = Path(config.out) / "audits"
         self.steps = audit_steps(config.steps, config.audits)
 
@@ -56,27 +72,33 @@ class Auditor:
         gradient, test = (
             self._sample(problems, applied, reward_state, generator) for _ in range(2)
         )
-        old = self._measuring_sample(step, problems, reward_state)
-        return Pending(problems, reward_state, gradient, test, old)
+        measured = self.change.before(step, problems, reward_state)
+        return Pending(gradient, test, measured, self.held_out.before(step, reward_state))
 
     def after(
         self, step: int, pending: Pending, batch: Sample, moved: Transition
     ) -> list[dict[str, Any]]:
         """Judge the update on π_old's test sample and on the batch itself; keep the arrays."""
         config, model = self.config, self.model
-        new = self._measuring_sample(step, pending.problems, pending.reward_state)
-        measured = measure_change(new, pending.old, len(pending.problems))
+        new, old = self.change.after(pending.measured), pending.measured.drawn
+        measured = measure_change(new, old, len(pending.measured.problems))
         fields = update_fields(model, pending.test, pending.gradient, moved, config)
         independent = self._evidence(pending.test, fields, moved)
         own = self._evidence(batch, same_sample_fields(model, batch, moved, config), moved)
         save_evidence(self.folder / f"step_{step:05d}.safetensors", independent, measured)
         record = audit_record("independent", independent, measured)
+        record |= audit_facts(independent, config)
+        if pending.held_out:
+            record["held_out"] = self.held_out.record(pending.held_out)
+        if config.audit_gramian:
+            record["gramian"] = self._gramian(pending.gradient, moved)
         if truncation_of(config).on:
             record["leak"] = leak_record(model, pending.test, new, moved, config)
         penalty = penalty_record(model, pending.test, pending.gradient, moved, config)
         if penalty is not None:
             record["penalty"] = penalty
-        return [record, audit_record("same", own, measured)]
+        same = audit_record("same", own, measured)
+        return [record | {"optimism": optimism(record, same)}, same]
 
     def _sample(
         self,
@@ -92,13 +114,11 @@ class Auditor:
         inner = inner_weights(self.model, sample, moved, self.config)
         return Evidence(sample.prompt, sample.rewards, sample.advantage, fields, inner)
 
-    def _measuring_sample(
-        self, step: int, problems: list[Problem], reward_state: RewardState
-    ) -> Drawn:
-        """Draw from the policy as it is now, with the same random numbers before and after."""
-        config = self.config
-        generator = torch_stream(config.seed, step, "measure", config.device)
-        return self.sampler.draw(problems, config.measured_completions, reward_state, generator)
+    def _gramian(self, sample: Sample, moved: Transition) -> list[list[float]]:
+        """Inner products of the objectives' policy gradients at π_old."""
+        with at(self.model, moved.old):
+            found = policy_gramian(self.model, sample.completions, sample.rewards, self.config)
+        return list(rounded(found.tolist()))
 
 
 def audit_steps(steps: int, audits: int) -> frozenset[int]:

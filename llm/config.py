@@ -89,6 +89,9 @@ class TrainConfig:
         audit_prompts: Prompts an audit.
         audit_completions: Completions a prompt in each of an audit's two samples of π_old.
         measured_completions: Completions a prompt, of π_old and of π_new, that measure the change.
+        audit_held_out: Prompts of the task's val split on which an audit measures the change too;
+            0: none.
+        audit_gramian: Whether an audit records the Gramian of the objectives' policy gradients.
         evaluate_every: Steps between evaluations on the task's val split, of which the first comes
             before the first step and the last after the last one; 0: none.
         evaluate_prompts: Prompts an evaluation; 0: the whole split.
@@ -151,6 +154,8 @@ class TrainConfig:
     audit_prompts: int = 32
     audit_completions: int = 16
     measured_completions: int = 32
+    audit_held_out: int = 0
+    audit_gramian: bool = False
     evaluate_every: int = 0
     evaluate_prompts: int = 0
     evaluate_completions: int = 4

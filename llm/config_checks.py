@@ -26,7 +26,7 @@ DTYPES = ("float32", "bfloat16")
 _AT_LEAST = {
     0: (
         *("audits", "warmup", "seed", "steps", "data_epochs"),
-        *("evaluate_every", "evaluate_prompts", "max_prompt_tokens"),
+        *("evaluate_every", "evaluate_prompts", "max_prompt_tokens", "audit_held_out"),
     ),
     1: (
         *("max_tokens", "epochs", "mini_batches", "micro_batch", "threads"),
@@ -70,6 +70,8 @@ def check_config(config: Any) -> None:
             f"{config.completions} completions has no more than "
             f"{config.prompts * config.completions} rows"
         )
+    if config.audit_held_out == 1:
+        raise CovlawError("audit_held_out is 1: use at least 2 prompts for a standard error, or 0")
     check_engine(config)
     check_options(config.options)
     check_table("task_options", config.task_options)

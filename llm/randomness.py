@@ -10,7 +10,14 @@ import numpy as np
 import torch
 
 Purpose = Literal[
-    "prompts", "completions", "audit", "measure", "order", "validation", "mini_batches"
+    "prompts",
+    "completions",
+    "audit",
+    "measure",
+    "order",
+    "validation",
+    "mini_batches",
+    "held_out",
 ]
 _PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 _NUMBERS = {purpose: number for number, purpose in enumerate(_PURPOSES)}

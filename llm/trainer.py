@@ -48,13 +48,13 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        sampled = [problem.prompt for problem in problems]
-        if config.evaluate_every:
-            sampled += [problem.prompt for problem in self.prompts(load_split(config, SPLIT))]
+        apart = config.evaluate_every or (config.audits and config.audit_held_out)
+        held_out = self.prompts(load_split(config, SPLIT)) if apart else []
+        sampled = [problem.prompt for problem in (*problems, *held_out)]
         self.engine = make_engine(config, self.model, self.tokenizer, sampled)
         self.sampler = Sampler(self.engine, Rewards(config.rewards, config.reward_seconds), config)
         self.signals = Signals(self.scalarizer, self.model, self.reference, config)
-        self.auditor = Auditor(self.model, self.sampler, self.signals, problems, config)
+        self.auditor = Auditor(self.model, self.sampler, self.signals, problems, held_out, config)
 
     def prompts(self, questions: list[Problem]) -> list[Problem]:
         """Questions as prompts of the run's model, without those that are too long."""

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
+from covlaw.theory.groups import group_by_prompt
 from covlaw.theory.scalarizers.hypervolume import covered_hypervolume
 from covlaw.theory.validation import as_float64
 
@@ -35,6 +36,28 @@ def dominates(first: Tensor, second: Tensor, margin: Tensor | float = 0.0) -> Te
 def dominated(points: Tensor, others: Tensor, margin: Tensor | float = 0.0) -> Tensor:
     """Whether any row of `others` (n, M) dominates each of `points` (..., M): (...) bool."""
     return dominates(others, points[..., None, :], margin).any(-1)
+
+
+def dominated_winners(rewards: Tensor, score: Tensor, prompt: Tensor) -> Tensor:
+    """Share of each prompt's best completions by a score that another of its own dominates: (P,).
+
+    More than one is best where scores tie. 0 everywhere if the score is a weighted sum of the
+    rewards with positive weights.
+
+    Args:
+        rewards: (N, M).
+        score: (N,).
+        prompt: (N,) integer prompt ids.
+    """
+    groups, points = group_by_prompt(prompt), as_float64(rewards, "rewards")
+    value = as_float64(score, "score")
+    top = value.new_full((len(groups.prompts),), -torch.inf)
+    top = top.scatter_reduce(0, groups.position, value, "amax")
+    best = (value == groups.spread(top)).nonzero()[:, 0]
+    beaten = dominates(points, points[best, None, :]) & (prompt == prompt[best, None])
+    count = groups.sum((value == groups.spread(top)).to(torch.float64))
+    lost = torch.zeros_like(count).index_add(0, groups.position[best], beaten.any(-1).to(count))
+    return lost / count
 
 
 def hypervolume(points: Tensor, floor: Tensor) -> float:

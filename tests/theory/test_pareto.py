@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
-from covlaw.theory.pareto import dominated, dominates, hypervolume
+from covlaw.theory.pareto import dominated, dominated_winners, dominates, hypervolume
 from covlaw.theory.rounding import rounding
 
 LEVELS = st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0, 3.0])
@@ -107,3 +107,12 @@ def test_bad_comparisons_are_named() -> None:
         dominates(torch.ones(2), torch.ones(3))
     with pytest.raises(CovlawError, match="margin is -1"):
         dominates(torch.ones(2), torch.ones(2), -1.0)
+
+
+def test_winners_are_judged_within_their_prompt_and_ties_share() -> None:
+    rewards = torch.tensor([[0.0, 0.0], [1.0, 1.0], [5.0, 5.0], [2.0, 0.0], [2.0, 1.0], [0.0, 3.0]])
+    prompt = torch.tensor([4, 4, 9, 7, 7, 7])
+    score = torch.tensor([1.0, 0.0, 0.0, 2.0, 2.0, 1.0])
+    # prompt 4: the worse one wins; 7: two tie, the other dominates one of them; 9: alone
+    assert dominated_winners(rewards, score, prompt).tolist() == [1.0, 0.5, 0.0]
+    assert not dominated_winners(rewards, rewards @ torch.tensor([0.5, 2.0]), prompt).any()
