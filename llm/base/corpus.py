@@ -1,6 +1,6 @@
-"""The training texts: every question with every completion, encoded once, drawn by row."""
+"""The training texts: every question with every completion, numbered, encoded where drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -37,41 +37,77 @@ class Texts(NamedTuple):
         return Texts(self.tokens[index, :longest], self.labels[index, :longest], self.length[index])
 
 
+class Answers:
+    """Rows (calculation, style, stated result) of a difficulty, in this nesting.
+
+    They are written and encoded as they are asked for: two-digit sums have 15 million of them.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, difficulty: str) -> None:
+        self._tokenizer, self._calculations = tokenizer, calculations(difficulty)
+        self._results, self._styles = results(difficulty), tuple(STYLES.values())
+
+    def __len__(self) -> int:
+        return len(self._calculations) * len(self._styles) * len(self._results)
+
+    def rows(self, index: Tensor) -> Texts:
+        """Write and encode some rows."""
+        return _encode(self._tokenizer, [self._text(row) for row in index.tolist()])
+
+    def _text(self, row: int) -> tuple[str, str]:
+        rest, result = divmod(row, len(self._results))
+        calculation, style = divmod(rest, len(self._styles))
+        asked = self._calculations[calculation]
+        return f"{asked.prompt} ", self._styles[style](asked, self._results[result])
+
+
 class Corpus(NamedTuple):
-    """All texts of the arithmetic language.
+    """All texts of one difficulty.
 
     Attributes:
         tokenizer: Knows every word of them.
-        answers: Rows (calculation, style, stated result), in this nesting.
+        answers: Questions with completions.
         facts: One row a calculation: ``3 + 4 = 7``.
     """
 
     tokenizer: PreTrainedTokenizerFast
-    answers: Texts
+    answers: Answers
     facts: Texts
 
 
 @cache
 def build_corpus(difficulty: str = "digits") -> Corpus:
-    """Write and encode the language of a difficulty, once in a process."""
-    tokenizer = language_tokenizer(difficulty)
-    facts = [(c.prompt.removesuffix("?"), str(c.result)) for c in calculations(difficulty)]
-    answers = _encode(tokenizer, _answers(difficulty))
-    return Corpus(tokenizer, answers, _encode(tokenizer, facts))
+    """Prepare the language of a difficulty, once in a process."""
+    return build_corpora((difficulty,))[0]
 
 
-def language_tokenizer(difficulty: str = "digits") -> PreTrainedTokenizerFast:
-    """Build the tokenizer that knows every word of a difficulty."""
-    return build_tokenizer(prompt + completion for prompt, completion in _answers(difficulty))
-
-
-def _answers(difficulty: str) -> list[tuple[str, str]]:
+def build_corpora(difficulties: Sequence[str]) -> list[Corpus]:
+    """Prepare several difficulties that share one tokenizer."""
+    tokenizer = language_tokenizer(*difficulties)
     return [
-        (f"{c.prompt} ", write(c, result))
-        for c in calculations(difficulty)
-        for write in STYLES.values()
-        for result in results(difficulty)
+        Corpus(tokenizer, Answers(tokenizer, d), _encode(tokenizer, _facts(d)))
+        for d in difficulties
     ]
+
+
+def language_tokenizer(*difficulties: str) -> PreTrainedTokenizerFast:
+    """Build the tokenizer that knows every word of some difficulties; of `digits` without any."""
+    return build_tokenizer(text for d in difficulties or ("digits",) for text in _every_word(d))
+
+
+def _facts(difficulty: str) -> list[tuple[str, str]]:
+    return [(c.prompt.removesuffix("?"), str(c.result)) for c in calculations(difficulty)]
+
+
+def _every_word(difficulty: str) -> Iterator[str]:
+    """Texts that hold between them every word of the difficulty's answers."""
+    yield " ".join(str(number) for number in results(difficulty))
+    by_sign = {c.sign: c for c in calculations(difficulty)}
+    for c in calculations(difficulty):
+        yield c.prompt
+    for c in by_sign.values():
+        for write in STYLES.values():
+            yield write(c, c.result)
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[tuple[str, str]]) -> Texts:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
@@ -51,46 +50,54 @@ def fit(model: Qwen2ForCausalLM, corpus: Corpus, config: BaseConfig, progress: P
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.01
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(config.steps))
+    decay = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(config.steps))
     loss = math.nan
     for step in range(config.steps):
-        answers = draw_answers(rng, config.styles, config.batch, config.difficulty)
+        drawn = draw_answers(rng, config.styles, config.batch, config.difficulty)
+        answers = corpus.answers.rows(drawn)
         facts = torch.from_numpy(rng.integers(len(corpus.facts.length), size=config.facts))
-        _accumulate(model, corpus.facts.rows(facts), FACTS_WEIGHT)
+        accumulate(model, corpus.facts.rows(facts), FACTS_WEIGHT)
         loss = sum(
-            _accumulate(model, part, 1.0, int((corpus.answers.labels[answers] != IGNORED).sum()))
-            for part in _by_length(corpus.answers, answers)
+            accumulate(model, part, 1.0, counted(answers))
+            for part in by_length(answers, LENGTH_GROUPS)
         )
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        schedule.step()
+        decay.step()
         progress(step + 1, config.steps, loss)
     return loss
 
 
-def _schedule(steps: int) -> Callable[[int], float]:
+def schedule(steps: int, warm_up: int = WARM_UP_STEPS) -> Callable[[int], float]:
+    """Share of the peak learning rate at a step: linear warm-up, then a cosine."""
+
     def factor(step: int) -> float:
         cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
         decayed = FINAL_LEARNING_RATE + (1 - FINAL_LEARNING_RATE) * cosine
-        return min(1.0, (step + 1) / WARM_UP_STEPS) * decayed
+        return min(1.0, (step + 1) / warm_up) * decayed
 
     return factor
 
 
-def _by_length(texts: Texts, index: Tensor) -> list[Texts]:
+def by_length(texts: Texts, groups: int) -> list[Texts]:
     """Split a batch into groups of similar length: less padding to compute."""
-    order = index[torch.argsort(texts.length[index], stable=True)]
-    return [texts.rows(group) for group in order.chunk(LENGTH_GROUPS)]
+    order = torch.argsort(texts.length, stable=True)
+    return [texts.rows(group) for group in order.chunk(groups)]
 
 
-def _accumulate(model: Any, texts: Texts, weight: float, tokens: int | None = None) -> float:
+def counted(texts: Texts) -> int:
+    """Tokens that the loss reads."""
+    return int((texts.labels != IGNORED).sum())
+
+
+def accumulate(model: Any, texts: Texts, weight: float, tokens: int | None = None) -> float:
     """Add the gradient of weight · Σ cross-entropy / tokens; return the loss without weight."""
     labels = texts.labels[:, 1:]
     logits = model(input_ids=texts.tokens[:, :-1]).logits
     total = cross_entropy(
         logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
     )
-    loss = total / (tokens or int((labels != IGNORED).sum()))
+    loss = total / (tokens or counted(texts))
     (weight * loss).backward()
     return loss.item()

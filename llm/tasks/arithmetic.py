@@ -23,6 +23,7 @@ DIFFICULTIES: Mapping[str, Difficulty] = {
     "digits": Difficulty(range(1, 10), "+-"),
     "teens": Difficulty(range(1, 20), "+-"),
     "products": Difficulty(range(1, 10), "+-*"),
+    "tens": Difficulty(range(1, 100), "+-"),
 }
 """`digits` is the default; a base model speaks the language of one difficulty."""
 

@@ -169,8 +169,9 @@ def test_impossible_configurations_are_refused(change: dict[str, object], messag
 
 def test_the_loss_reads_completions_only() -> None:
     corpus = build_corpus()
-    counted = (corpus.answers.labels != IGNORED).sum(1)
-    assert torch.equal(counted, corpus.answers.length - 5)  # all but the five words of the prompt
+    answers = corpus.answers.rows(torch.arange(len(corpus.answers)))
+    counted = (answers.labels != IGNORED).sum(1)
+    assert torch.equal(counted, answers.length - 5)  # all but the five words of the prompt
     assert bool(((corpus.facts.labels != IGNORED).sum(1) == 2).all())  # result and end
 
 
