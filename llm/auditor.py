@@ -12,6 +12,7 @@ from covlaw.llm.audit_facts import audit_facts, optimism, rounded
 from covlaw.llm.audit_penalty import penalty_record
 from covlaw.llm.audit_record import Evidence, audit_record, measure_change, save_evidence
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.distributed import active
 from covlaw.llm.engines import truncation_of
 from covlaw.llm.gramian import policy_gramian
 from covlaw.llm.inner_weights import inner_weights
@@ -85,7 +86,8 @@ class Auditor:
         fields = update_fields(model, pending.test, pending.gradient, moved, config)
         independent = self._evidence(pending.test, fields, moved)
         own = self._evidence(batch, same_sample_fields(model, batch, moved, config), moved)
-        save_evidence(self.folder / f"step_{step:05d}.safetensors", independent, measured)
+        if active().first:
+            save_evidence(self.folder / f"step_{step:05d}.safetensors", independent, measured)
         record = audit_record("independent", independent, measured)
         record |= audit_facts(independent, config)
         if pending.held_out:

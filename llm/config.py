@@ -85,6 +85,8 @@ class TrainConfig:
         dtype: Of matrix products in training passes, "float32" or "bfloat16"; parameters, optimiser
             and the audits' covariances are float32 (`covlaw.llm.precision`).
         gradient_checkpointing: Whether layers are computed anew on the way back: less memory.
+        compile_layers: Whether `torch.compile` fuses each layer in training passes: faster on a
+            GPU after a minute; other last bits (`covlaw.llm.compiled`).
         audits: How many audits, spread over the run (denser at its start).
         audit_prompts: Prompts an audit.
         audit_completions: Completions a prompt in each of an audit's two samples of π_old.
@@ -99,6 +101,8 @@ class TrainConfig:
         checkpoint_every: Steps between checkpoints.
         keep_checkpoints: Checkpoints kept: the newest ones, each a fallback for those after it.
         tensorboard: Whether to write event files for TensorBoard beside the records.
+        rank_seconds: Where a run has several processes (docs/distributed.md): longest time that
+            one waits for another.
         threads: Torch threads; part of what makes a run reproducible.
         device: Torch device.
     """
@@ -150,6 +154,7 @@ class TrainConfig:
     micro_batch: int = 256
     dtype: str = "float32"
     gradient_checkpointing: bool = False
+    compile_layers: bool = False
     audits: int = 5
     audit_prompts: int = 32
     audit_completions: int = 16
@@ -162,6 +167,7 @@ class TrainConfig:
     checkpoint_every: int = 10
     keep_checkpoints: int = 2
     tensorboard: bool = False
+    rank_seconds: float = 600.0
     threads: int = 1
     device: str = "cpu"
 

@@ -58,7 +58,7 @@ def check_config(config: Any) -> None:
             f"steps is {config.steps} and data_epochs is {config.data_epochs}: set one of them "
             "and leave the other 0"
         )
-    check_positive(config, "temperature", "learning_rate")
+    check_positive(config, "temperature", "learning_rate", "rank_seconds")
     check_not_negative(config, "weight_decay", "grad_clip", "kl_coefficient", "engine_gap_limit")
     check_not_negative(config, "reward_seconds", "entropy_coefficient")
     if not 0 <= config.length_decay < 1:

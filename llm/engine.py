@@ -37,7 +37,7 @@ class Completions(NamedTuple):
     def rows(self, index: Tensor) -> "Completions":
         """Select rows, dropping columns that are padding in all of them."""
         mask = self.mask[index]
-        width = max(int(mask.sum(1).max()), 1)
+        width = max(int(mask.sum(1).max()), 1) if len(mask) else 1
         return Completions(
             self.prompt_tokens[index],
             self.prompt_mask[index],

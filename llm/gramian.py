@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.distributed import active
+from covlaw.llm.distributed_rows import own_pieces
 from covlaw.llm.engine import Completions
-from covlaw.llm.log_prob import chunks, token_log_prob
+from covlaw.llm.log_prob import token_log_prob
 from covlaw.llm.parameters import trainable
 from covlaw.theory.advantages import centred
 from covlaw.theory.groups import group_by_prompt
@@ -41,8 +43,8 @@ def policy_gramian(
     gradients = [p.new_zeros(count, *p.shape) for p in parameters]
     groups = group_by_prompt(completions.prompt.to(rewards.device))
     advantage = centred(rewards, groups).to(completions.tokens.device)
-    parts = chunks(completions, config.micro_batch)
-    for part, own in zip(parts, advantage.split(config.micro_batch), strict=True):
+    for piece in own_pieces(len(advantage), config.micro_batch, advantage.device):
+        part, own = completions.rows(piece), advantage[piece]
         log_prob = token_log_prob(model, part, config.temperature)
         share = share_of(part.mask, completions.mask, config.aggregation)
         for j in range(count):
@@ -52,7 +54,9 @@ def policy_gramian(
             )
             for total, gradient in zip(gradients, found, strict=True):
                 total[j] += gradient
-    return torch.stack([_inner_products(g) for g in gradients]).sum(0).to(rewards.device)
+    active().sum_in_place(gradients, "gradients of the Gramian")
+    gramian = torch.stack([_inner_products(g) for g in gradients]).sum(0)
+    return active().agreed(gramian.to(rewards.device), "Gramian")
 
 
 def _loss(advantage: Tensor, log_prob: Tensor, mask: Tensor, aggregation: str) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from covlaw.llm import checkpoint, records
 from covlaw.llm.board import Board
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.distributed import active
 from covlaw.llm.files import CannotWriteError
 from covlaw.llm.rewards import RewardState
 from covlaw.theory.errors import CovlawError
@@ -72,6 +73,12 @@ class Keeper:
         self.states = States(**found.states) if found else fresh
         if self.config.tensorboard:
             self.board = Board(self.folder)
+        active().meet("restoring the checkpoint")  # the other ranks read it after the cut
+
+    @property
+    def due(self) -> bool:
+        """Whether a checkpoint belongs after the steps done."""
+        return self.done % self.config.checkpoint_every == 0 or self.done == self.config.steps
 
     def evaluated(self, record: dict[str, Any]) -> None:
         """Record an evaluation."""
@@ -87,7 +94,7 @@ class Keeper:
         self.done, self.states, self._moved = record["step"] + 1, states, False
         if self.board:
             self.board.add(record)
-        if self.done % self.config.checkpoint_every == 0 or self.done == self.config.steps:
+        if self.due:
             self.save()
 
     def save(self) -> None:

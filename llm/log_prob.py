@@ -1,4 +1,8 @@
-"""Log-probs of completions: with gradients, along a direction, or plain, a few rows at a time."""
+"""Log-probs of completions: with gradients, along a direction, or plain, a few rows at a time.
+
+Where a run has several processes, those without gradients are computed by each for its own rows
+only, and gathered; so every process must ask for them.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -10,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import pad
 
 from covlaw.llm.chunked_head import at_least_float32, chosen_values, chunk_of, head_values
+from covlaw.llm.distributed_rows import over_ranks
 from covlaw.llm.engine import Completions
 from covlaw.llm.output_head import output_head
 from covlaw.llm.parameters import Parameters, trainable
@@ -57,23 +62,30 @@ def all_token_log_prob(
     model: Any, batch: Completions, temperature: float = 1.0, rows: int = 256
 ) -> Tensor:
     """(N, T) as `token_log_prob`, `rows` rows at a time, float64, no graph."""
-    width, parts = batch.tokens.shape[1], []
-    with torch.no_grad():
-        for part in chunks(batch, rows):
+    width = batch.tokens.shape[1]
+
+    @torch.no_grad()
+    def read(own: Completions) -> Tensor:
+        parts = []
+        for part in chunks(own, rows):
             log_prob = token_log_prob(model, part, temperature).double()
             parts.append(pad(log_prob, (0, width - log_prob.shape[1])))
-    return torch.cat(parts)
+        return torch.cat(parts)
+
+    return over_ranks(read, batch, "log-probs")
 
 
 def sequence_log_prob(
     model: Any, batch: Completions, temperature: float = 1.0, rows: int = 256
 ) -> Tensor:
     """(N,) log-prob of each completion, float64, no graph."""
-    with torch.no_grad():
-        parts = [
-            token_log_prob(model, part, temperature).double().sum(1) for part in chunks(batch, rows)
-        ]
-    return torch.cat(parts)
+
+    @torch.no_grad()
+    def read(own: Completions) -> Tensor:
+        parts = chunks(own, rows)
+        return torch.cat([token_log_prob(model, p, temperature).double().sum(1) for p in parts])
+
+    return over_ranks(read, batch, "log-probs")
 
 
 def directional_log_prob(
@@ -93,8 +105,11 @@ def directional_log_prob(
         slope: Tensor = out[1]
         return slope.double()
 
+    def read(own: Completions) -> Tensor:
+        return torch.cat([along(part) for part in chunks(own, rows)])
+
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        return torch.cat([along(part) for part in chunks(batch, rows)])
+        return over_ranks(read, batch, "directional derivatives")
 
 
 class _Bound(nn.Module):

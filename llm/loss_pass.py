@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.distributed import active
+from covlaw.llm.distributed_gradients import summed_gradients
 from covlaw.llm.log_prob import token_values
 from covlaw.llm.precision import training_pass
 from covlaw.llm.training_batch import TrainingBatch
@@ -34,20 +36,31 @@ def accumulate(
 
     L = L_clip + β·KL − c·H, each term aggregated alike (`covlaw.theory.losses.aggregate`); β is
     `kl_coefficient`, c `entropy_coefficient`. Micro-batches add up to the batch's own loss, not to
-    a mean of their means. Without `regularised`, L_clip alone.
+    a mean of their means; nor do the rows of several processes, each of which must be here, with
+    the same batch. Without `regularised`, L_clip alone.
     """
     mask = batch.completions.mask
-    with training_pass(model, config):
+    with training_pass(model, config), summed_gradients(model):
         seen = [
             _backward(model, part, mask, config, regularised)
             for part in batch.parts(config.micro_batch)
         ]
+    log_prob, entropy, low, high = _whole(seen, mask)
+    wants_entropy = regularised and config.entropy_coefficient > 0
+    mean = entropy / max(int(mask.sum()), 1) if wants_entropy else None
+    return Seen(log_prob, mean, int(low), int(high))
+
+
+def _whole(seen: list[Seen], mask: Tensor) -> tuple[Tensor, float, float, float]:
+    """Log-probs of all rows; sums over all micro-batches of entropies and of clipped tokens."""
     width = mask.shape[1]
-    log_prob = torch.cat([pad(s.log_prob, (0, width - s.log_prob.shape[1])) for s in seen])
-    entropies = [s.entropy for s in seen if s.entropy is not None]
-    entropy = sum(entropies) / max(int(mask.sum()), 1) if entropies else None
-    low, high = (sum(getattr(s, f"clipped_{side}") for s in seen) for side in ("low", "high"))
-    return Seen(log_prob, entropy, low, high)
+    rows = [pad(s.log_prob, (0, width - s.log_prob.shape[1])) for s in seen]
+    log_prob = torch.cat(rows) if rows else torch.zeros(0, width)  # a rank may have no rows
+    columns = zip(*((s.entropy or 0.0, s.clipped_low, s.clipped_high) for s in seen), strict=True)
+    sums = torch.tensor([sum(column) for column in columns] or [0.0] * 3, dtype=torch.float64)
+    parts = active().gather({"log_prob": log_prob, "sums": sums}, "log-probs")
+    totals = torch.stack([part["sums"] for part in parts]).sum(0).tolist()
+    return torch.cat([part["log_prob"] for part in parts]).to(mask.device), *totals
 
 
 def _backward(

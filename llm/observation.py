@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.distributed import active
 from covlaw.llm.log_prob import distinct, sequence_log_prob
 from covlaw.llm.reward_losses import policy_gradient_losses, shortfall
 from covlaw.llm.sampling import Drawn
@@ -42,7 +43,8 @@ class Observer:
             "values": lambda: self.drawn.rewards.mean(0),
             "losses": self._losses,
         }
-        return Observation(**{name: found[name]() for name in found if name in self.wanted})
+        wanted = [name for name in found if name in self.wanted]
+        return Observation(**{name: active().agreed(found[name](), name) for name in wanted})
 
     @cached_property
     def _ratio(self) -> Tensor:

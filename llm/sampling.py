@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.distributed_rows import over_ranks, sampled
 from covlaw.llm.engine import Completions, Engine
 from covlaw.llm.rewards import RewardState
 from covlaw.llm.scoring import Rewards
@@ -35,7 +36,7 @@ class Drawn(NamedTuple):
 
 
 class Sampler:
-    """Draws completions of a task and scores them."""
+    """Draws completions of a task and scores them, each rank those of its own prompts or rows."""
 
     def __init__(self, engine: Engine, rewards: Rewards, config: TrainConfig) -> None:
         self.engine, self.rewards, self.config = engine, rewards, config
@@ -44,16 +45,25 @@ class Sampler:
         self, problems: Sequence[Problem], n: int, generator: torch.Generator
     ) -> Completions:
         """Draw `n` completions of each problem."""
-        prompts = [problem.prompt for problem in problems]
         config = self.config
-        return self.engine.sample(prompts, n, config.max_tokens, config.temperature, generator)
+
+        def draw(prompts: Sequence[str], stream: torch.Generator) -> Completions:
+            return self.engine.sample(prompts, n, config.max_tokens, config.temperature, stream)
+
+        return sampled(draw, [problem.prompt for problem in problems], generator)
+
+    def score(
+        self, completions: Completions, problems: Sequence[Problem], state: RewardState
+    ) -> Tensor:
+        """Score completions of `problems`: (N, M) float64."""
+        return over_ranks(lambda own: self.rewards(own, problems, state), completions, "rewards")
 
     def draw(
         self, problems: Sequence[Problem], n: int, state: RewardState, generator: torch.Generator
     ) -> Drawn:
         """Draw and score `n` completions of each problem; the reward state stays as it is."""
         completions = self.sample(problems, n, generator)
-        return Drawn(completions, self.rewards(completions, problems, state))
+        return Drawn(completions, self.score(completions, problems, state))
 
 
 def as_prompts(tokenizer: Any, problems: Sequence[Problem]) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import torch
 from covlaw.llm import records
 from covlaw.llm.board import require_board
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.distributed import active, joined
+from covlaw.llm.distributed_keeper import Follower
+from covlaw.llm.distributed_state import require_same_state
 from covlaw.llm.engines import require_engine
-from covlaw.llm.keeper import Keeper
+from covlaw.llm.keeper import Keeper, States
 from covlaw.llm.lock import alone_in
 from covlaw.llm.prompts import load_split
 from covlaw.llm.scoring import Rewards
@@ -22,7 +26,7 @@ from covlaw.theory.errors import CovlawError
 Progress = Callable[[int, int, dict[str, Any]], None]
 """(steps done, steps in all, the newest record and its `seconds`)."""
 
-UNRECORDED = ("out", "checkpoint_every", "keep_checkpoints", "tensorboard")
+UNRECORDED = ("out", "checkpoint_every", "keep_checkpoints", "tensorboard", "rank_seconds")
 """Settings that no record depends on: a run may be continued with others."""
 
 
@@ -30,11 +34,13 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
     """Run, or continue, one RL run and return its folder.
 
     A run that was killed continues where its newest whole checkpoint stands; at a fixed thread
-    count its records equal those of an unbroken run, bit for bit (durations are kept apart).
+    count its records equal those of an unbroken run, bit for bit (durations are kept apart). Where
+    a launcher started several processes they share the work, and rank 0 writes.
 
     Raises:
         CovlawError: on bad settings, an unreachable model, a folder that holds another run or is
-            in use, a reward that fails, or a policy that diverges; what was recorded stays.
+            in use, a reward that fails, a policy that diverges, or another process that fails;
+            what was recorded stays.
     """
     torch.set_num_threads(config.threads)
     # an unknown reward is named before there is a folder or a model
@@ -42,15 +48,21 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
     require_engine(config)
     if config.tensorboard:
         require_board()
-    folder, settings = Path(config.out), config.to_dict()
-    known = records.holds_run(folder, settings, lambda found: up_to_date(found, config))
-    if not (folder / "model").exists():
-        run = Run(Trainer(config), folder)
-        if not known:  # what cannot start leaves nothing to continue
-            records.start_run(folder, settings, config.device)
-        with alone_in(folder):
-            run.finish(progress)
+    folder = Path(config.out)
+    with joined(config) as (ranks, own):
+        known = ranks.first and _holds(folder, config)
+        if not ranks.yes((folder / "model").exists(), "whether the run is finished"):
+            run = Run(Trainer(own), folder)
+            if ranks.first and not known:  # what cannot start leaves nothing to continue
+                records.start_run(folder, config.to_dict(), own.device)
+            with alone_in(folder) if ranks.first else nullcontext():
+                run.finish(progress if ranks.first else None)
     return folder
+
+
+def _holds(folder: Path, config: TrainConfig) -> bool:
+    settings = config.to_dict()
+    return records.holds_run(folder, settings, lambda found: up_to_date(found, config))
 
 
 def up_to_date(found: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
@@ -76,7 +88,8 @@ class Run:
     def __init__(self, trainer: Trainer, folder: Path) -> None:
         self.trainer, config = trainer, trainer.config
         self.steps = config.steps
-        self.keeper = Keeper(folder, trainer.model, trainer.optimizer, config)
+        keeper = Keeper if active().first else Follower
+        self.keeper = keeper(folder, trainer.model, trainer.optimizer, config)
         self.validation = (
             Validation(trainer.sampler, trainer.prompts(load_split(config, SPLIT)), config)
             if config.evaluate_every
@@ -91,6 +104,7 @@ class Run:
             KeyboardInterrupt: saying how to continue.
         """
         self.keeper.restore(self.trainer.fresh())
+        self._check(self.keeper.done, self.keeper.states)
         self.trainer.engine.sync(self.trainer.model)
         try:
             while self.keeper.done < self.steps:
@@ -107,12 +121,18 @@ class Run:
     def _advance(self, progress: Progress | None) -> None:
         """Do one step and record it."""
         started, step = time.perf_counter(), self.keeper.done
+        active().at_step(step)
         self._validate()
         states, record = self.trainer.step(step, self.keeper.states)
+        self._check(step + 1, states)
         seconds = round(time.perf_counter() - started, 4)
         self.keeper.finished(record, seconds, states)
         if progress:
             progress(step + 1, self.steps, record | {"seconds": seconds})
+
+    def _check(self, done: int, states: States) -> None:
+        """Make sure that all ranks are at the same state."""
+        require_same_state(done, states, self.trainer.model)
 
     def _validate(self) -> None:
         """Evaluate the policy where that is due, and at the end."""

@@ -99,9 +99,7 @@ class Trainer:
         completions = self.sampler.sample(problems, count, stream)
         if step == 0:  # nothing seen before: the first batch sets the mean length
             states = states._replace(rewards=initial_state(completions.lengths.double()))
-        return Drawn(
-            completions, self.sampler.rewards(completions, problems, states.rewards)
-        ), states
+        return Drawn(completions, self.sampler.score(completions, problems, states.rewards)), states
 
     @property
     def _observes(self) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
+from covlaw.llm.distributed_rows import own_pieces
 from covlaw.llm.engine import Completions
 
 
@@ -37,6 +37,6 @@ class TrainingBatch(NamedTuple):
         )
 
     def parts(self, rows: int) -> Iterator["TrainingBatch"]:
-        """Split into micro-batches of at most `rows` rows."""
-        index = torch.arange(len(self.advantage), device=self.advantage.device)
-        return (self.rows(part) for part in index.split(rows))
+        """Split this process's rows into micro-batches of at most `rows` rows."""
+        pieces = own_pieces(len(self.advantage), rows, self.advantage.device)
+        return (self.rows(piece) for piece in pieces)

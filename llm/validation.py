@@ -51,7 +51,7 @@ class Validation:
         parts = list(self._sample())
         lengths = torch.cat([completions.lengths.double() for _, completions in parts]).cpu()
         state = state if step else initial_state(lengths)
-        rewards = torch.cat([self.sampler.rewards(c, problems, state) for problems, c in parts])
+        rewards = torch.cat([self.sampler.score(c, problems, state) for problems, c in parts])
         return {
             "step": step,
             "split": SPLIT,
