@@ -9,6 +9,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from covlaw.llm.compiled import BACKEND, compiled_layers
 from covlaw.llm.config import TrainConfig
 from covlaw.theory.errors import CovlawError
 
@@ -25,6 +26,8 @@ def training_pass(model: Any, config: TrainConfig) -> Iterator[None]:
     `gradient_checkpointing`: a layer's activations are computed anew on the way back. Layers do so
     in training mode only, which is theirs alone here: dropout below them stays off.
 
+    `compile_layers`: layers run compiled (`covlaw.llm.compiled`).
+
     Raises:
         CovlawError: if the model cannot compute its layers anew.
     """
@@ -34,7 +37,10 @@ def training_pass(model: Any, config: TrainConfig) -> Iterator[None]:
         layer.training = layer.gradient_checkpointing = True
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
     try:
-        with torch.autocast(device, torch.bfloat16, enabled=config.dtype == "bfloat16"):
+        with (
+            compiled_layers(model, BACKEND if config.compile_layers else None),
+            torch.autocast(device, torch.bfloat16, enabled=config.dtype == "bfloat16"),
+        ):
             yield
     finally:
         for layer in layers:
