@@ -10,7 +10,8 @@ from rich.console import Console
 from covlaw.ladder.check_command import check
 from covlaw.ladder.find_command import find
 from covlaw.ladder.ladder_command import ladder
-from covlaw.ladder.llm_commands import audit, base
+from covlaw.ladder.llm_audit import audit
+from covlaw.ladder.llm_commands import base
 from covlaw.ladder.llm_eval import evaluate
 from covlaw.ladder.llm_train import presets, train
 from covlaw.ladder.report import write_report

@@ -1,97 +1,96 @@
-"""The verdict of a whole run: what the law forecast at its audits, and what then happened."""
+"""The verdict of one or several runs: what the law forecast at their audits, and what happened."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from covlaw.llm.records import LAWS, STEPS, read_config, read_lines
-from covlaw.theory.errors import CovlawError
+from covlaw.llm.verdict_falls import Fall, falls
+from covlaw.llm.verdict_horizons import calibration, windows
+from covlaw.llm.verdict_rows import FORECASTS, Pair, Run, read_runs
+from covlaw.llm.verdict_signs import Alarms, Power, Signs, alarms, power, signs
+from covlaw.theory.calibration import Slope
 
-FORECASTS = (*LAWS, "first_order", "exact_change")
-"""The first three are in units of the signal; times the audit's scale they are changes."""
-CLEAR = 2.0
-"""Standard errors beyond which a change's sign is taken as seen (two-sided 5 %)."""
+SCHEMA = 1
+HORIZONS = (5, 20)
+"""Steps of the stretches judged on the reward curve, besides the audited steps themselves."""
 
 
-class Estimate(NamedTuple):
-    """A number with its standard error."""
+class Agreement(NamedTuple):
+    """A forecast against what happened."""
 
-    value: float
-    error: float
+    signs: Signs
+    slope: Slope
+
+
+class RunVerdict(NamedTuple):
+    """What several runs together say of the law."""
+
+    runs: list[Run]
+    agreement: dict[str, dict[str, Agreement]]
+    """By horizon ("1", "1 held-out", "5", "20") and forecast."""
+    alarms: dict[str, Alarms]
+    """By forecast, on the audited steps."""
+    power: dict[str, dict[str, Power]]
+    """By objective and forecast."""
+    falls: list[Fall]
 
     @property
-    def clear(self) -> bool:
-        """Whether the sign stands out of the noise."""
-        return abs(self.value) > CLEAR * self.error
+    def audits(self) -> list[Pair]:
+        """Of all runs."""
+        return [pair for run in self.runs for pair in run.audits]
+
+    @property
+    def heavy_tails(self) -> tuple[int, int]:
+        """Audits whose importance ratios had heavy tails, of those that say."""
+        tails = [tail for run in self.runs for tail in run.tails]
+        return sum(tail["heavy"] for tail in tails), len(tails)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able record."""
+        return {
+            "schema": SCHEMA,
+            "runs": [run.name for run in self.runs],
+            "agreement": _plain(self.agreement),
+            "alarms": _plain(self.alarms),
+            "power": _plain(self.power),
+            "falls": _plain(self.falls),
+            "heavy_tails": dict(zip(("heavy", "audits"), self.heavy_tails, strict=True)),
+            "audits": _plain(self.audits),
+        }
 
 
-class AuditRow(NamedTuple):
-    """One objective at one audit, everything in units of the objective's change."""
-
-    step: int
-    objective: str
-    forecasts: dict[str, Estimate]
-    """By name of `FORECASTS`, on samples apart from the update."""
-    same_sample: Estimate
-    """`exact_change` on the batch that made the update."""
-    measured: Estimate
-
-
-class SignAgreement(NamedTuple):
-    """How often a forecast had the measured change's sign, among clear ones."""
-
-    agree: int
-    clear: int
-
-
-def audit_rows(run: Path) -> Iterator[AuditRow]:
-    """Yield the audits of a run, objective by objective.
-
-    Raises:
-        CovlawError: if the folder holds no run.
-    """
-    read_config(run)
-    for record in read_lines(run / STEPS):
-        by_sample = {audit["sample"]: audit for audit in record["audits"]}
-        if by_sample:
-            for j, objective in enumerate(record["objectives"]):
-                yield _row(record["step"], objective, j, by_sample)
-
-
-def sign_agreement(rows: list[AuditRow], forecast: str) -> SignAgreement:
-    """Compare the signs of a forecast and of the measured change where both are clear."""
-    pairs = [(r.forecasts[forecast], r.measured) for r in rows]
-    clear = [(f, m) for f, m in pairs if f.clear and m.clear]
-    return SignAgreement(sum(f.value * m.value > 0 for f, m in clear), len(clear))
-
-
-def run_verdict(run: Path) -> tuple[list[AuditRow], dict[str, SignAgreement]]:
-    """Return a run's audit rows and each forecast's sign agreement.
+def run_verdict(folders: Sequence[Path]) -> RunVerdict:
+    """Judge the audits of one or several runs together.
 
     Raises:
-        CovlawError: if the folder holds no run, or one without audits.
+        CovlawError: if a folder holds no run, or one without audits, or is given twice.
     """
-    rows = list(audit_rows(run))
-    if not rows:
-        raise CovlawError(f"{run} has no audits yet: train with audits ≥ 1")
-    return rows, {name: sign_agreement(rows, name) for name in FORECASTS}
-
-
-def _row(step: int, objective: str, j: int, by_sample: dict[str, dict[str, Any]]) -> AuditRow:
-    independent, same = by_sample["independent"], by_sample["same"]
-    forecasts = {name: _estimate(independent, name, j) for name in FORECASTS}
-    return AuditRow(
-        step,
-        objective,
-        forecasts,
-        _estimate(same, "exact_change", j),
-        _estimate(independent, "measured", j),
+    runs = read_runs(list(folders))
+    audits = [pair for run in runs for pair in run.audits]
+    stretches = {"1": audits, "1 held-out": [pair for run in runs for pair in run.held_out]}
+    for horizon in HORIZONS:
+        stretches[str(horizon)] = [pair for run in runs for pair in windows(run, horizon)]
+    agreement = {
+        name: {f: Agreement(signs(pairs, f), calibration(pairs, f)) for f in FORECASTS}
+        for name, pairs in stretches.items()
+        if pairs
+    }
+    objectives = dict.fromkeys(name for run in runs for name in run.objectives)
+    return RunVerdict(
+        runs,
+        agreement,
+        {name: alarms(audits, name) for name in FORECASTS},
+        {
+            o: {f: power([p for p in audits if p.objective == o], f) for f in FORECASTS}
+            for o in objectives
+        },
+        [fall for run in runs for fall in falls(run)],
     )
 
 
-def _estimate(audit: dict[str, Any], name: str, j: int) -> Estimate:
-    value, error = audit[name]["estimate"][j], audit[name]["se"][j]
-    if value is None:  # a law that has no signal to speak of
-        return Estimate(float("nan"), float("inf"))
-    scale = audit["scale"] if name in LAWS else 1.0
-    return Estimate(scale * value, abs(scale) * (float("inf") if error is None else error))
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return {key: _plain(item) for key, item in value._asdict().items()}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

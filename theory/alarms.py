@@ -108,13 +108,21 @@ def lead_times(
         )
     lost = regression(path, path[0], floor) > threshold
     columns = zip(path.T, alarms.T, lost.T, strict=True)
-    return torch.tensor([_lead_time(*column) for column in columns], dtype=torch.float64)
+    return torch.tensor([lead_time(*column) for column in columns], dtype=torch.float64)
 
 
-def _lead_time(path: Tensor, alarms: Tensor, lost: Tensor) -> float:
+def lead_time(path: Tensor, alarms: Tensor, lost: Tensor, window: int = 1) -> float:
+    """Steps from the first alarm since the last peak to the loss, of one objective; or NaN.
+
+    Args:
+        path: (T − window + 1,) mean of J over `window` steps, the first of them step 0, 1, ….
+        alarms: (T − 1,) bool: before each step.
+        lost: As path, bool: whether it counts as lost; False at the start.
+        window: Steps averaged; a loss shows only when the last of them is done.
+    """
     if not bool(lost.any()):
         return float("nan")
     end = int(lost.nonzero()[0])
-    peak = end - 1 - int(path[:end].flip(0).argmax())
-    raised = alarms[peak:end].nonzero()
-    return float(end - peak - int(raised[0])) if raised.numel() else float("nan")
+    peak, shown = end - 1 - int(path[:end].flip(0).argmax()), end + window - 1
+    raised = alarms[peak:shown].nonzero()
+    return float(shown - peak - int(raised[0])) if raised.numel() else float("nan")

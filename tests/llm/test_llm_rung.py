@@ -78,14 +78,15 @@ def test_missing_runs_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(CovlawError, match="no audited run below"):
         check("T8", "llm")
     with pytest.raises(CovlawError, match="holds no run"):
-        run_verdict(tmp_path)
+        run_verdict([tmp_path])
 
 
 def test_the_verdict_lists_every_audit_and_objective(run: Path) -> None:
-    rows, agreement = run_verdict(run)
-    assert [(r.step, r.objective) for r in rows[:2]] == [
+    found = run_verdict([run])
+    assert [(p.step, p.objective) for p in found.audits[:2]] == [
         (0, "own_rewards:digits"),
         (0, "own_rewards:brief"),
     ]
-    assert len(rows) == 3 * 2
-    assert all(a.agree <= a.clear <= len(rows) for a in agreement.values())
+    assert len(found.audits) == 3 * 2
+    for agreement in found.agreement["1"].values():
+        assert agreement.signs.agree <= agreement.signs.of <= len(found.audits)

@@ -164,7 +164,7 @@ def test_statements_on_updates_hold_and_inner_steps_stay_away(run: Path) -> None
 
 
 def test_the_verdict_counts_no_sign_of_a_missing_law(run: Path) -> None:
-    rows, agreement = run_verdict(run)
-    assert len(rows) == 4
-    assert not any(row.forecasts[name].clear for row in rows for name in LAWS)
-    assert all(agreement[name] == (0, 0) for name in LAWS)
+    found = run_verdict([run])
+    assert len(found.audits) == 4
+    assert not any(pair.forecasts[name].clear for pair in found.audits for name in LAWS)
+    assert all(found.agreement["1"][name].signs.of == 0 for name in LAWS)
