@@ -4,6 +4,7 @@ from pathlib import Path
 
 from covlaw.figures.records import audits, llm_runs
 from covlaw.figures.registry import FIGURES
+from covlaw.figures.study_records import SUMMARY, study_summary
 from covlaw.theory.errors import CovlawError
 
 NEEDS = {
@@ -13,6 +14,8 @@ NEEDS = {
     "law_budget": "law budgets",
     "geometry": "geometry",
     "same_sample_optimism": "audits",
+    "study": "study",
+    "reference_defects": "reference forms",
 }
 """What must be recorded for a figure to be drawn."""
 
@@ -20,12 +23,15 @@ NEEDS = {
 def available(run: Path) -> list[str]:
     """Names of the figures that can be drawn of a run, in the report's order."""
     runs = llm_runs(run)
+    studied = study_summary(run) if (run / SUMMARY).is_file() else {"price": []}
     found = {
         "verdicts": (run / "verdicts.json").is_file(),
         "RL steps": bool(runs),
         "audits": bool(audits(runs)),
         "law budgets": (run / "budgets.jsonl").is_file(),
         "geometry": (run / "geometry.jsonl").is_file(),
+        "study": (run / SUMMARY).is_file(),
+        "reference forms": any(price["sacrifices"] for price in studied["price"]),
     }
     return [name for name in FIGURES if found[NEEDS[name]]]
 

@@ -16,6 +16,8 @@ FIGURES = (
     "law_budget",
     "geometry",
     "same_sample_optimism",
+    "study",
+    "reference_defects",
 )
 """Every figure, in the order of a report. Each is a module of this package with `draw`, the
 picture, and `describe`, its title and caption; both read recorded files only."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from covlaw.figures.available import available
 from covlaw.figures.registry import Description, Drawing, load
 from covlaw.figures.style import MUTED, PAPER, house_style
 from covlaw.theory.errors import CovlawError
@@ -17,9 +18,25 @@ CHARACTERS_AN_INCH = 16
 """Of the caption's small type."""
 
 
-def recorded() -> Path:
-    """Return the small recorded ladder kept beside the figures."""
-    return Path(__file__).parent / "data" / "ladder"
+RECORDS = ("ladder", "study")
+"""Runs that are kept beside the figures, the first that a figure can be drawn of is its own."""
+
+
+def recorded(kind: str = "ladder") -> Path:
+    """Return the small record of a run that is kept beside the figures."""
+    return Path(__file__).parent / "data" / kind
+
+
+def record_for(name: str) -> Path:
+    """Return the record that a figure is drawn of by default.
+
+    Raises:
+        CovlawError: if none holds what it needs.
+    """
+    for kind in RECORDS:
+        if name in available(recorded(kind)):
+            return recorded(kind)
+    raise CovlawError(f"no record in {recorded().parent} suffices for figure {name!r}")
 
 
 def save(name: str, run: Path, out: Path) -> list[Path]:

@@ -103,6 +103,11 @@ def zero_line(axes: Axes) -> None:
     axes.axhline(0, color=MUTED, linewidth=0.8, zorder=1)
 
 
+def zero_line_across(axes: Axes) -> None:
+    """Draw it where rise and fall are left and right."""
+    axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
+
+
 def shorten(text: str, limit: int = 18) -> str:
     """Cut a long name to fit an axis; the page's tables hold it in full."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -39,22 +39,21 @@ def figures(
 
     Args:
         names: Which; none: all.
-        run: Folder of recorded runs; none: the small one kept in the source tree.
+        run: Folder of a ladder, a study or an LLM run; none: the small records kept with the code.
         out: Folder for the pictures.
     """
     from covlaw.figures.available import available, require
-    from covlaw.figures.registry import load
-    from covlaw.figures.render import recorded, save
+    from covlaw.figures.registry import FIGURES, load
+    from covlaw.figures.render import record_for, save
 
-    source = run or recorded()
     for name in names:
         load(name)
-        require(name, source)
-    drawable = names or available(source)
+        require(name, run or record_for(name))
+    drawable = names or (available(run) if run else FIGURES)
     if not drawable:
-        raise CovlawError(f"{source} holds no recorded run")
+        raise CovlawError(f"{run} holds no recorded run")
     for name in drawable:
-        for path in save(name, source, out):
+        for path in save(name, run or record_for(name), out):
             _console.print(str(path), soft_wrap=True, markup=False)
 
 

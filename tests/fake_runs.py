@@ -26,6 +26,46 @@ def write_ladder(folder: Path, objectives: tuple[str, ...] = OBJECTIVES, seeds: 
     return folder
 
 
+def write_study(folder: Path, worlds: tuple[str, ...] = ("bandit", "tabular", "all")) -> Path:
+    """Write a finished study's folder: what was found, without its rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text('kind = "study"\nseed = 0\n')
+    (folder / "environment.json").write_text(json.dumps({"python": "3.11", "packages": {}}))
+    shares = {"linear": 0.7, "mgda": 0.1, "mgda-ref": 0.3, "ctwa": 0.5}
+
+    def interval(mean: float, n: int = 100) -> dict[str, float]:
+        return {"mean": mean, "low": mean - 0.04, "high": mean + 0.04, "n": n}
+
+    table = [
+        {
+            "algorithm": name, "world": world, "runs": 100, "stopped": 0,
+            "sacrifices": interval(share), "worst_regression": interval(share / 2),
+            "hypervolume": interval(0.2 - share / 10), "hypervolume_start": interval(0.1),
+            "hypervolume_lost": interval(0.0), "dominated_earlier": interval(0.0),
+            "dominated_by_another": interval(0.0), "alarms": 10, "falls": 20, "precision": 0.9,
+            "recall": 0.45, "recall_by_size": 0.8, "lead_time": 2.0,
+            "worst_objective": {"objective": "clarity", "share": share},
+        }
+        for name, share in shares.items()
+        for world in worlds
+    ]  # fmt: skip
+    price = [
+        {
+            "scalarizer": "mgda", "world": world, "pairs": 100, "sacrifices": interval(0.2),
+            "worst_regression": interval(0.1), "hypervolume": interval(-0.02),
+        }
+        for world in worlds
+    ]  # fmt: skip
+    summary = {
+        "schema": 1, "covlaw": "0.1.0", "kind": "study", "worlds": list(worlds[:-1]),
+        "scalarizers": list(shares), "signals": ["grpo"], "seeds": 0, "seed": 0, "quick": False,
+        "full": False, "omitted": ["world llm"], "threshold": 0.1, "runs": 800, "table": table,
+        "price": price, "factors": [], "lines": [], "errors": [],
+    }  # fmt: skip
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return folder
+
+
 def write_llm_run(
     folder: Path,
     scalarizer: str = "linear",

@@ -1,13 +1,16 @@
 """Figures: the same bytes from the same records, and titles that claim what is there."""
 
+import json
 from pathlib import Path
 
 import pytest
-from fake_runs import write_ladder
+from fake_runs import write_ladder, write_study
 from PIL import Image
 
+from covlaw.figures.available import available, require
 from covlaw.figures.registry import FIGURES, load
 from covlaw.figures.render import inline_svg, save
+from covlaw.figures.study_records import study_summary, table_of
 from covlaw.theory.errors import CovlawError
 
 PRINTED_WIDTH = 1300
@@ -16,7 +19,8 @@ PRINTED_WIDTH = 1300
 
 @pytest.fixture(scope="module")
 def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_ladder(tmp_path_factory.mktemp("ladder"))
+    """Hold a ladder and a study at once: enough for every figure."""
+    return write_study(write_ladder(tmp_path_factory.mktemp("ladder")))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -43,6 +47,47 @@ def test_the_interference_title_is_computed(tmp_path: Path) -> None:
     title = load("interference").describe(write_ladder(tmp_path, seeds=2)).title
     assert "linear loses clarity in 2 of 2 runs" in title
     assert "ctwa loses none" in title
+
+
+def test_the_studys_title_and_order_are_computed(tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    assert "linear 70 %, ctwa 50 %, mgda 10 %" in load("study").describe(study).title
+    names = table_of(study_summary(study))[2]
+    assert names == ["mgda", "mgda-ref", "ctwa", "linear"]  # by family, the safest first
+    path = study / "summary.json"
+    record = json.loads(path.read_text())
+    for cell in record["table"]:
+        share = cell["sacrifices"]
+        cell["sacrifices"] = share | {k: 1 - share[k] for k in ("mean", "low", "high")}
+    path.write_text(json.dumps(record))
+    assert "linear 30 %" in load("study").describe(study).title
+    assert table_of(study_summary(study))[2][0] == "linear"
+
+
+def test_a_defect_that_costs_nothing_is_not_said_to_cost(tmp_path: Path) -> None:
+    study = write_study(tmp_path)
+    assert "mgda +20" in load("reference_defects").describe(study).title
+    path = study / "summary.json"
+    record = json.loads(path.read_text())
+    for price in record["price"]:
+        price["sacrifices"] |= {"mean": 0.0, "low": -0.01, "high": 0.01}
+    path.write_text(json.dumps(record))
+    assert "No reference defect" in load("reference_defects").describe(study).title
+
+
+def test_a_study_without_a_finished_run_is_refused_and_one_without_prices_draws_none(
+    tmp_path: Path,
+) -> None:
+    study = write_study(tmp_path)
+    path = study / "summary.json"
+    record = json.loads(path.read_text()) | {"price": []}
+    path.write_text(json.dumps(record))
+    assert available(study) == ["study"]
+    with pytest.raises(CovlawError, match="needs reference forms"):
+        require("reference_defects", study)
+    path.write_text(json.dumps(record | {"table": []}))
+    with pytest.raises(CovlawError, match="holds no finished run"):
+        load("study").describe(study)
 
 
 def test_an_unknown_figure_names_near_matches() -> None:

@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 from covlaw.figures.record import record
 from covlaw.figures.records import llm_runs
 from covlaw.figures.registry import FIGURES
-from covlaw.figures.render import recorded, save
+from covlaw.figures.render import record_for, recorded, save
 
 ROOT = Path(__file__).parents[2]
 SAME = 8
@@ -19,16 +19,16 @@ SAME = 8
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_drawn_from_the_record(name: str, tmp_path: Path) -> None:
-    for path in save(name, recorded(), tmp_path):
+    for path in save(name, record_for(name), tmp_path):
         assert path.stat().st_size > 5_000
 
 
-def test_the_readmes_picture_is_what_the_code_draws(tmp_path: Path) -> None:
-    [_, png] = save("interference", recorded(), tmp_path)
-    with (
-        Image.open(png) as drawn,
-        Image.open(ROOT / "figures" / "readme" / "interference.png") as shown,
-    ):
+@pytest.mark.parametrize("name", ["interference", "study"])
+def test_the_readmes_pictures_are_what_the_code_draws(name: str, tmp_path: Path) -> None:
+    [svg, png] = save(name, record_for(name), tmp_path)
+    kept = ROOT / "figures" / "readme" / f"{name}.png"
+    assert svg.read_bytes() == kept.with_suffix(".svg").read_bytes()
+    with Image.open(png) as drawn, Image.open(kept) as shown:
         assert drawn.size == shown.size
         difference = ImageChops.difference(drawn.convert("RGB"), shown.convert("RGB"))
         assert max(high for _, high in difference.getextrema()) <= SAME
