@@ -18,15 +18,21 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 def restore_optimizer(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
 ) -> None:
-    """Replace the state by a saved one."""
+    """Replace the state by a saved one.
+
+    Step counts stay on the CPU, but for the fused optimiser, which reads them where it works.
+    """
     optimizer.state.clear()
+    fused = bool(optimizer.param_groups[0].get("fused"))
     for name, p in trainable(model).items():
         prefix = f"{name}."
         # parameter names contain dots; the key is what follows the whole name
         state = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
         state = {k: v for k, v in state.items() if "." not in k}
         if state:
-            optimizer.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in state.items()}
+            optimizer.state[p] = {
+                k: v if k == "step" and not fused else v.to(p.device) for k, v in state.items()
+            }
 
 
 def check_optimizer(model: nn.Module, tensors: dict[str, Tensor]) -> None:

@@ -11,6 +11,7 @@ from covlaw.llm.config import TrainConfig
 from covlaw.llm.engines import make_engine
 from covlaw.llm.keeper import States
 from covlaw.llm.observation import Observer
+from covlaw.llm.optimizer import make_adamw
 from covlaw.llm.parameters import copy_of
 from covlaw.llm.policy import load_policy
 from covlaw.llm.policy_step import policy_step
@@ -45,9 +46,7 @@ class Trainer:
         self.order = PromptOrder(problems, config)
         wanted = config.kl_coefficient or "log_ratio_to_reference" in self.scalarizer.before
         self.reference = load_policy(config.model, config.device)[0] if wanted else None
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.optimizer = make_adamw(self.model, config.learning_rate, config.weight_decay)
         apart = config.evaluate_every or (config.audits and config.audit_held_out)
         held_out = self.prompts(load_split(config, SPLIT)) if apart else []
         sampled = [problem.prompt for problem in (*problems, *held_out)]
