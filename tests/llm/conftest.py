@@ -1,9 +1,11 @@
 """A random small policy that speaks the arithmetic task's language: no training, no hub."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from ranked import Ranked
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from covlaw.llm.engine import Completions, TransformersEngine
@@ -69,3 +71,10 @@ def draw(policy):
         return TransformersEngine(*policy).sample(prompts, n, tokens, temperature, generator)
 
     return sample
+
+
+@pytest.fixture(scope="session")
+def ranked() -> Iterator[Ranked]:
+    """A server of jobs on several processes."""
+    with Ranked() as server:
+        yield server
