@@ -27,7 +27,7 @@ PEAKS = {
     "A10": 125e12,
     "RTX 4090": 165e12,
 }
-"""Dense bfloat16 FLOP/s on tensor cores by the vendor's data sheets, by words of a device's name."""
+"""Dense bfloat16 FLOP/s on tensor cores by data sheet; keys are words of a device's name."""
 
 
 class Cost(NamedTuple):

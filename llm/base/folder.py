@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import transformers
+from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from covlaw.llm.base.config import BaseConfig
@@ -70,16 +71,27 @@ def find_damage(folder: Path) -> str | None:
 
 def _train_into(folder: Path, config: BaseConfig, progress: Progress) -> None:
     corpus = build_corpus(config.difficulty)
-    with _reproducible(config):
+    with reproducible(config):
         model = new_model(config, corpus.tokenizer)
         loss = fit(model, corpus, config, progress)
-        model.eval()
-        measured = measure(model, corpus.tokenizer, config)
-    corpus.tokenizer.backend_tokenizer.no_padding()  # the last call's padding would be saved too
+        write_base(folder, model, corpus.tokenizer, config, loss)
+
+
+def write_base(
+    folder: Path,
+    model: Qwen2ForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    config: BaseConfig,
+    loss: float,
+) -> None:
+    """Measure a trained model and write it, with its description, into an empty folder."""
+    model.eval()
+    measured = measure(model, tokenizer, config)
+    tokenizer.backend_tokenizer.no_padding()  # the last call's padding would be saved too
     model.generation_config.update(do_sample=True, temperature=1.0, top_k=0, top_p=1.0)
     with _quiet():
         model.save_pretrained(folder)
-        corpus.tokenizer.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     description = {"schema": SCHEMA, "config": asdict(config), "loss": loss, "measured": measured}
     _describe(folder, description)
 
@@ -96,7 +108,7 @@ def _sha256(path: Path) -> str:
 
 
 @contextmanager
-def _reproducible(config: BaseConfig) -> Iterator[None]:
+def reproducible(config: BaseConfig) -> Iterator[None]:
     """Fix seed and threads inside, and leave the caller's as they were."""
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
