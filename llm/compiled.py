@@ -30,7 +30,7 @@ def compiled_layers(model: nn.Module, backend: str | None = BACKEND) -> Iterator
         yield
         return
     for layer in layers:
-        layer.forward = partial(_compiled(type(layer), backend), layer)  # type: ignore[assignment]
+        layer.forward = partial(_compiled(type(layer), backend), layer)  # type: ignore[arg-type]
     try:
         with torch._dynamo.config.patch(suppress_errors=True):
             yield

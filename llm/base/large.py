@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -57,7 +58,8 @@ class _Training:
         self.config, self.folder = config, folder
         self.corpora = build_corpora(config.difficulties)
         self.tokenizer = self.corpora[0].tokenizer
-        self.model = new_model(config, self.tokenizer).to(torch.device(config.device))
+        self.model: Any = new_model(config, self.tokenizer)
+        self.model.to(torch.device(config.device))
         self.optimizer = make_adamw(self.model, config.learning_rate, WEIGHT_DECAY, BETAS)
         self.rate = schedule(config.steps, config.warm_up)
         self.done = 0
