@@ -1,5 +1,6 @@
 """`covlaw llm train` and `covlaw llm presets`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,7 @@ def train(
     """
     require_llm()
     from covlaw.llm.config import TrainConfig
+    from covlaw.llm.distributed_checks import launched
     from covlaw.llm.train import train as run_training
 
     chosen: dict[str, Any] = {"scalarizer": scalarizer, "model": model, "seed": seed}
@@ -50,6 +52,10 @@ def train(
     config = TrainConfig.preset(preset, **overrides)
     default = f"runs/{config.scalarizer}-seed{config.seed}"
     config = config.with_options(out=str(out or overrides.get("out", default)))
+    if launched(os.environ).rank > 0:  # rank 0 shows what there is to show
+        if not dry_run:
+            run_training(config)
+        return
     if dry_run:
         _show_plan(config)
         return

@@ -34,8 +34,9 @@ def save(
     optimizer: torch.optim.Optimizer,
     states: Mapping[str, Any],
     keep: int = KEEP,
+    ranks: int = 1,
 ) -> None:
-    """Write the checkpoint of `step`, then drop all but the newest `keep`.
+    """Write the checkpoint of `step`, made by so many `ranks`; drop all but the newest `keep`.
 
     Raises:
         CovlawError: if it cannot be written, e.g. on a full disk; earlier ones stay.
@@ -50,7 +51,7 @@ def save(
             for field, value in state._asdict().items()
         }
         save_file(tensors, target / "states.safetensors")
-        seal = {"step": step, "sha256": checksums(target)}
+        seal = {"step": step, "ranks": ranks, "sha256": checksums(target)}
         (target / SEAL).write_text(json.dumps(seal), encoding="utf-8")
     for old in _found(folder)[keep:]:
         remove(old)

@@ -24,6 +24,8 @@ class Checkpoint(NamedTuple):
     """The next step to do."""
     states: dict[str, Any]
     """NamedTuples of tensors by name (scalarizer, rewards, …)."""
+    ranks: int = 1
+    """Processes that made it."""
 
 
 def read(
@@ -40,7 +42,7 @@ def read(
     Raises:
         OSError, KeyError, TypeError, ValueError, SafetensorError: saying what is wrong with it.
     """
-    step = _check_seal(path, recorded)
+    step, ranks = _check_seal(path, recorded)
     parameters = load_file(path / "model.safetensors")
     moments = load_file(path / "optimizer.safetensors")
     tensors = load_file(path / "states.safetensors")
@@ -54,10 +56,11 @@ def read(
         for name, p in own.items():
             p.copy_(fitting[name])
     restore_optimizer(model, optimizer, moments)
-    return Checkpoint(step, loaded)
+    return Checkpoint(step, loaded, ranks)
 
 
-def _check_seal(path: Path, recorded: int | None) -> int:
+def _check_seal(path: Path, recorded: int | None) -> tuple[int, int]:
+    """(steps, processes that made them)."""
     seal = json.loads((path / SEAL).read_text(encoding="utf-8"))
     step = int(seal["step"])
     if path.name != f"step-{step:06d}":
@@ -68,7 +71,7 @@ def _check_seal(path: Path, recorded: int | None) -> int:
     for name, expected in seal.get("sha256", {}).items():  # older runs have none
         if sums.get(name) != expected:
             raise ValueError(f"{name} is damaged or missing")
-    return step
+    return step, int(seal.get("ranks", 1))
 
 
 def _state(tensors: dict[str, Tensor], name: str, fresh: Any) -> Any:

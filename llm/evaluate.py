@@ -1,11 +1,13 @@
 """Evaluate a policy on a split: rewards, pass@k and lengths, with errors clustered by prompt."""
 
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from covlaw.llm.distributed_checks import require_one_process
 from covlaw.llm.engine import Completions
 from covlaw.llm.engines import make_engine, require_engine
 from covlaw.llm.eval_config import EvalConfig
@@ -46,9 +48,10 @@ def evaluate(config: EvalConfig) -> Scores:
     that is 0 the mean of the completions drawn here.
 
     Raises:
-        CovlawError: for an unknown task, split or reward, a missing engine, an unreachable model,
-            or a split with fewer than two prompts.
+        CovlawError: for several processes, an unknown task, split or reward, a missing engine, an
+            unreachable model, or a split with fewer than two prompts.
     """
+    require_one_process(os.environ, "an evaluation")
     torch.set_num_threads(config.threads)
     require_engine(config)
     rewards = Rewards(config.rewards, config.reward_seconds)

@@ -8,6 +8,7 @@ import torch
 
 from covlaw.llm import checkpoint, records
 from covlaw.llm.board import Board
+from covlaw.llm.checkpoint_reading import Checkpoint
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.distributed import active
 from covlaw.llm.files import CannotWriteError
@@ -65,7 +66,7 @@ class Keeper:
             fresh._asdict(),
             recorded=sum(1 for _ in records.read_lines(steps)),
         )
-        for warning in warnings:
+        for warning in (*warnings, *_other_size(found)):
             _log.warning(warning)
         self.done = self.saved = found.step if found else 0
         for name in (records.STEPS, records.TIMING, records.EVALUATIONS):
@@ -101,7 +102,8 @@ class Keeper:
         """Save a checkpoint of the steps done."""
         folder, keep = self.folder / "checkpoints", self.config.keep_checkpoints
         states = self.states._asdict()
-        checkpoint.save(folder, self.done, self.model, self.optimizer, states, keep)
+        size = active().size
+        checkpoint.save(folder, self.done, self.model, self.optimizer, states, keep, size)
         self.saved = self.done
 
     def finish(self, tokenizer: Any) -> None:
@@ -127,3 +129,14 @@ class Keeper:
         """Where the run stands, and how to continue."""
         again = f"the same command continues from step {self.saved}"
         return f"stopped after {self.done} of {self.config.steps} steps; {again}"
+
+
+def _other_size(found: Checkpoint | None) -> list[str]:
+    """Say that completions will differ from those of a run that kept its number of processes."""
+    size = active().size
+    if found is None or found.ranks == size:
+        return []
+    return [
+        f"the run had {found.ranks} processes at step {found.step} and has {size} now: the law of "
+        "its samples stays, their random numbers do not (docs/distributed.md)"
+    ]

@@ -71,14 +71,17 @@ def holds_run(folder: Path, config: dict[str, Any], completed: Completed = dict)
     return CONFIG in entries
 
 
-def start_run(folder: Path, config: dict[str, Any], device: str = "cpu") -> None:
+def start_run(
+    folder: Path, config: dict[str, Any], device: str = "cpu", processes: int = 1
+) -> None:
     """Write what a run is and what it runs on.
 
     Raises:
         CovlawError: if the folder cannot be written.
     """
     with writing_to(folder):
-        write_text(folder / ENVIRONMENT, to_json(describe(device), indent=1) + "\n")
+        environment = describe(device) | {"processes": processes}
+        write_text(folder / ENVIRONMENT, to_json(environment, indent=1) + "\n")
         write_text(folder / CONFIG, tomli_w.dumps(config))
 
 

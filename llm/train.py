@@ -54,7 +54,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
         if not ranks.yes((folder / "model").exists(), "whether the run is finished"):
             run = Run(Trainer(own), folder)
             if ranks.first and not known:  # what cannot start leaves nothing to continue
-                records.start_run(folder, config.to_dict(), own.device)
+                records.start_run(folder, config.to_dict(), own.device, ranks.size)
             with alone_in(folder) if ranks.first else nullcontext():
                 run.finish(progress if ranks.first else None)
     return folder

@@ -1,6 +1,7 @@
 """A run on several processes is the run on one: the same statistics, updates and states."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from ranked import Ranked
 from safetensors.torch import load_file
 
 from covlaw.llm.config import TrainConfig
+from covlaw.llm.distributed import active, joined
+from covlaw.llm.distributed_checks import launched, require_one_process, require_work_for
 from covlaw.llm.records import STEPS, read_lines
+from covlaw.llm.train import train
+from covlaw.theory.errors import CovlawError
 
 # float32 gradients: sums of ~100 tokens' terms whose signs partly cancel
 ROUNDING = 100 * 2.0**-23 * 10
 
-SEEDS = 25
+SEEDS = 12
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -133,3 +138,123 @@ def test_a_run_is_the_one_process_s(
         torch.testing.assert_close(states[1][name], value, rtol=ROUNDING, atol=ROUNDING)
         moved = moved or bool((value != 0).any())
     assert moved
+
+
+# -- ranks that fail, hang or differ --------------------------------------------------------------
+
+
+def errors(ranked: Ranked, job: str, **arguments: Any) -> list[str]:
+    answers = ranked.run(job, **arguments)
+    assert all(answer.error for answer in answers), answers
+    return [str(answer.error) for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("what", "name"), [("state", "the scalarizer's state"), ("parameters", "the parameters")]
+)
+def test_a_rank_that_differs_in_one_bit_ends_the_run_before_its_step_is_recorded(
+    ranked: Ranked, policy_folder: Path, tmp_path: Path, what: str, name: str
+) -> None:
+    made = settings(tmp_path / "run", policy_folder, scalarizer="ctwa", audits=0)
+    for found in errors(ranked, "differ", settings=made, step=2, what=what):
+        assert f"after step 3 rank 1 differs from rank 0 in {name} (it is at step 3)" in found
+        assert "the same command continues from step 2" in found
+    assert len(steps(tmp_path / "run")) == 2
+
+
+def test_a_rank_that_hangs_is_named(ranked: Ranked, policy_folder: Path, tmp_path: Path) -> None:
+    made = settings(tmp_path / "run", policy_folder, rank_seconds=1.0, audits=0)
+    first, second = errors(ranked, "hang", settings=made, step=1, seconds=2.5)
+    assert "rank 0: rank 1 did not reach step 1, sampling, within 1 s" in first
+    assert "rank_seconds" in first
+    assert "rank 1: rank 0 ended before sampling of step 1; see its own message" in second
+    assert len(steps(tmp_path / "run")) == 1
+
+
+def test_a_rank_s_error_is_told_by_all(ranked: Ranked, policy_folder: Path, tmp_path: Path) -> None:
+    made = settings(tmp_path / "run", policy_folder)
+    first, second = errors(ranked, "fail", settings=made, step=3)
+    assert first.startswith("rank 0: rank 1 stopped the run: reward 'taste' failed (stopped after")
+    assert second.startswith("rank 1: reward 'taste' failed (stopped after 3 of 4 steps")
+    # rank 0 was between two steps, and saved
+    assert first.endswith("the same command continues from step 3)")
+
+
+def test_a_killed_rank_ends_the_run_and_the_same_command_continues_it(
+    ranked: Ranked, policy_folder: Path, tmp_path: Path
+) -> None:
+    whole, broken = (
+        settings(tmp_path / name, policy_folder, scalarizer="ctwa") for name in ("whole", "broken")
+    )
+    # news comes to rank 0 alone
+    assert ranked.results("train", settings=whole) == [True, False]
+    first, second = ranked.run("train", settings=broken, kill_at=2)
+    assert second.signal == 9
+    assert "rank 0: rank 1 ended before step 2, sampling" in str(first.error)
+    assert "the same command continues from step 2" in str(first.error)
+    ranked.results("train", settings=broken)
+    assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
+    environment = (tmp_path / "whole" / "environment.json").read_text(encoding="utf-8")
+    assert json.loads(environment)["processes"] == 2
+
+
+def test_another_number_of_processes_continues_and_says_what_that_changes(
+    ranked: Ranked,
+    policy_folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = settings(tmp_path / "run", policy_folder, scalarizer="ctwa", audits=0)
+    ranked.run("train", settings=made, kill_at=2)
+    kept = (tmp_path / "run" / STEPS).read_bytes()
+    train(TrainConfig.from_dict(made))
+    assert "the run had 2 processes at step 2 and has 1 now" in caplog.text
+    assert (tmp_path / "run" / STEPS).read_bytes().startswith(kept)
+    assert len(steps(tmp_path / "run")) == 4
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({}, "MASTER_ADDR is not set: launch with torchrun"),
+        ({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}, "RANK is not set"),
+        ({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "RANK": "two"}, "RANK is 'two', no"),
+        ({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "RANK": "2"}, "RANK is 2 of 2"),
+    ],
+)
+def test_a_launcher_that_sets_too_little_is_told_so(
+    environment: dict[str, str], message: str
+) -> None:
+    with pytest.raises(CovlawError, match=message):
+        launched({"WORLD_SIZE": "2", **environment})
+
+
+def test_settings_without_work_for_every_rank_are_refused() -> None:
+    with pytest.raises(CovlawError, match="audit_prompts is 2 for 3 processes"):
+        require_work_for(3, TrainConfig(audit_prompts=2))
+    require_work_for(3, TrainConfig(audit_prompts=2, audits=0))
+    with pytest.raises(CovlawError, match="prompts is 2 for 3 processes"):
+        require_work_for(3, TrainConfig(prompts=2))
+
+
+def test_an_evaluation_refuses_several_processes() -> None:
+    with pytest.raises(CovlawError, match="an evaluation runs in one process, not in 2"):
+        require_one_process(
+            {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "a", "MASTER_PORT": "1"},
+            "an evaluation",
+        )
+
+
+def test_a_rank_alone_at_the_meeting_says_who_did_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    names = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    late = pytest.raises(CovlawError, match="rank 0 did not meet the 1 other processes at 127")
+    with late, joined(TrainConfig(rank_seconds=1.0)):
+        pass
+    assert active().alone
