@@ -18,6 +18,7 @@ from covlaw.llm.distributed_rows import over_ranks
 from covlaw.llm.engine import Completions
 from covlaw.llm.output_head import output_head
 from covlaw.llm.parameters import Parameters, trainable
+from covlaw.llm.row_chunks import by_rows
 
 
 class TokenValues(NamedTuple):
@@ -64,15 +65,12 @@ def all_token_log_prob(
     """(N, T) as `token_log_prob`, `rows` rows at a time, float64, no graph."""
     width = batch.tokens.shape[1]
 
-    @torch.no_grad()
-    def read(own: Completions) -> Tensor:
-        parts = []
-        for part in chunks(own, rows):
-            log_prob = token_log_prob(model, part, temperature).double()
-            parts.append(pad(log_prob, (0, width - log_prob.shape[1])))
-        return torch.cat(parts)
+    def read(part: Completions) -> Tensor:
+        log_prob = token_log_prob(model, part, temperature).double()
+        return pad(log_prob, (0, width - log_prob.shape[1]))
 
-    return over_ranks(read, batch, "log-probs")
+    with torch.no_grad():
+        return over_ranks(lambda own: by_rows(read, own, rows), batch, "log-probs")
 
 
 def sequence_log_prob(
@@ -80,12 +78,11 @@ def sequence_log_prob(
 ) -> Tensor:
     """(N,) log-prob of each completion, float64, no graph."""
 
-    @torch.no_grad()
-    def read(own: Completions) -> Tensor:
-        parts = chunks(own, rows)
-        return torch.cat([token_log_prob(model, p, temperature).double().sum(1) for p in parts])
+    def read(part: Completions) -> Tensor:
+        return token_log_prob(model, part, temperature).double().sum(1)
 
-    return over_ranks(read, batch, "log-probs")
+    with torch.no_grad():
+        return over_ranks(lambda own: by_rows(read, own, rows), batch, "log-probs")
 
 
 def directional_log_prob(
@@ -105,11 +102,8 @@ def directional_log_prob(
         slope: Tensor = out[1]
         return slope.double()
 
-    def read(own: Completions) -> Tensor:
-        return torch.cat([along(part) for part in chunks(own, rows)])
-
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        return over_ranks(read, batch, "directional derivatives")
+        return over_ranks(lambda own: by_rows(along, own, rows), batch, "directional derivatives")
 
 
 class _Bound(nn.Module):
