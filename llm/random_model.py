@@ -37,7 +37,6 @@ def random_model(shape: Shape, device: str = "cpu", seed: int = 0) -> Any:
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.kv_heads,
         tie_word_embeddings=shape.tied,
-        attn_implementation="sdpa",
     )
     torch.manual_seed(seed)
     with torch.device(device):

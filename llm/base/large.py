@@ -58,8 +58,8 @@ class _Training:
         self.config, self.folder = config, folder
         self.corpora = build_corpora(config.difficulties)
         self.tokenizer = self.corpora[0].tokenizer
-        self.model: Any = new_model(config, self.tokenizer)
-        self.model.to(torch.device(config.device))
+        untrained: Any = new_model(config, self.tokenizer)
+        self.model = untrained.to(torch.device(config.device))
         self.optimizer = make_adamw(self.model, config.learning_rate, WEIGHT_DECAY, BETAS)
         self.rate = schedule(config.steps, config.warm_up)
         self.done = 0

@@ -1,0 +1,69 @@
+"""`python -m covlaw.ladder.gpu`: the stages in a time budget; again continues them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, INTERRUPTED
+
+NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "filelock", "rich", "scipy",
+          "sympy", "tomli_w", "tyro", "math_verify")  # fmt: skip
+"""Modules that the stages import; tyro by way of the command line's own helpers."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stages and return the exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(given)
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        return _complain(
+            f"missing here: {', '.join(missing)}. With a package index: pip install -e '.[llm]'; "
+            "without one: `make gpu-wheels` where there is one, bring requirements/gpu-wheels along"
+        )
+    from covlaw.ladder.gpu.session import run_stages
+    from covlaw.theory.errors import CovlawError
+
+    try:
+        return FAILED if run_stages(options, given) else 0
+    except CovlawError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt as interrupt:
+        _complain(str(interrupt) or "interrupted; the same command continues")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m covlaw.ladder.gpu",
+        description="Validation on one GPU: a base model, RL runs with audits, their verdict, and "
+        "throughput. A stage that was stopped continues with the same command.",
+    )
+    parser.add_argument("--minutes", type=float, default=8.0, help="time budget of this command")
+    parser.add_argument(
+        "--stages",
+        nargs="+",
+        metavar="STAGE",
+        default=(),
+        help="some of base, runs, verdict, throughput; default: all, in this order",
+    )
+    parser.add_argument(
+        "--tiny",
+        action="store_true",
+        help="every stage at a tiny size on the CPU, in a minute or two",
+    )
+    parser.add_argument("--out", type=Path, help="folder; default: runs/gpu, or runs/gpu-tiny")
+    parser.add_argument("--record", type=Path,
+                        help="folder for the small results; default: OUT/record")  # fmt: skip
+    return parser
+
+
+def _complain(message: str) -> int:
+    print(f"covlaw: {message}", file=sys.stderr)
+    return BAD_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
