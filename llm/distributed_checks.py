@@ -77,7 +77,8 @@ def placed(config: TrainConfig, local_rank: int) -> TrainConfig:
     """Give a rank its own device: `cuda` becomes `cuda:LOCAL_RANK`.
 
     Raises:
-        CovlawError: if there is no such device, or one that every rank would use.
+        CovlawError: if there is no such device, or one that every rank would use, or if vLLM,
+            which takes the first GPU that it sees, would share it.
     """
     device: Any = torch.device(config.device)
     if device.type != "cuda":
@@ -87,6 +88,11 @@ def placed(config: TrainConfig, local_rank: int) -> TrainConfig:
     visible = torch.cuda.device_count()
     if visible == 1:  # a launcher may show each rank the one that is its own
         local_rank = 0
+    elif config.engine == "vllm":
+        raise CovlawError(
+            f"engine 'vllm' takes the first GPU that its process sees, and each sees {visible}: "
+            "show each its own, with CUDA_VISIBLE_DEVICES=$LOCAL_RANK (docs/distributed.md)"
+        )
     if local_rank >= visible:
         raise CovlawError(
             f"rank {local_rank} of this machine has no GPU of its own: {visible} are visible, so "

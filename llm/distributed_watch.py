@@ -93,7 +93,8 @@ class Watch:
     def _missing(self, places: dict[int, Place], what: str, late: bool) -> str:
         behind = [r for r, p in places.items() if p.meeting < self._meetings]
         if not behind:
-            return f"the exchange of {what} failed at step {self.step}: another rank ended"
+            others = " or ".join(str(r) for r in range(self.size) if r != self.rank)
+            return f"rank {others} ended during {what} of step {self.step}: see its own message"
         names = "rank " + ", ".join(map(str, behind))
         last = places[behind[0]]
         where = f"it was last seen at step {last.step}" + (f", {last.what}" if last.what else "")

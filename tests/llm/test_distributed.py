@@ -15,7 +15,12 @@ from safetensors.torch import load_file
 
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.distributed import active, joined
-from covlaw.llm.distributed_checks import launched, require_one_process, require_work_for
+from covlaw.llm.distributed_checks import (
+    launched,
+    placed,
+    require_one_process,
+    require_work_for,
+)
 from covlaw.llm.records import STEPS, read_lines
 from covlaw.llm.train import train
 from covlaw.theory.errors import CovlawError
@@ -258,3 +263,31 @@ def test_a_rank_alone_at_the_meeting_says_who_did_not_come(
     with late, joined(TrainConfig(rank_seconds=1.0)):
         pass
     assert active().alone
+
+
+@pytest.mark.parametrize(
+    ("visible", "local_rank", "changes", "expected"),
+    [
+        (4, 3, {"device": "cuda"}, "cuda:3"),
+        (1, 3, {"device": "cuda"}, "cuda:0"),
+        (4, 3, {"device": "cpu"}, "cpu"),
+        (4, 0, {"device": "cuda:1"}, "device is 'cuda:1' for every rank"),
+        (2, 2, {"device": "cuda"}, "has no GPU of its own: 2 are visible"),
+        (0, 0, {"device": "cuda"}, "has no GPU of its own: 0 are visible"),
+        (2, 0, {"device": "cuda", "engine": "vllm"}, "each sees 2: show each its own"),
+        (1, 1, {"device": "cuda", "engine": "vllm"}, "cuda:0"),
+    ],
+)
+def test_each_rank_gets_its_own_device_or_the_reason_why_not(
+    monkeypatch: pytest.MonkeyPatch,
+    visible: int,
+    local_rank: int,
+    changes: dict[str, str],
+    expected: str,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: visible)
+    try:
+        found = placed(TrainConfig.from_dict(changes), local_rank).device
+    except CovlawError as error:
+        found = str(error)
+    assert expected in found
