@@ -11,6 +11,7 @@ from covlaw.llm.audit_change import Before, Change, HeldOutChange
 from covlaw.llm.audit_facts import audit_facts, optimism, rounded
 from covlaw.llm.audit_penalty import penalty_record
 from covlaw.llm.audit_record import Evidence, audit_record, measure_change, save_evidence
+from covlaw.llm.audit_schedule import audit_count, audit_steps
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.distributed import active
 from covlaw.llm.engines import truncation_of
@@ -62,7 +63,7 @@ class Auditor:
         self.change = Change(sampler, config, "measure")
         self.held_out = HeldOutChange(sampler, held_out, config)
         self.folder = Path(config.out) / "audits"
-        self.steps = audit_steps(config.steps, config.audits)
+        self.steps = audit_steps(config.steps, audit_count(config, config.steps))
 
     def before(self, step: int, applied: Applied, reward_state: RewardState) -> Pending:
         """Draw π_old's two samples, under the signal that this batch got."""
@@ -121,11 +122,3 @@ class Auditor:
         with at(self.model, moved.old):
             found = policy_gramian(self.model, sample.completions, sample.rewards, self.config)
         return list(rounded(found.tolist()))
-
-
-def audit_steps(steps: int, audits: int) -> frozenset[int]:
-    """Spread audits over a run, denser at its start, where most of the change is."""
-    if audits == 0:
-        return frozenset()
-    shares = [(k / max(audits - 1, 1)) ** 2 for k in range(audits)]
-    return frozenset(round(share * (steps - 1)) for share in shares)

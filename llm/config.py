@@ -87,7 +87,8 @@ class TrainConfig:
         gradient_checkpointing: Whether layers are computed anew on the way back: less memory.
         compile_layers: Whether `torch.compile` fuses each layer in training passes: faster on a
             GPU after a minute; other last bits (`covlaw.llm.compiled`).
-        audits: How many audits, spread over the run (denser at its start).
+        audits: How many audits, spread over the run (denser at its start); -1: as many as cost a
+            tenth of the run, from 1 to 20 (`covlaw.llm.audit_schedule`); 0: none.
         audit_prompts: Prompts an audit.
         audit_completions: Completions a prompt in each of an audit's two samples of π_old.
         measured_completions: Completions a prompt, of π_old and of π_new, that measure the change.
@@ -155,7 +156,7 @@ class TrainConfig:
     dtype: str = "float32"
     gradient_checkpointing: bool = False
     compile_layers: bool = False
-    audits: int = 5
+    audits: int = -1
     audit_prompts: int = 32
     audit_completions: int = 16
     measured_completions: int = 32

@@ -24,8 +24,9 @@ LONG_PROMPTS = ("drop", "refuse")
 DTYPES = ("float32", "bfloat16")
 
 _AT_LEAST = {
+    -1: ("audits",),
     0: (
-        *("audits", "warmup", "seed", "steps", "data_epochs"),
+        *("warmup", "seed", "steps", "data_epochs"),
         *("evaluate_every", "evaluate_prompts", "max_prompt_tokens", "audit_held_out"),
     ),
     1: (

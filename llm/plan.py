@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from covlaw.llm.auditor import audit_steps
+from covlaw.llm.audit_schedule import audit_count, audit_steps
 from covlaw.llm.base import is_base_name, named_base
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.engines import require_engine
@@ -67,7 +67,7 @@ def make_plan(config: TrainConfig) -> Plan:
     if config.evaluate_every:
         load_split(config, SPLIT)
     steps = steps_in_all(config, problems)
-    audits = tuple(sorted(audit_steps(steps, config.audits)))
+    audits = tuple(sorted(audit_steps(steps, audit_count(config, steps))))
     size = size_of(config.model)
     memory = estimate_memory(config, size, longest) if size else None
     work = count_work(config, steps, len(audits))

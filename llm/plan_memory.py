@@ -49,7 +49,7 @@ def estimate_memory(config: TrainConfig, size: ModelSize, longest: int) -> Memor
     """
     scalarizer = config.make_scalarizer()
     anchored = config.kl_coefficient or "log_ratio_to_reference" in scalarizer.before
-    copies = 1 + bool(anchored) + (config.audits > 0)
+    copies = 1 + bool(anchored) + (config.audits != 0)
     parameters = FLOAT * size.parameters
     observed = config.observed if scalarizer.after else 0
     rows = config.prompts * (config.completions + observed)
