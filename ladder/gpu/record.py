@@ -9,6 +9,7 @@ from covlaw.ladder.gpu.scale import METHODS, Scale
 from covlaw.ladder.gpu.stages import BASE, RUNS, THROUGHPUT, VERDICT
 from covlaw.llm import records
 from covlaw.llm.environment import describe
+from covlaw.llm.files import writing_to
 from covlaw.theory.errors import CovlawError
 
 NO_GPU_RESULT = "the stages at tiny size on a CPU: this shows that they work, and measures nothing"
@@ -30,7 +31,7 @@ def write_record(scale: Scale, out: Path, to: Path, command: str, stages: dict[s
     Raises:
         CovlawError: if the folder cannot be written.
     """
-    with records.writing_to(to):
+    with writing_to(to):
         to.mkdir(parents=True, exist_ok=True)
         for source, name in _sources(out):
             if source.exists():
@@ -42,7 +43,7 @@ def write_record(scale: Scale, out: Path, to: Path, command: str, stages: dict[s
         "seconds": {method: _seconds(out / RUNS / method) for method in METHODS},
         "stages": stages,
     }
-    with records.writing_to(to):
+    with writing_to(to):
         records.write_text(to / "about.json", records.to_json(about, indent=1) + "\n")
     return to
 
@@ -83,4 +84,5 @@ def _sources(out: Path) -> list[tuple[Path, str]]:
 
 
 def _seconds(run: Path) -> float:
-    return round(sum(line["seconds"] for line in records.read_lines(run / records.TIMING)), 1)
+    lines = records.read_lines(run / records.TIMING)
+    return round(sum(float(line["seconds"]) for line in lines), 1)

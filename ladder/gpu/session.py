@@ -45,7 +45,10 @@ def run_stages(options: Namespace, given: Sequence[str]) -> bool:
     refuse_as_result(scale, to)
     out.mkdir(parents=True, exist_ok=True)
     _say(f"{device_name(scale.device)}, torch {torch.__version__}; {options.minutes:g} minutes")
-    work, command = Work(scale, out, Budget(options.minutes)), shlex.join([COMMAND, *given])
+    work, command = (
+        Work(scale, out, Budget(options.minutes)),
+        f"{COMMAND} {shlex.join(given)}".strip(),
+    )
     ends = [_carry_on(name, work) for name in STAGES if name in names]
     _say(f"results: {write_record(scale, out, to, command, read_stages(out / STATE))}")
     if STOPPED in ends:
