@@ -35,7 +35,7 @@ slow: $(VENV)/.test  ## the tests that take minutes
 
 test-vllm: $(VLLM_VENV)/.ready  ## install vLLM for CPUs into .venv-vllm, test the engine with it
 	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/llm/test_engine_contract.py \
-	  tests/llm/test_vllm_training.py $(ARGS)
+	  tests/llm/test_vllm_training.py tests/llm/test_distributed_vllm.py $(ARGS)
 
 bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
