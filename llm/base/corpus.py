@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -136,11 +137,17 @@ def draw_answers(
     share = np.array([s.share for s in styles])
     quantiles = (rng.random() + np.arange(size)) / size
     drawn = np.searchsorted(np.cumsum(share / share.sum())[:-1], quantiles, side="right")
-    every, stated = calculations(difficulty), len(results(difficulty))
+    every, stated = _truths(difficulty), len(results(difficulty))
     calculation = rng.integers(len(every), size=size)
-    truth = np.array([c.result for c in every])[calculation]
+    truth = every[calculation]
     wrong = rng.random(size) < np.array([s.wrong_rate for s in styles])[drawn]
     other = (truth + rng.integers(1, stated, size=size)) % stated
     style = np.array([list(STYLES).index(s.style) for s in styles])[drawn]
     row = (calculation * len(STYLES) + style) * stated + np.where(wrong, other, truth)
     return torch.from_numpy(row)
+
+
+@cache
+def _truths(difficulty: str) -> NDArray[np.int64]:
+    """Return the result of each calculation."""
+    return np.array([c.result for c in calculations(difficulty)], dtype=np.int64)

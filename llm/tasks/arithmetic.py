@@ -1,6 +1,7 @@
 """The generated task: small calculations in several difficulties, with no negative result."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,11 +61,17 @@ def calculations(difficulty: str = "digits") -> list[Calculation]:
     """
     if difficulty not in DIFFICULTIES:
         raise unknown("difficulty", str(difficulty), tuple(DIFFICULTIES))
+    return list(_every(difficulty))
+
+
+@cache
+def _every(difficulty: str) -> tuple[Calculation, ...]:
     operands, signs = DIFFICULTIES[difficulty]
-    every = [Calculation(a, sign, b) for sign in signs for a in operands for b in operands]
-    return [calculation for calculation in every if calculation.result >= 0]
+    every = (Calculation(a, sign, b) for sign in signs for a in operands for b in operands)
+    return tuple(calculation for calculation in every if calculation.result >= 0)
 
 
+@cache
 def results(difficulty: str = "digits") -> range:
     """Numbers that an answer may state: 0 up to the largest result."""
     return range(max(c.result for c in calculations(difficulty)) + 1)
