@@ -160,3 +160,12 @@ def test_the_recorded_gramian_is_of_the_old_policy(run: Path, policy_folder: Pat
 def test_one_held_out_prompt_is_refused() -> None:
     with pytest.raises(CovlawError, match="audit_held_out is 1"):
         TrainConfig(audit_held_out=1)
+
+
+def test_every_entry_of_an_audit_is_explained(run: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "audits.md").read_text(encoding="utf-8")
+    audit, same = next(read_lines(run / STEPS))["audits"]
+    counts = {"sample", "n_prompts", "n_completions"}
+    entries = (set(audit) | set(same) | set(audit["tails"]) | set(audit["headroom"])) - counts
+    missing = {name for name in entries if f"**{name}**" not in page and f"`{name}`" not in page}
+    assert not missing

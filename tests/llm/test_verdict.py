@@ -102,6 +102,9 @@ def test_stretches_hold_the_newest_forecast_and_share_no_batch(tmp_path: Path) -
     assert pair.realised.value == run.values[24][1].value - run.values[14][1].value
     assert pair.realised.error == pytest.approx(ERROR * math.sqrt(2), rel=1e-14)
     assert not list(windows(run, STEPS))
+    # a stretch that began at step 10 would share that batch with the one from 0 to 10
+    even = read_run(record_run(tmp_path / "even", changes(), every=10))
+    assert [p.step for p in windows(even, 10)][::2] == [0, 20, 40]
 
 
 def pair(forecast: tuple[float, float], realised: tuple[float, float]) -> Pair:
