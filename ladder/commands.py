@@ -22,10 +22,10 @@ _console = Console(stderr=False)
 
 
 def report(run: Annotated[Path, tyro.conf.Positional]) -> None:
-    """Write report.html into a ladder's or an LLM run's folder: one self-contained page.
+    """Write report.html into a ladder's, a study's or an LLM run's folder: one self-contained page.
 
     Args:
-        run: Folder of a ladder or of one LLM run.
+        run: Folder of a ladder, of a study or of one LLM run.
     """
     _console.print(f"report: {write_report(run)}", soft_wrap=True, markup=False)
 
