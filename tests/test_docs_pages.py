@@ -1,0 +1,32 @@
+"""The tutorial and the how-to run as printed; the site names every page of docs/."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["tutorial", "howto"])
+def test_every_block_prints_what_the_page_says(name: str) -> None:
+    blocks = BLOCK.findall((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8"))
+    assert len(blocks) >= 6
+    namespace: dict[str, object] = {}
+    for code, expected in blocks:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, f"docs/{name}.md", "exec"), namespace)  # noqa: S102 - our own page
+        assert printed.getvalue() == expected
+
+
+def test_the_site_shows_every_page() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    navigation = set(re.findall(r"[\w/-]+\.md", str(yaml.safe_load(text)["nav"])))
+    pages = {p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md")}
+    assert pages <= navigation
+    assert {page for page in navigation if not page.startswith("project/")} <= pages
