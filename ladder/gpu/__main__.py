@@ -9,8 +9,8 @@ from pathlib import Path
 from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, INTERRUPTED
 
 NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "filelock", "rich", "scipy",
-          "sympy", "tomli_w", "tyro", "math_verify")  # fmt: skip
-"""Modules that the stages import; tyro by way of the command line's own helpers."""
+          "sympy", "tomli_w", "math_verify")  # fmt: skip
+"""Modules that the stages import, and the process that compares answers."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from covlaw.llm.base import large
 from covlaw.llm.base.corpus import IGNORED, build_corpora, language_tokenizer
-from covlaw.llm.base.folder import find_damage
+from covlaw.llm.base.folder import find_damage, reproducible
 from covlaw.llm.base.large import LOSSES, train_large
 from covlaw.llm.base.large_config import LargeConfig
 from covlaw.llm.base.mixed_batches import ahead, draw_batch
+from covlaw.llm.base.sft import new_model
 from covlaw.llm.tasks.arithmetic import calculations
 from covlaw.theory.errors import CovlawError
 
@@ -53,6 +56,7 @@ def test_a_stopped_training_continues_bit_for_bit(
 ) -> None:
     with pytest.raises(CovlawError, match=f"time is up .stopped after {last} of 8 steps; the same"):
         train_large(SMALL, tmp_path, stop_at(last))
+    assert (tmp_path / "checkpoints" / f"step-{last:06d}").is_dir()
     assert not (tmp_path / "model").exists()
     assert same(train_large(SMALL, tmp_path), unbroken)
 
@@ -87,6 +91,30 @@ def test_a_batch_asks_every_difficulty_evenly() -> None:
             known = {" ".join(c.prompt.split()[:3]) for c in calculations(difficulty)}
             assert set(half) <= known
     assert any("*" in question for question in asked)
+
+
+def test_no_two_steps_read_the_same_batch() -> None:
+    corpora = build_corpora(SMALL.difficulties)
+    drawn = [draw_batch(corpora, SMALL, step).answers.tokens for step in range(SMALL.steps)]
+    assert not any(torch.equal(first, second) for first, second in combinations(drawn, 2))
+
+
+def test_each_step_has_its_share_of_the_learning_rate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def frozen(steps: int, warm_up: int):
+        assert (steps, warm_up) == (SMALL.steps, SMALL.warm_up)
+        return lambda step: asked.append(step) or 0.0
+
+    monkeypatch.setattr(large, "schedule", frozen)
+    folder = train_large(SMALL, tmp_path)
+    assert asked == list(range(SMALL.steps))
+    with reproducible(SMALL):  # at a rate of 0 nothing moves
+        untrained = new_model(SMALL, build_corpora(SMALL.difficulties)[0].tokenizer)
+    trained = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    assert all(torch.equal(trained[name], p) for name, p in untrained.state_dict().items())
 
 
 def test_difficulties_share_a_language() -> None:
