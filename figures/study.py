@@ -13,6 +13,8 @@ from covlaw.figures.style import GRID, INK, MUTED, PAPER, new_figure
 
 SHADES = "Blues"
 """Light to dark in greyscale too; every cell also says its number."""
+ON_LIGHT, ON_DARK = "#1b2027", "#fdfdfd"
+"""Text in cells; not the house's ink and paper, which a dark page exchanges while shades stay."""
 DARK = 0.55
 """Shares beyond it are written in white."""
 
@@ -67,7 +69,7 @@ def _shares(axes: Axes, cells: dict[Any, Any], worlds: list[str], names: list[st
     axes.set_ylim(len(names) - 0.5, -0.5)
     for y, row in enumerate(found):
         for x, share in enumerate(row):
-            color = PAPER if share > DARK else INK
+            color = ON_DARK if share > DARK else ON_LIGHT
             text = "–" if np.isnan(share) else f"{100 * share:.0f}"
             axes.text(x, y, text, ha="center", va="center", fontsize=7.5, color=color)
     axes.set_xticks(range(len(worlds)), [world.replace("_", "\n") for world in worlds])
