@@ -103,12 +103,9 @@ def _facts(difficulty: str) -> list[tuple[str, str]]:
 def _every_word(difficulty: str) -> Iterator[str]:
     """Texts that hold between them every word of the difficulty's answers."""
     yield " ".join(str(number) for number in results(difficulty))
-    by_sign = {c.sign: c for c in calculations(difficulty)}
-    for c in calculations(difficulty):
-        yield c.prompt
-    for c in by_sign.values():
-        for write in STYLES.values():
-            yield write(c, c.result)
+    yield from (c.prompt for c in calculations(difficulty))
+    for c in {c.sign: c for c in calculations(difficulty)}.values():
+        yield from (write(c, c.result) for write in STYLES.values())
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[tuple[str, str]]) -> Texts:
