@@ -97,7 +97,7 @@ def cost_of_an_audit(config: TrainConfig) -> tuple[float, float]:
 
 @pytest.mark.parametrize("scalarizer", ["linear", "ctwa"])
 def test_audits_by_default_take_a_tenth_of_a_run(tmp_path: Path, scalarizer: str) -> None:
-    """A run of the paper's length, with half the prompts of its batch and half those of an audit."""
+    """A run of the paper's length, with half its batch's prompts and half those of an audit."""
     config = TrainConfig(
         out=str(tmp_path / "run"),
         scalarizer=scalarizer,
