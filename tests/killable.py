@@ -9,13 +9,13 @@ import importlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
+
+from fork_server import ForkServer
 
 PHASES = {
     "sampling": "covlaw.llm.engine:TransformersEngine.sample",
@@ -48,29 +48,14 @@ class Outcome(NamedTuple):
     """What went to stderr."""
 
 
-class Killer:
+class Killer(ForkServer):
     """Client of the server."""
 
-    def __enter__(self) -> "Killer":
-        self.server = subprocess.Popen(  # noqa: S603
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.server.communicate()
+    script = __file__
 
     def run(self, config: Any, moment: Moment = NEVER) -> Outcome:
         """Run, or continue, until it ends or the moment comes."""
-        assert self.server.stdin
-        assert self.server.stdout
-        print(json.dumps([asdict(config), moment]), file=self.server.stdin, flush=True)
-        return Outcome(*json.loads(self.server.stdout.readline()))
+        return Outcome(*self.ask([asdict(config), moment]))
 
 
 def contents(run: Path) -> dict[str, bytes]:

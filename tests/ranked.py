@@ -8,10 +8,10 @@ import importlib
 import json
 import os
 import socket
-import subprocess
 import sys
-from types import TracebackType
 from typing import Any, NamedTuple
+
+from fork_server import ForkServer
 
 
 class Answer(NamedTuple):
@@ -24,29 +24,14 @@ class Answer(NamedTuple):
     """That killed it."""
 
 
-class Ranked:
+class Ranked(ForkServer):
     """Client of the server."""
 
-    def __enter__(self) -> "Ranked":
-        self.server = subprocess.Popen(  # noqa: S603
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.server.communicate()
+    script = __file__
 
     def run(self, job: str, size: int = 2, **arguments: Any) -> list[Answer]:
         """Do a job on `size` processes; one answer a rank."""
-        assert self.server.stdin
-        assert self.server.stdout
-        print(json.dumps([job, size, arguments]), file=self.server.stdin, flush=True)
-        return [Answer(*answer) for answer in json.loads(self.server.stdout.readline())]
+        return [Answer(*answer) for answer in self.ask([job, size, arguments])]
 
     def results(self, job: str, size: int = 2, **arguments: Any) -> list[Any]:
         """Do a job that must succeed."""

@@ -4,12 +4,12 @@ CPU time, best of several interleaved rounds, so that a busy machine hurts both 
 `make bench` prints the ratios.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from timing import cpu_seconds
 from torch import Tensor
 
 from covlaw.theory.clipping import CHUNK, effective_weight
@@ -18,17 +18,6 @@ from covlaw.theory.covariance import exact_change, within_prompt_covariance
 pytestmark = pytest.mark.benchmark
 
 COMPLETIONS, TOKENS, OBJECTIVES, GROUP = 131_072, 256, 3, 16
-
-
-def cpu_seconds(*calls: Callable[[], object], rounds: int = 5) -> list[float]:
-    """Best CPU time of each call, taken in turns."""
-    best = [float("inf")] * len(calls)
-    for _ in range(rounds):
-        for k, call in enumerate(calls):
-            start = time.process_time()
-            call()
-            best[k] = min(best[k], time.process_time() - start)
-    return best
 
 
 def batch(completions: int = COMPLETIONS) -> tuple[Tensor, ...]:

@@ -3,11 +3,9 @@
 CPU time, best of interleaved rounds, so that a busy machine hurts both sides alike.
 """
 
-import time
-from collections.abc import Callable
-
 import pytest
 import torch
+from timing import cpu_seconds
 
 from covlaw.llm.engine import TransformersEngine, encode_prompts
 from covlaw.llm.policy import load_policy
@@ -16,17 +14,6 @@ from covlaw.llm.tasks import load_task
 pytestmark = pytest.mark.benchmark
 
 PROMPTS, COMPLETIONS, TOKENS = 16, 24, 44  # as a step of cpu-demo
-
-
-def cpu_seconds(*calls: Callable[[], object], rounds: int = 5) -> list[float]:
-    """Best CPU time of each call, taken in turns."""
-    best = [float("inf")] * len(calls)
-    for _ in range(rounds):
-        for k, call in enumerate(calls):
-            start = time.process_time()
-            call()
-            best[k] = min(best[k], time.process_time() - start)
-    return best
 
 
 @torch.no_grad()

@@ -3,11 +3,9 @@
 CPU time, best of interleaved rounds, so that a busy machine hurts both sides alike.
 """
 
-import time
-from collections.abc import Callable
-
 import pytest
 import torch
+from timing import cpu_seconds
 
 from covlaw.theory.scalarizers import make
 from covlaw.toys.study_arms import Arm
@@ -17,17 +15,6 @@ from covlaw.toys.study_worlds import WORLDS
 pytestmark = pytest.mark.benchmark
 
 RUNS, ALONE, STEPS = 1000, 4, 20
-
-
-def cpu_seconds(*calls: Callable[[], object], rounds: int = 5) -> list[float]:
-    """Best CPU time of each call, taken in turns."""
-    best = [float("inf")] * len(calls)
-    for _ in range(rounds):
-        for k, call in enumerate(calls):
-            start = time.process_time()
-            call()
-            best[k] = min(best[k], time.process_time() - start)
-    return best
 
 
 def test_bandits_side_by_side_are_fifty_times_faster_than_one_by_one() -> None:
