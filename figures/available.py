@@ -1,5 +1,6 @@
 """Which figures a run's records suffice for."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from covlaw.figures.records import audits, llm_runs
@@ -7,36 +8,33 @@ from covlaw.figures.registry import FIGURES
 from covlaw.figures.study_records import SUMMARY, study_summary
 from covlaw.theory.errors import CovlawError
 
-NEEDS = {
-    "ladder_matrix": "verdicts",
-    "interference": "RL steps",
-    "predicted_vs_realised": "audits",
-    "law_budget": "law budgets",
-    "geometry": "geometry",
-    "same_sample_optimism": "audits",
-    "study": "study",
-    "reference_defects": "reference forms",
+KINDS: Mapping[str, Callable[[Path], bool]] = {
+    "RL steps": lambda run: bool(llm_runs(run)),
+    "audits": lambda run: bool(audits(llm_runs(run))),
+    "reference forms": lambda run: _priced(run),
 }
-"""What must be recorded for a figure to be drawn."""
+"""Kinds of records that no single file is: whether a run's folder holds some."""
 
 
 def available(run: Path) -> list[str]:
     """Names of the figures that can be drawn of a run, in the report's order."""
-    runs = llm_runs(run)
-    studied = study_summary(run) if (run / SUMMARY).is_file() else {"price": []}
-    found = {
-        "verdicts": (run / "verdicts.json").is_file(),
-        "RL steps": bool(runs),
-        "audits": bool(audits(runs)),
-        "law budgets": (run / "budgets.jsonl").is_file(),
-        "geometry": (run / "geometry.jsonl").is_file(),
-        "study": (run / SUMMARY).is_file(),
-        "reference forms": any(price["sacrifices"] for price in studied["price"]),
-    }
-    return [name for name in FIGURES if found[NEEDS[name]]]
+    found = {kind: holds(run) for kind, holds in KINDS.items()}
+    return [
+        name
+        for name, entry in FIGURES.items()
+        if found.get(entry.needs, (run / entry.needs).is_file())
+    ]
 
 
 def require(name: str, run: Path) -> None:
     """Raise CovlawError if the run does not hold what the figure needs."""
     if name not in available(run):
-        raise CovlawError(f"figure {name!r} needs {NEEDS[name]}, and {run} holds none")
+        needs = FIGURES[name].needs
+        raise CovlawError(f"figure {name!r} needs {needs}, and {run} holds none")
+
+
+def _priced(run: Path) -> bool:
+    """Whether a study has compared reference forms with published ones."""
+    if not (run / SUMMARY).is_file():
+        return False
+    return any(price["sacrifices"] for price in study_summary(run)["price"])

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from covlaw.figures.alone import draw_alone
 from covlaw.figures.records import json_lines
 from covlaw.figures.registry import Description
 from covlaw.figures.style import MUTED, OBJECTIVES, new_figure
@@ -107,3 +108,7 @@ def _range(records: list[dict[str, Any]], key: str) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
+
+
+if __name__ == "__main__":
+    draw_alone(__spec__)

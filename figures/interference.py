@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from covlaw.figures.alone import draw_alone
 from covlaw.figures.findings import TWO_SIDED_95, counted, interference_claim, scalarizers
 from covlaw.figures.records import Array, LlmRun, audits, llm_runs
 from covlaw.figures.registry import Description
@@ -101,3 +102,7 @@ def _smooth(values: Array, width: int = 5) -> Array:
     start = np.maximum(0, end - width)
     smoothed: Array = (total[end] - total[start]) / (end - start)
     return smoothed
+
+
+if __name__ == "__main__":
+    draw_alone(__spec__)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from covlaw.figures.alone import draw_alone
 from covlaw.figures.records import verdict_file
 from covlaw.figures.registry import Description
 from covlaw.figures.style import GRID, INK, MUTED, new_figure
@@ -87,3 +88,7 @@ def _cell(axes: Axes, x: int, y: int, verdict: dict[str, Any]) -> None:
     if not blank:
         axes.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, facecolor=color, alpha=0.35))
     axes.text(x, y, symbol, ha="center", va="center_baseline", color=MUTED if blank else INK)
+
+
+if __name__ == "__main__":
+    draw_alone(__spec__)

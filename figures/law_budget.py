@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from covlaw.figures.alone import draw_alone
 from covlaw.figures.records import array, json_lines
 from covlaw.figures.registry import Description
 from covlaw.figures.style import INK, Look, new_figure, shorten, zero_line
@@ -95,3 +96,7 @@ def _bars(axes: Axes, records: list[dict[str, Any]]) -> None:
     axes.plot(place, up + down, "D", color=INK, markersize=4, label="realised")
     axes.set_xticks(place, [f"{float(r['learning_rate']):g}" for r in records], fontsize=7.5)
     zero_line(axes)
+
+
+if __name__ == "__main__":
+    draw_alone(__spec__)

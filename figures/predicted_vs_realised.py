@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from covlaw.figures.alone import draw_alone
 from covlaw.figures.findings import TWO_SIDED_95, agreement, counted, stack
 from covlaw.figures.records import Audit, audits, llm_runs
 from covlaw.figures.registry import Description
@@ -90,3 +91,7 @@ def _correlation(predicted: np.ndarray, measured: np.ndarray) -> str:
     if both.sum() < 3 or predicted[both].std() == 0 or measured[both].std() == 0:
         return ""
     return f"\ncorrelation {np.corrcoef(predicted[both], measured[both])[0, 1]:.2f}"
+
+
+if __name__ == "__main__":
+    draw_alone(__spec__)

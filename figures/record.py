@@ -5,16 +5,16 @@ import sys
 from pathlib import Path
 
 from covlaw.figures.records import verdict_file
+from covlaw.figures.registry import FIGURES
 from covlaw.figures.render import recorded
 
-SMALL = (
-    "config.toml",
-    "environment.json",
-    "verdicts.json",
-    "budgets.jsonl",
-    "geometry.jsonl",
-    "steps.jsonl",
+SMALL = frozenset(
+    {
+        *("config.toml", "environment.json", "steps.jsonl", "samples.jsonl"),
+        *(entry.needs for entry in FIGURES.values()),
+    }
 )
+"""Files of a run that figures and pages read, and that say how it was made."""
 
 
 def record(run: Path, target: Path) -> list[Path]:

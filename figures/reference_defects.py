@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from covlaw.figures.alone import draw_alone
 from covlaw.figures.registry import Description
 from covlaw.figures.study_records import ALL, study_summary
 from covlaw.figures.style import GRID, INK, OBJECTIVES, new_figure, zero_line_across
@@ -95,3 +96,7 @@ def _names(prices: list[dict[str, Any]]) -> list[str]:
 
 def _worlds(prices: list[dict[str, Any]]) -> list[str]:
     return sorted(dict.fromkeys(p["world"] for p in prices), key=lambda world: world == ALL)
+
+
+if __name__ == "__main__":
+    draw_alone(__spec__)

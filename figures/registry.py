@@ -9,28 +9,28 @@ from matplotlib.figure import Figure
 
 from covlaw.theory.errors import unknown
 
-FIGURES = (
-    "ladder_matrix",
-    "interference",
-    "predicted_vs_realised",
-    "law_budget",
-    "geometry",
-    "same_sample_optimism",
-    "study",
-    "reference_defects",
-)
+
+class Entry(NamedTuple):
+    """What a figure is drawn of."""
+
+    needs: str
+    """A file of the run's folder, or a kind of record (`covlaw.figures.available.KINDS`)."""
+    shows: tuple[str, ...] = ()
+    """Statements whose sides it draws; the ladder's matrix draws them all."""
+
+
+FIGURES: Mapping[str, Entry] = {
+    "ladder_matrix": Entry("verdicts.json"),
+    "interference": Entry("RL steps", ("T8",)),
+    "predicted_vs_realised": Entry("audits", ("T1", "T8")),
+    "law_budget": Entry("budgets.jsonl", ("T9", "T10")),
+    "geometry": Entry("geometry.jsonl", ("T13",)),
+    "same_sample_optimism": Entry("audits", ("T19",)),
+    "study": Entry("summary.json"),
+    "reference_defects": Entry("reference forms"),
+}
 """Every figure, in the order of a report. Each is a module of this package with `draw`, the
 picture, and `describe`, its title and caption; both read recorded files only."""
-
-
-SHOWS: Mapping[str, tuple[str, ...]] = {
-    "interference": ("T8",),
-    "predicted_vs_realised": ("T1", "T8"),
-    "law_budget": ("T9", "T10"),
-    "geometry": ("T13",),
-    "same_sample_optimism": ("T19",),
-}
-"""Figure → the statements whose sides it draws; the ladder's matrix draws them all."""
 
 
 class Description(NamedTuple):
@@ -56,6 +56,6 @@ def load(name: str) -> Drawing:
         CovlawError: for an unknown name, with the near matches.
     """
     if name not in FIGURES:
-        raise unknown("figure", name, FIGURES)
+        raise unknown("figure", name, tuple(FIGURES))
     module = import_module(f"covlaw.figures.{name}")
     return Drawing(module.draw, module.describe)

@@ -3,12 +3,13 @@
 import io
 import re
 import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from covlaw.figures.available import available
-from covlaw.figures.registry import Description, Drawing, load
+from covlaw.figures.available import available, require
+from covlaw.figures.registry import FIGURES, Description, Drawing, load
 from covlaw.figures.style import MUTED, PAPER, house_style
 from covlaw.theory.errors import CovlawError
 
@@ -37,6 +38,30 @@ def record_for(name: str) -> Path:
         if name in available(recorded(kind)):
             return recorded(kind)
     raise CovlawError(f"no record in {recorded().parent} suffices for figure {name!r}")
+
+
+def save_all(
+    names: Sequence[str] = (), run: Path | None = None, out: Path = Path("figures-out")
+) -> Iterator[Path]:
+    """Write figures of a run, or each of its own small record; yield the paths as they come.
+
+    Args:
+        names: Which; none: all that can be drawn.
+        run: Folder of a run; None: the records kept beside the figures.
+        out: Folder for the pictures.
+
+    Raises:
+        CovlawError: before anything is drawn, for an unknown name or a run that lacks what a
+            figure needs.
+    """
+    for name in names:
+        load(name)
+        require(name, run or record_for(name))
+    drawable = names or (available(run) if run else tuple(FIGURES))
+    if not drawable:
+        raise CovlawError(f"{run} holds no recorded run")
+    for name in drawable:
+        yield from save(name, run or record_for(name), out)
 
 
 def save(name: str, run: Path, out: Path) -> list[Path]:

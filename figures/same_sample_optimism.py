@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from covlaw.figures.alone import draw_alone
 from covlaw.figures.findings import TWO_SIDED_95, counted, scalarizers, stack
 from covlaw.figures.records import Array, LlmRun, audits, llm_runs
 from covlaw.figures.registry import Description
@@ -91,3 +92,7 @@ def _mean_change(runs: list[LlmRun], source: str) -> tuple[Array, Array]:
     values = stack(found, prediction)[0]
     spread = values.std(0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
     return values.mean(0), spread / np.sqrt(len(values))
+
+
+if __name__ == "__main__":
+    draw_alone(__spec__)

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from covlaw.figures.alone import draw_alone
 from covlaw.figures.registry import Description
 from covlaw.figures.study_records import ALL, families, percent, study_summary, table_of
 from covlaw.figures.style import GRID, INK, MUTED, PAPER, new_figure
@@ -113,3 +114,7 @@ def _volume(cells: dict[Any, Any], name: str, world: str) -> float:
 
 def _where(world: str) -> str:
     return "over all worlds" if world == ALL else f"in world {world}"
+
+
+if __name__ == "__main__":
+    draw_alone(__spec__)

@@ -16,7 +16,6 @@ from covlaw.ladder.llm_eval import evaluate
 from covlaw.ladder.llm_train import presets, train
 from covlaw.ladder.report import write_report
 from covlaw.ladder.study_command import study
-from covlaw.theory.errors import CovlawError
 
 _console = Console(stderr=False)
 
@@ -42,19 +41,10 @@ def figures(
         run: Folder of a ladder, a study or an LLM run; none: the small records kept with the code.
         out: Folder for the pictures.
     """
-    from covlaw.figures.available import available, require
-    from covlaw.figures.registry import FIGURES, load
-    from covlaw.figures.render import record_for, save
+    from covlaw.figures.render import save_all
 
-    for name in names:
-        load(name)
-        require(name, run or record_for(name))
-    drawable = names or (available(run) if run else FIGURES)
-    if not drawable:
-        raise CovlawError(f"{run} holds no recorded run")
-    for name in drawable:
-        for path in save(name, run or record_for(name), out):
-            _console.print(str(path), soft_wrap=True, markup=False)
+    for path in save_all(names, run, out):
+        _console.print(str(path), soft_wrap=True, markup=False)
 
 
 def llm() -> None:

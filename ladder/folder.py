@@ -8,6 +8,7 @@ from covlaw import __version__
 from covlaw.ladder.plan import Settings, order_of
 from covlaw.ladder.resumable_folder import ResumableFolder
 from covlaw.llm.records import CONFIG, to_json, write_text
+from covlaw.toys.measurements import MEASUREMENTS
 
 SCHEMA = 1
 
@@ -20,8 +21,7 @@ class LadderFolder(ResumableFolder):
         "config.toml",
         "environment.json",
         "verdicts.json",
-        "budgets.jsonl",
-        "geometry.jsonl",
+        *(f"{name}.jsonl" for name in MEASUREMENTS),
         "report.html",
     )
 

@@ -8,18 +8,15 @@ from typing import Any, Literal, NamedTuple
 from covlaw.theory.errors import CovlawError, unknown
 from covlaw.theory.rungs import RUNG_NAMES
 from covlaw.theory.statements import STATEMENTS
+from covlaw.toys.measurements import MEASUREMENTS
 
-SCALARIZERS = ("linear", "ctwa")
-"""Algorithms of the LLM rung."""
+SCALARIZERS = {"linear": 60.0, "covariance_mgda": 60.0, "ctwa": 90.0}
+"""Algorithms of the LLM rung, and the rough cost of a run."""
 SEEDS, QUICK_SEEDS = 3, 1
 QUICK_TRAINING = {"steps": 8, "audits": 2, "audit_prompts": 8, "audit_completions": 8}
 """Training settings of a quick ladder, instead of the preset's."""
 QUICK_INSTANCES = {"theory": 40, "bandit": 20, "tabular": 8, "transformer": 3}
 """Instances a statement in a quick ladder."""
-
-MEASUREMENTS = {"budgets": 9.0, "geometry": 18.0}
-"""What is measured on the transformer rung, and its rough cost: law budgets (T9, T10), and how a
-model's geometry bends the law (T13)."""
 
 Kind = Literal["check", "measure", "base", "train"]
 
@@ -98,11 +95,11 @@ def exact_jobs(settings: Settings) -> list[Job]:
         if rung in settings.rungs
         for id in STATEMENTS
     ]
-    if "transformer" in settings.rungs:
-        jobs += [
-            Job("measure", name, (name, settings.seed, settings.quick), cost)
-            for name, cost in MEASUREMENTS.items()
-        ]
+    jobs += [
+        Job("measure", name, (name, settings.seed, settings.quick), measurement.cost)
+        for name, measurement in MEASUREMENTS.items()
+        if set(measurement.rungs) <= set(settings.rungs)
+    ]
     return sorted(jobs, key=lambda job: -job.cost)
 
 
@@ -113,11 +110,11 @@ def training_jobs(settings: Settings, out: str) -> list[Job]:
     count = QUICK_SEEDS if settings.quick else SEEDS
     changes = dict(QUICK_TRAINING) if settings.quick else {}
     jobs = []
-    for scalarizer in reversed(SCALARIZERS):
+    for scalarizer, seconds in reversed(SCALARIZERS.items()):
         for seed in range(settings.seed, settings.seed + count):
             name = f"{scalarizer}-seed{seed}"
             run = {"out": f"{out}/llm/{name}", "model": settings.base, "seed": seed}
-            cost = {"linear": 60.0, "ctwa": 90.0}[scalarizer] * (0.25 if settings.quick else 1)
+            cost = seconds * (0.25 if settings.quick else 1)
             arguments = ("cpu-demo", {"scalarizer": scalarizer, **run, **changes})
             jobs.append(Job("train", name, arguments, cost))
     return jobs

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from covlaw.figures.registry import SHOWS
+from covlaw.figures.registry import FIGURES
 from covlaw.theory.errors import CovlawError
 from covlaw.theory.probes import PROBES
 from covlaw.theory.rungs import RUNG_NAMES
@@ -65,7 +65,7 @@ def _index(tests: dict[str, str]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for id, statement in STATEMENTS.items():
         path = file_of(id)
-        figures = [name for name, shown in SHOWS.items() if id in shown]
+        figures = [name for name, entry in FIGURES.items() if id in entry.shows]
         cells = (
             f"[{id}](#{id.lower()})",
             statement.title,

@@ -64,10 +64,9 @@ def _check(id: str, rung: str, seed: int, instances: int | None) -> dict[str, An
 
 
 def _measure(name: str, seed: int, quick: bool) -> list[dict[str, Any]]:
-    from covlaw.toys.geometry import geometry_records
-    from covlaw.toys.optimiser_budgets import optimiser_budgets
+    from covlaw.toys.measurements import measure
 
-    return {"budgets": optimiser_budgets, "geometry": geometry_records}[name](seed, quick)
+    return measure(name, seed, quick)
 
 
 def _base(model: str) -> str:

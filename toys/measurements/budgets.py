@@ -32,7 +32,7 @@ STALE_STEPS, DRIFT = 3, 0.02
 """SGD steps since the policy that sampled the batch, each moving log π by this deviation."""
 
 
-def optimiser_budgets(seed: int = 0, quick: bool = False) -> list[dict[str, Any]]:
+def measure(seed: int = 0, quick: bool = False) -> list[dict[str, Any]]:
     """Split the change of each objective, for SGD, AdamW and natural gradient at four rates each.
 
     All updates start from one policy, on one batch that a policy some steps older has sampled.

@@ -41,7 +41,7 @@ class Shares(NamedTuple):
     """Certified either way, and yet opposite: 0 if T13 holds."""
 
 
-def geometry_records(
+def measure(
     seed: int = 0,
     quick: bool = False,
     architectures: Sequence[str] = ARCHITECTURES,

@@ -9,20 +9,20 @@ import torch
 
 from covlaw.theory.errors import CovlawError
 from covlaw.toys.bandit import bandit_world
-from covlaw.toys.geometry import disagreement_shares, geometry_records
+from covlaw.toys.measurements.geometry import disagreement_shares, measure
 
 
 @pytest.fixture(scope="module")
 def records() -> list[dict]:
-    return geometry_records(0, quick=True, widths=(8,))
+    return measure(0, quick=True, widths=(8,))
 
 
 def test_records_are_finite_and_reproducible(records: list[dict]) -> None:
     assert [r["architecture"] for r in records] == ["qwen2", "llama", "gpt2"]
     assert json.loads(json.dumps(records, allow_nan=False)) == records
-    again = geometry_records(0, quick=True, architectures=("llama",), widths=(8,))
+    again = measure(0, quick=True, architectures=("llama",), widths=(8,))
     assert again == [records[1]]
-    other = geometry_records(1, quick=True, architectures=("llama",), widths=(8,))
+    other = measure(1, quick=True, architectures=("llama",), widths=(8,))
     assert other[0]["k_max"] != records[1]["k_max"]
 
 
@@ -61,4 +61,4 @@ def test_a_uniform_bandit_never_disagrees() -> None:
 
 def test_refuses_an_unknown_architecture() -> None:
     with pytest.raises(CovlawError, match="architecture"):
-        geometry_records(architectures=("qwen9",))
+        measure(architectures=("qwen9",))

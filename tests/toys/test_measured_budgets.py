@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.rounding import rounding
-from covlaw.toys.optimiser_budgets import RATES, optimiser_budgets
+from covlaw.toys.measurements.budgets import RATES, measure
 
 OBJECTIVES = ("accuracy", "conciseness", "clarity")
 CASES = [(optimiser, objective) for optimiser in RATES for objective in OBJECTIVES]
@@ -21,7 +21,7 @@ Reading = Callable[[dict[str, Any]], float]
 
 @cache
 def records(quick: bool) -> list[dict[str, Any]]:
-    return optimiser_budgets(seed=0, quick=quick)
+    return measure(seed=0, quick=quick)
 
 
 def series(optimiser: str, objective: str, reading: Reading, quick: bool = True) -> Tensor:
