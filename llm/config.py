@@ -95,6 +95,8 @@ class TrainConfig:
         audit_held_out: Prompts of the task's val split on which an audit measures the change too;
             0: none.
         audit_gramian: Whether an audit records the Gramian of the objectives' policy gradients.
+        samples: Completions with their rewards that `samples.jsonl` keeps of each audited step, of
+            the first and of the last; 0: none.
         evaluate_every: Steps between evaluations on the task's val split, of which the first comes
             before the first step and the last after the last one; 0: none.
         evaluate_prompts: Prompts an evaluation; 0: the whole split.
@@ -162,6 +164,7 @@ class TrainConfig:
     measured_completions: int = 32
     audit_held_out: int = 0
     audit_gramian: bool = False
+    samples: int = 8
     evaluate_every: int = 0
     evaluate_prompts: int = 0
     evaluate_completions: int = 4

@@ -26,7 +26,7 @@ DTYPES = ("float32", "bfloat16")
 _AT_LEAST = {
     -1: ("audits",),
     0: (
-        *("warmup", "seed", "steps", "data_epochs"),
+        *("warmup", "seed", "steps", "data_epochs", "samples"),
         *("evaluate_every", "evaluate_prompts", "max_prompt_tokens", "audit_held_out"),
     ),
     1: (

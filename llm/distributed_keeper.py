@@ -5,6 +5,7 @@ from typing import Any
 from covlaw.llm import checkpoint, records
 from covlaw.llm.distributed import active
 from covlaw.llm.keeper import Keeper, States
+from covlaw.llm.step_record import Lines
 
 
 class Follower(Keeper):
@@ -30,9 +31,9 @@ class Follower(Keeper):
     def evaluated(self, record: dict[str, Any]) -> None:
         """Rank 0 records it."""
 
-    def finished(self, record: dict[str, Any], seconds: float, states: States) -> None:
+    def finished(self, lines: Lines, seconds: float, states: States) -> None:
         """Move on."""
-        self.done, self.states = record["step"] + 1, states
+        self.done, self.states = lines.step["step"] + 1, states
         if self.due:
             self.saved = self.done
 

@@ -13,6 +13,7 @@ from covlaw.llm.config import TrainConfig
 from covlaw.llm.distributed import active
 from covlaw.llm.files import CannotWriteError
 from covlaw.llm.rewards import RewardState
+from covlaw.llm.step_record import Lines
 from covlaw.theory.errors import CovlawError
 
 _log = logging.getLogger("covlaw")
@@ -69,7 +70,7 @@ class Keeper:
         for warning in (*warnings, *_other_size(found)):
             _log.warning(warning)
         self.done = self.saved = found.step if found else 0
-        for name in (records.STEPS, records.TIMING, records.EVALUATIONS):
+        for name in records.BY_STEP:
             records.cut_back(self.folder / name, self.done)
         self.states = States(**found.states) if found else fresh
         if self.config.tensorboard:
@@ -87,9 +88,12 @@ class Keeper:
         if self.board:
             self.board.add(record)
 
-    def finished(self, record: dict[str, Any], seconds: float, states: States) -> None:
+    def finished(self, lines: Lines, seconds: float, states: States) -> None:
         """Record a step that is done, and save a checkpoint where one is due."""
+        record = lines.step
         timing = {"step": record["step"], "seconds": seconds}
+        if lines.samples:
+            records.append_line(self.folder / records.SAMPLES, lines.samples)
         records.append_line(self.folder / records.STEPS, record)
         records.append_line(self.folder / records.TIMING, timing)
         self.done, self.states, self._moved = record["step"] + 1, states, False

@@ -12,10 +12,12 @@ from covlaw.llm.files import append_line, cut_back, read_lines, to_json, write_t
 from covlaw.theory.errors import CovlawError
 
 __all__ = [
+    "BY_STEP",
     "CONFIG",
     "ENVIRONMENT",
     "EVALUATIONS",
     "LAWS",
+    "SAMPLES",
     "STEPS",
     "TIMING",
     "AnotherRunError",
@@ -32,6 +34,9 @@ __all__ = [
 
 CONFIG, STEPS, TIMING = "config.toml", "steps.jsonl", "timing.jsonl"
 EVALUATIONS, ENVIRONMENT = "evaluations.jsonl", "environment.json"
+SAMPLES = "samples.jsonl"
+BY_STEP = (STEPS, TIMING, EVALUATIONS, SAMPLES)
+"""Files of a line a step, cut back when a run is resumed."""
 
 LAWS = ("law", "clipped", "clipped_centred")
 """An audit's forecasts by a covariance with the signal: in its units, times `scale` changes."""

@@ -1,6 +1,6 @@
 """The line of steps.jsonl: what a step was and what it saw (DESIGN, Records)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -10,6 +10,15 @@ from covlaw.llm.reward_means import reward_means
 from covlaw.llm.sampling import Drawn
 
 SCHEMA = 1
+
+
+class Lines(NamedTuple):
+    """What a step adds to a run's files."""
+
+    step: dict[str, Any]
+    """A line of steps.jsonl."""
+    samples: dict[str, Any] | None
+    """A line of samples.jsonl, at steps that record samples."""
 
 
 def step_record(

@@ -123,12 +123,12 @@ class Run:
         started, step = time.perf_counter(), self.keeper.done
         active().at_step(step)
         self._validate()
-        states, record = self.trainer.step(step, self.keeper.states)
+        states, lines = self.trainer.step(step, self.keeper.states)
         self._check(step + 1, states)
         seconds = round(time.perf_counter() - started, 4)
-        self.keeper.finished(record, seconds, states)
+        self.keeper.finished(lines, seconds, states)
         if progress:
-            progress(step + 1, self.steps, record | {"seconds": seconds})
+            progress(step + 1, self.steps, lines.step | {"seconds": seconds})
 
     def _check(self, done: int, states: States) -> None:
         """Make sure that all ranks are at the same state."""

@@ -19,10 +19,11 @@ from covlaw.llm.prompt_order import PromptOrder, steps_in_all
 from covlaw.llm.prompts import load_split, prompts_of
 from covlaw.llm.randomness import torch_stream
 from covlaw.llm.rewards import initial_state, observe_lengths
+from covlaw.llm.samples import sample_record, sample_steps
 from covlaw.llm.sampling import Drawn, Sampler
 from covlaw.llm.scoring import Rewards
-from covlaw.llm.signals import Signals
-from covlaw.llm.step_record import step_record
+from covlaw.llm.signals import Applied, Signals
+from covlaw.llm.step_record import Lines, step_record
 from covlaw.llm.tasks import Problem
 from covlaw.llm.training_batch import TrainingBatch
 from covlaw.llm.validation import SPLIT
@@ -54,6 +55,7 @@ class Trainer:
         self.sampler = Sampler(self.engine, Rewards(config.rewards, config.reward_seconds), config)
         self.signals = Signals(self.scalarizer, self.model, self.reference, config)
         self.auditor = Auditor(self.model, self.sampler, self.signals, problems, held_out, config)
+        self.sampled = sample_steps(config, self.auditor.steps)
 
     def prompts(self, questions: list[Problem]) -> list[Problem]:
         """Questions as prompts of the run's model, without those that are too long."""
@@ -64,8 +66,8 @@ class Trainer:
         ones = torch.ones(1, dtype=torch.float64)
         return States(self.scalarizer.init(), initial_state(ones))
 
-    def step(self, step: int, states: States) -> tuple[States, dict[str, Any]]:
-        """Do one step: the states after it and its record."""
+    def step(self, step: int, states: States) -> tuple[States, Lines]:
+        """Do one step: the states after it and its records."""
         config, audited = self.config, step in self.auditor.steps
         drawn, states = self._draw(step, states)
         train_rows, observed_rows = self._split(drawn)
@@ -88,7 +90,7 @@ class Trainer:
         lengths = observe_lengths(
             states.rewards, drawn.completions.lengths.double(), config.length_decay
         )
-        return States(state, lengths), record
+        return States(state, lengths), Lines(record, self._samples(step, train_rows, applied))
 
     def _draw(self, step: int, states: States) -> tuple[Drawn, States]:
         config = self.config
@@ -99,6 +101,12 @@ class Trainer:
         if step == 0:  # nothing seen before: the first batch sets the mean length
             states = states._replace(rewards=initial_state(completions.lengths.double()))
         return Drawn(completions, self.sampler.score(completions, problems, states.rewards)), states
+
+    def _samples(self, step: int, rows: Drawn, applied: Applied) -> dict[str, Any] | None:
+        if step not in self.sampled:
+            return None
+        problems = self.order.batch(step)
+        return sample_record(step, self.config, problems, rows, applied.advantage)
 
     @property
     def _observes(self) -> bool:
