@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from covlaw.figures.alone import draw_alone
 from covlaw.figures.findings import TWO_SIDED_95, counted, interference_claim, scalarizers
-from covlaw.figures.records import Array, LlmRun, audits, llm_runs
+from covlaw.figures.records import Array, Audit, LlmRun, audits, llm_runs
 from covlaw.figures.registry import Description
 from covlaw.figures.style import (
     Look,
@@ -20,26 +20,34 @@ from covlaw.figures.style import (
     zero_line,
 )
 
+FORECASTS = {"law": "bare law\nc·Cov(r, s)", "first_order": "law along the\noptimiser's step"}
+"""Prediction of an audit → its row beneath the curves."""
+DODGE = 0.9
+"""Steps between the markers of two scalarizers at one audit."""
+
 
 def draw(run: Path) -> Figure:
-    """Draw reward curves (top) and the law's forecasts at the audits (bottom)."""
+    """Draw reward curves (top) and the law's forecasts at the audits (beneath)."""
     runs = llm_runs(run)
     looks = scalarizer_looks(scalarizers(runs))
-    figure = new_figure(4.0)
-    axes = objective_columns(figure, len(runs[0].objectives), (2.2, 1))
+    rows = FORECASTS if audits(runs) else {}
+    figure = new_figure(2.7 + 1.1 * len(rows))
+    axes = objective_columns(figure, len(runs[0].objectives), (2.3, *(1 for _ in rows)))
     for column, name in enumerate(runs[0].objectives):
-        curve, forecast = axes[:, column]
-        curve.set_title(shorten(name))
-        for scalarizer, look in looks.items():
+        axes[0, column].set_title(shorten(name))
+        for k, (scalarizer, look) in enumerate(looks.items()):
             own = [r for r in runs if r.scalarizer == scalarizer]
-            _curves(curve, own, column, look, scalarizer)
-            _forecasts(forecast, own, column, look, "first_order")
-            _forecasts(forecast, own, column, look, "law")
-        zero_line(forecast)
-        forecast.set_xlabel("step")
-    axes[0, 0].set_ylabel("mean reward of a batch")
-    axes[1, 0].set_ylabel("forecast of\none step's change")
-    axes[0, 0].legend(loc="best")
+            _curves(axes[0, column], own, column, look, scalarizer)
+            shift = DODGE * (k - (len(looks) - 1) / 2)
+            for panel, prediction in zip(axes[1:, column], rows, strict=True):
+                _forecasts(panel, own, column, look, (prediction, shift))
+        for panel in axes[1:, column]:
+            zero_line(panel)
+        axes[-1, column].set_xlabel("step")
+    for panel, label in zip(axes[:, 0], ("mean reward of a batch", *rows.values()), strict=True):
+        panel.set_ylabel(label)
+    figure.align_ylabels()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -55,9 +63,10 @@ def describe(run: Path) -> Description:
     )
     if count:
         caption += (
-            f"Beneath: what one update was forecast to change, at {counted(count, 'audit')} on "
-            "samples apart from its batch. Filled: the law along the optimiser's step, "
-            "Cov(r, ⟨∇log π, u⟩); hollow: the bare law, c·Cov(r, s). Bars are 95 % intervals."
+            "Beneath: by how much one update was forecast to change the objective, mean over "
+            f"seeds, at {counted(count, 'audit')} on samples apart from its batch; the markers of "
+            "one audit stand side by side. The law along the optimiser's step is "
+            "Cov(r, ⟨∇log π, u⟩). Bars are 95 % intervals."
         )
     return Description(interference_claim(runs), caption)
 
@@ -77,22 +86,28 @@ def _curves(axes: Axes, runs: list[LlmRun], column: int, look: Look, label: str)
     axes.grid(axis="y")
 
 
-def _forecasts(axes: Axes, runs: list[LlmRun], column: int, look: Look, prediction: str) -> None:
+def _forecasts(
+    axes: Axes, runs: list[LlmRun], column: int, look: Look, how: tuple[str, float]
+) -> None:
+    prediction, shift = how
     found = audits(runs)
-    if not found:
-        return
-    bare = prediction == "law"
-    pairs = [audit.change(prediction) for audit in found]
+    steps = sorted({audit.step for audit in found})
+    pairs = [_mean([a for a in found if a.step == step], prediction, column) for step in steps]
     axes.errorbar(
-        [audit.step + (0.7 if bare else 0) for audit in found],
-        [estimate[column] for estimate, _ in pairs],
-        yerr=[TWO_SIDED_95 * error[column] for _, error in pairs],
+        np.array(steps) + shift,
+        [mean for mean, _ in pairs],
+        yerr=[TWO_SIDED_95 * error for _, error in pairs],
         fmt=look.marker,
         color=look.color,
-        markerfacecolor="none" if bare else look.color,
-        markersize=3.5,
-        linewidth=0.8,
+        markersize=4,
+        linewidth=1,
     )
+
+
+def _mean(found: list[Audit], prediction: str, column: int) -> tuple[float, float]:
+    """Mean over runs, whose samples are independent, and its standard error."""
+    pairs = np.array([audit.change(prediction) for audit in found])[:, :, column]
+    return float(pairs[:, 0].mean()), float(np.sqrt(np.square(pairs[:, 1]).sum()) / len(found))
 
 
 def _smooth(values: Array, width: int = 5) -> Array:

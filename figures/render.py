@@ -5,18 +5,24 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox, BboxTransformTo
 
 from covlaw.figures.available import available, require
-from covlaw.figures.registry import FIGURES, Description, Drawing, load
+from covlaw.figures.registry import FIGURES, Drawing, load
 from covlaw.figures.style import MUTED, PAPER, house_style
 from covlaw.theory.errors import CovlawError
 
 METADATA = {"Date": None, "Creator": None}
 """Left out, so that the same records give the same bytes."""
-CHARACTERS_AN_INCH = 16
-"""Of the caption's small type."""
+LETTERS = 0.45
+"""Width of a letter over its size, at the least: where fitting a line begins."""
+TITLE, CAPTION = 10.5, 7.5
+"""Sizes of type, in points."""
+MARGIN = 0.07
+"""Inches around title and caption."""
 
 
 RECORDS = ("ladder", "study")
@@ -81,10 +87,9 @@ def save(name: str, run: Path, out: Path) -> list[Path]:
 def _save(name: str, drawing: Drawing, run: Path, out: Path) -> list[Path]:
     paths = [out / f"{name}.{kind}" for kind in ("svg", "png")]
     with house_style():
-        figure = drawing.draw(run)
-        _write_words(figure, drawing.describe(run))
+        figure = with_words(drawing, run)
         figure.savefig(paths[0], metadata=METADATA, facecolor=PAPER)
-        figure.savefig(paths[1], dpi=200, facecolor=PAPER)
+        figure.savefig(paths[1], facecolor=PAPER)
     return paths
 
 
@@ -104,12 +109,46 @@ def inline_svg(name: str, run: Path) -> str:
     return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
-def _write_words(figure: Figure, words: Description) -> None:
+def with_words(drawing: Drawing, run: Path) -> Figure:
+    """Draw a figure, its title above and its caption below; what is drawn keeps its size."""
+    figure, words = drawing.draw(run), drawing.describe(run)
     width, height = figure.get_size_inches()
-    title = textwrap.fill(words.title, int(width * 11.5))
-    caption = textwrap.fill(words.caption, int(width * CHARACTERS_AN_INCH))
-    lines = title.count("\n") * 0.17 + caption.count("\n") * 0.125
-    figure.set_size_inches(width, height + 0.5 + lines)
-    style = {"x": 0.01, "ha": "left"}
-    figure.suptitle(title, fontsize=10.5, fontweight="bold", **style)
-    figure.supxlabel(caption, fontsize=7.5, color=MUTED, **style)
+    title = _wrapped(figure, words.title, fontsize=TITLE, fontweight="bold")
+    caption = _wrapped(figure, words.caption, fontsize=CAPTION)
+    above, below = _tall(title, TITLE), _tall(caption, CAPTION)
+    total = height + above + below
+    _move(figure, Bbox.from_bounds(0, below / total, 1, height / total))
+    figure.set_size_inches(width, total)
+    edge = MARGIN / total
+    figure.text(0.01, 1 - edge, title, va="top", fontsize=TITLE, fontweight="bold")
+    figure.text(0.01, edge, caption, va="bottom", fontsize=CAPTION, color=MUTED)
+    return figure
+
+
+def _wrapped(figure: Figure, text: str, **style: Any) -> str:
+    """Break a text into the fewest letters a line less that fit the figure's width."""
+    width = float(figure.get_size_inches()[0])
+    for letters in range(int(width * 72 / style["fontsize"] / LETTERS), 20, -1):
+        lines = textwrap.fill(text, letters, break_on_hyphens=False)
+        drawn = figure.text(0.01, 0, lines, **style)
+        fits = drawn.get_window_extent().x1 <= 0.99 * figure.bbox.x1
+        drawn.remove()
+        if fits:
+            break
+    return lines
+
+
+def _move(figure: Figure, box: Bbox) -> None:
+    """Lay the figure out as it stands, then put all of it into a part of itself."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    into = BboxTransformTo(box)
+    for axes in figure.axes:
+        axes.set_position(axes.get_position().transformed(into))
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor(box, transform=figure.transFigure)
+
+
+def _tall(text: str, points: float) -> float:
+    """Height of lines of text with space around, in inches."""
+    return (text.count("\n") + 1) * 1.22 * points / 72 + 2 * MARGIN

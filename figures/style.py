@@ -22,6 +22,8 @@ WIDTH = 6.5
 RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
+    "text.hinting": "none",  # else the width of a text depends on the resolution
+    "figure.dpi": 200,
     "axes.titlesize": 9,
     "axes.labelsize": 8.5,
     "xtick.labelsize": 8,

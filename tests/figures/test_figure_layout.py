@@ -1,0 +1,34 @@
+"""Nothing stands on anything else: title, panels, legend and caption of every figure."""
+
+from itertools import combinations
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from covlaw.figures.registry import FIGURES, load
+from covlaw.figures.render import record_for, with_words
+from covlaw.figures.style import house_style
+
+TOUCH = 0.5
+"""Pixels: edges may meet within half of one, as bounding boxes are rounded outwards."""
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_parts_of_a_figure_keep_apart(name: str) -> None:
+    with house_style():
+        figure = with_words(load(name), record_for(name))
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+        parts = {
+            **{f"panel {k}": a.get_tightbbox(renderer) for k, a in enumerate(figure.axes)},
+            **{f"legend {k}": x.get_window_extent(renderer) for k, x in enumerate(figure.legends)},
+            **{f"text {t.get_text()[:20]!r}": t.get_window_extent(renderer) for t in figure.texts},
+        }
+        page = figure.bbox
+        for part, box in parts.items():
+            assert box is not None
+            outside = (page.x0 - box.x0, box.x1 - page.x1, page.y0 - box.y0, box.y1 - page.y1)
+            assert max(outside) <= TOUCH, f"{part} leaves the page"
+        for (first, a), (second, b) in combinations(parts.items(), 2):
+            wide, high = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+            assert min(wide, high) <= TOUCH, f"{first} stands on {second}"
