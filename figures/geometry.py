@@ -1,4 +1,4 @@
-"""How a model's geometry bends the law: predicted and measured share of opposed signs (T13)."""
+"""How a model's geometry bends the law: kernel spectra and the share of opposed signs (T13)."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from covlaw.figures.alone import draw_alone
 from covlaw.figures.records import json_lines
 from covlaw.figures.registry import Description
-from covlaw.figures.style import MUTED, OBJECTIVES, new_figure
+from covlaw.figures.style import MUTED, OBJECTIVES, new_figure, powers_of_ten
 
 KINDS = {
     "modes": ("by_spectrum", "from eigenvalues alone", True),
@@ -20,12 +20,18 @@ KINDS = {
 
 
 def draw(run: Path) -> Figure:
-    """Draw prediction against measurement, and what is certified of the task's own objectives."""
+    """Draw spectra, prediction against measurement, and what is certified of real objectives."""
     records = json_lines(run / "geometry.jsonl")
-    figure = new_figure(3.0)
-    left, right = figure.subplots(1, 2)
-    _scatter(left, records)
+    figure = new_figure(2.9)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.1, 1, 1.2))
+    _spectra(left, records)
+    _scatter(middle, records)
     _certified(right, records)
+    shown = [left.get_legend_handles_labels(), middle.get_legend_handles_labels()]
+    handles, labels = ([*a, *b] for a, b in zip(*shown, strict=True))
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.5
+    )
     return figure
 
 
@@ -39,19 +45,46 @@ def describe(run: Path) -> Description:
     architectures = len({record["architecture"] for record in records})
     caption = (
         f"{len(records)} freshly initialised causal LMs ({architectures} architectures, "
-        f"{len({r['width'] for r in records})} widths), all completions enumerated. Left: the "
-        "share of random pairs (r, s) whose plain policy gradients and covariance have opposite "
-        "signs, against the prediction. Right: of the task's own objectives and random weightings "
-        f"of them, {_percent(min(own))}–{_percent(max(own))} are opposed; the angle of each score "
+        f"{len({r['width'] for r in records})} widths, thick lines and large markers the larger), "
+        "all completions enumerated. Left: eigenvalues of the score kernel over the largest; a "
+        "flat spectrum would make plain gradients follow the law. Middle: the share of random "
+        "pairs (r, s) whose plain policy gradients and covariance have opposite signs, against "
+        "the prediction. Right: of the task's own objectives and random weightings "
+        f"of them, {100 * min(own):.0f}–{_percent(max(own))} are opposed; the angle of each score "
         f"certifies {_range(records, 'certified_by_score')}, the condition number "
         f"{_range(records, 'certified')}; of the certified pairs "
         f"{_range(records, 'certified_wrong')} are opposed."
     )
     title = (
-        f"The score kernel predicts where gradient and law disagree: {_percent(min(shares))}–"
-        f"{_percent(max(shares))} of random pairs, to within {100 * worst:.1f} points"
+        f"The score kernel predicts where gradient and law disagree: "
+        f"{100 * min(shares):.0f}–{_percent(max(shares))} of random pairs, "
+        f"to within {100 * worst:.1f} points"
     )
     return Description(title, caption)
+
+
+def _spectra(axes: Axes, records: list[dict[str, Any]]) -> None:
+    looks = _looks(records)
+    narrow = min(record["width"] for record in records)
+    for record in records:
+        look, size = looks[record["architecture"]], record["spectrum"]
+        wide = record["width"] > narrow
+        share = np.linspace(0, 100, len(size))
+        label = record["architecture"] if wide or len(looks) == len(records) else None
+        style: dict[str, Any] = {"color": look.color, "linestyle": look.line, "label": label}
+        axes.plot(
+            share,
+            size,
+            linewidth=2.0 if wide else 0.9,
+            marker=look.marker,
+            markevery=(4, 8),
+            markersize=4,
+            **style,
+        )
+    axes.set(yscale="log", xlabel="% of eigenvalues below", title="kernel spectrum")
+    axes.set_ylabel("eigenvalue / largest")
+    powers_of_ten(axes.yaxis)
+    axes.grid(axis="y")
 
 
 def _scatter(axes: Axes, records: list[dict[str, Any]]) -> None:
@@ -64,13 +97,10 @@ def _scatter(axes: Axes, records: list[dict[str, Any]]) -> None:
             axes.scatter(x, y, s=size, marker=look.marker, color=look.color, facecolor=face)
     axes.plot([0, 0.5], [0, 0.5], color=MUTED, linewidth=0.8, zorder=0)
     axes.set(xlim=(0, 0.5), ylim=(0, 0.5), xlabel="predicted share", ylabel="measured share")
-    axes.set_title("gradient and covariance opposed")
-    for name, look in looks.items():
-        axes.scatter([], [], marker=look.marker, color=look.color, label=name)
+    axes.set_title("opposed signs")
     for _, words, filled in KINDS.values():
         face = MUTED if filled else "none"
         axes.scatter([], [], marker="o", color=MUTED, facecolor=face, label=words)
-    axes.legend(loc="upper left", fontsize=7)
 
 
 def _certified(axes: Axes, records: list[dict[str, Any]]) -> None:
@@ -81,9 +111,9 @@ def _certified(axes: Axes, records: list[dict[str, Any]]) -> None:
         shares = [record["objectives"][key] for record in records]
         color = OBJECTIVES[shift].color
         axes.bar(place + 0.4 * shift - 0.2, shares, 0.4, color=color, hatch=hatch, label=words)
-    names = [f"{record['architecture']}\n{record['width']}" for record in records]
-    axes.set_xticks(place, names, fontsize=7)
-    axes.set(ylim=(0, 1), ylabel="share of pairs", title="the task's own objectives")
+    names = [f"{record['architecture']} {record['width']}" for record in records]
+    axes.set_xticks(place, names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set(ylim=(0, 1), ylabel="share of pairs", title="the task's objectives")
     axes.legend(loc="upper right")
 
 
@@ -102,8 +132,8 @@ def _looks(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _range(records: list[dict[str, Any]], key: str) -> str:
     shares = [record["objectives"][key] for record in records]
-    low, high = _percent(min(shares)), _percent(max(shares))
-    return low if low == high else f"{low}–{high}"
+    low, high = (f"{100 * bound(shares):.0f}" for bound in (min, max))
+    return f"{low} %" if low == high else f"{low}–{high} %"
 
 
 def _percent(share: float) -> str:

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 INK, MUTED, GRID, PAPER = "#1c2128", "#57606a", "#d0d7de", "#ffffff"
 WIDTH = 6.5
 """Inches: a paper's text width."""
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 RC: Any = {
     "font.family": "DejaVu Sans",
@@ -108,6 +110,11 @@ def zero_line(axes: Axes) -> None:
 def zero_line_across(axes: Axes) -> None:
     """Draw it where rise and fall are left and right."""
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
+
+
+def powers_of_ten(axis: Axis) -> None:
+    """Label a logarithmic axis 10⁻², 10⁰, …; matplotlib's own labels need its math parser."""
+    axis.set_major_formatter(lambda value, _: "10" + f"{round(np.log10(value))}".translate(_RAISED))
 
 
 def shorten(text: str, limit: int = 18) -> str:

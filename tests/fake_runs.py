@@ -153,6 +153,7 @@ def geometry() -> list[dict[str, Any]]:
         {
             "architecture": architecture, "width": width, "parameters": 1000, "completions": 242,
             "k_min": 1e-9, "k_max": 10.0, "kappa": 1e10, "threshold": 1.0, "by_spectrum": 0.4,
+            "spectrum": np.geomspace(1e-10, 1, 33).tolist(),
             "tables": shares(), "modes": shares(), "objectives": shares(),
         }
         for architecture in ("qwen2", "llama", "gpt2") for width in (8, 16)

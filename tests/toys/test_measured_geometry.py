@@ -31,6 +31,9 @@ def test_spectra_and_shares_fit_together(records: list[dict]) -> None:
         assert record["completions"] == 80
         assert 0 < record["k_min"] < record["k_max"]
         assert record["kappa"] == record["k_max"] / record["k_min"]
+        assert record["spectrum"] == sorted(record["spectrum"])
+        ends = (record["k_min"] / record["k_max"], 1)
+        assert (record["spectrum"][0], record["spectrum"][-1]) == pytest.approx(ends, rel=1e-12)
         threshold = (record["kappa"] - 1) / (record["kappa"] + 1)
         assert 0 < record["by_spectrum"] < 0.5
         assert record["threshold"] == pytest.approx(threshold, rel=1e-9)

@@ -22,6 +22,8 @@ from covlaw.toys.transformer_worlds import transformer_world
 ARCHITECTURES = ("qwen2", "llama", "gpt2")
 WIDTHS = (8, 16)
 PROMPTS = ((0, 1), (2, 1))
+QUANTILES = 33
+"""Evenly spaced, of a spectrum in the record."""
 SCORES, REWARDS = 40, 100
 """Random scores a model, and random rewards a score."""
 
@@ -61,9 +63,9 @@ def measure(
 
     Returns:
         A record a model: `architecture`, `width`, `parameters`, `completions`, `k_min`, `k_max`,
-        `kappa` (None if k_min is lost in rounding), `threshold`, `by_spectrum` (what the
-        eigenvalues alone say of `modes`), and the `Shares` of each kind of pair under `tables`,
-        `modes` and `objectives`. JSON-able.
+        `kappa` (None if k_min is lost in rounding), `threshold`, `spectrum` (`QUANTILES` of the
+        eigenvalues over k_max), `by_spectrum` (what the eigenvalues alone say of `modes`), and the
+        `Shares` of each kind of pair under `tables`, `modes` and `objectives`. JSON-able.
 
     Raises:
         CovlawError: for an architecture that `transformers` does not know.
@@ -116,6 +118,7 @@ def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
         "k_max": float(spectrum.largest),
         "kappa": _kappa(spectrum, rows + len(world.theta)),
         "threshold": float(sign_threshold(spectrum)),
+        "spectrum": _relative(spectrum),
         "by_spectrum": float(disagreement_by_spectrum(spectrum)),
         "tables": disagreement_shares(world, *tables)._asdict(),
         "modes": disagreement_shares(world, *modes)._asdict(),
@@ -123,6 +126,13 @@ def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
             world, world.rewards @ weights.T, world.rewards
         )._asdict(),
     }
+
+
+def _relative(spectrum: KernelSpectrum) -> list[float]:
+    """Quantiles of the eigenvalues, ascending, the largest 1."""
+    share = torch.linspace(0, 1, QUANTILES, dtype=torch.float64)
+    found = spectrum.eigenvalues.quantile(share) / spectrum.largest
+    return [float(x) for x in found]
 
 
 def _kappa(spectrum: KernelSpectrum, operations: int) -> float | None:
