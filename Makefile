@@ -58,8 +58,9 @@ lint: $(VENV)/.dev  ## every pre-commit hook on every file: ruff, formatting, my
 mutate: $(VENV)/.dev  ## mutate theory/'s core, report survivors (MODULES="covariance ..."); slow
 	$(BIN)/python tests/mutation/run.py --jobs $(JOBS) $(MODULES)
 
-docs: $(VENV)/.test  ## rewrite docs/statements.md from the registry
+docs: $(VENV)/.test  ## rewrite docs/statements.md and docs/figures.md from registries and records
 	$(BIN)/python -m covlaw.ladder.statement_index
+	$(BIN)/python -m covlaw.figures.gallery
 
 site: $(VENV)/.test  ## build the documentation into build/site; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -74,7 +74,7 @@ def _index(tests: dict[str, str]) -> Iterator[str]:
             str(len(statement.proofs())) if statement.proofs else "",
             f"[{Path(path).name}](../{path})",
             ", ".join(f"[{Path(t).name}](../{t})" for t in own_tests(id, tests)),
-            ", ".join(figures),
+            ", ".join(f"[{name}](figures.md#{name})" for name in figures),
         )
         yield f"| {' | '.join(_escaped(cell) for cell in cells)} |"
 
