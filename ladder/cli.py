@@ -4,7 +4,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, INTERRUPTED
+from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, INTERRUPTED, READER_GONE
+from covlaw.ladder.terminal import fall_silent, reader_gone, stoppable
 
 DESCRIPTION = (
     "Check the covariance law of multi-objective alignment, from a symbolic proof to an LLM RL "
@@ -16,10 +17,22 @@ DESCRIPTION = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
-        import tyro
+        code = _run(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        fall_silent()
+        return READER_GONE
+    return code
 
-        from covlaw.ladder import commands
-        from covlaw.ladder.llm_settings import spread_settings
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        with stoppable():
+            import tyro
+
+            from covlaw.ladder import commands
+            from covlaw.ladder.llm_settings import spread_settings
     except ModuleNotFoundError as error:
         return _complain(f"the command line needs {error.name!r}: pip install 'covlaw[cli]'")
     from covlaw.theory.errors import CovlawError
@@ -41,10 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(interrupt) or kept)
         return INTERRUPTED
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # so says rich
+            raise stop.__context__ from None
         return stop.code if isinstance(stop.code, int) else BAD_USAGE
-    except Exception:  # Python's own exit code for it, 1, would say that a claim is refuted
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and reader_gone():
+            raise
         traceback.print_exc()
-        return FAILED
+        return FAILED  # Python's own code for it, 1, would say that a claim is refuted
     return int(code or 0)
 
 

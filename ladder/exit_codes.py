@@ -8,3 +8,5 @@ FAILED = 3
 """A check, or the command itself, crashed; what was recorded is kept."""
 INTERRUPTED = 130
 """Ctrl-C."""
+READER_GONE = 141
+"""Whoever read the output has left; 128 + SIGPIPE, what a shell says of other programs."""

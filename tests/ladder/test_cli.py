@@ -19,7 +19,7 @@ BAD: list[tuple[list[str], str]] = [
     (["ladder", "--seed", "-2"], "seed is -2"),
     (["figures", "interferences"], "unknown figure 'interferences': did you mean interference"),
     (["figures", "--run", "/nowhere/at/all"], "holds no recorded run"),
-    (["figures", "law_budget", "--run", "/nowhere/at/all"], "needs law budgets"),
+    (["figures", "law_budget", "--run", "/nowhere/at/all"], "needs budgets.jsonl"),
     (["figures", "ladder_matrix", "--out", "/proc/nowhere"], "cannot write to /proc/nowhere"),
     (["report", "/nowhere/at/all"], "holds no run"),
     (["llm", "audit", "/nowhere/at/all"], "holds no run"),
