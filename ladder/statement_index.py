@@ -32,6 +32,21 @@ its *control*, a plausible false variant. `covlaw check T38 -v` shows one in ful
 the smallest counterexample to a false claim. Every statement is also tested on nasty instances by
 `{EVERY}`; the column *tests* names the files that test it alone.
 
+## Reading a verdict
+
+A verdict is one statement on one rung: `holds`, `refuted`, `inconclusive` (no instance meets the
+assumptions, or these instances have no power) or `not_applicable`.
+
+- **measured, predicted, tolerance**: the worst comparison of all `n`. Tolerances are derived: a
+  bound on float64 rounding where both sides are exact, and on sampled rungs standard errors too.
+- **violations**: comparisons beyond their tolerance. On sampled rungs a true claim is refuted with
+  probability at most 0.001 a verdict, over all of its comparisons together.
+- **negative control**: a plausible false variant (K in place of K−1, no centring within prompts,
+  the wrong clip side, …). The same judge must refute it on the same instances; if it does not, the
+  verdict is `inconclusive`, however well the statement itself fared.
+- **tightness** of a bound: the share of it that is surely reached; 1 means it cannot be improved.
+- An F-statement `holds` when its counterexample is confirmed.
+
 ## Index
 """
 

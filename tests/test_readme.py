@@ -89,7 +89,7 @@ def test_citation_and_changelog_name_this_version() -> None:
 def test_the_studys_table_is_the_records() -> None:
     summary = json.loads((ROOT / "figures/data/study/summary.json").read_text(encoding="utf-8"))
     cells = {(c["algorithm"], c["world"]): c for c in summary["table"]}
-    lines = README.splitlines()
+    lines = (ROOT / "docs/interference.md").read_text(encoding="utf-8").splitlines()
     start = next(k for k, line in enumerate(lines) if line.startswith("| % of runs that sacrifice"))
     worlds = [cell.strip() for cell in lines[start].split("|")[2:-2]]
     rows = list(takewhile(lambda line: line.startswith("|"), lines[start + 2 :]))
