@@ -2,9 +2,12 @@
 
 import os
 import platform
+import shlex
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import torch
@@ -13,12 +16,14 @@ _PACKAGES = ("covlaw", "torch", "transformers", "tokenizers", "numpy", "scipy", 
 
 
 def describe(device: str = "cpu") -> dict[str, Any]:
-    """Versions, machine and thread count, JSON-able.
+    """Command, versions, machine and thread count, JSON-able.
 
     Args:
         device: Torch device of the work; recorded with the name of its hardware.
     """
     return {
+        "command": _command(),
+        "revision": _revision(),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processor": _processor(),
@@ -27,6 +32,24 @@ def describe(device: str = "cpu") -> dict[str, Any]:
         "device": _device(device),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
     }
+
+
+def _command() -> str:
+    """What was typed, without the folder of the program."""
+    program = Path(sys.argv[0])
+    named = program.name != "__main__.py"
+    start = [program.name] if named else ["python", "-m", f"covlaw.{program.parent.name}"]
+    return shlex.join([*start, *sys.argv[1:]])
+
+
+def _revision() -> str | None:
+    """Commit of the source tree, marked where files differ from it; None for an installed copy."""
+    root, git = Path(__file__).resolve().parents[1], which("git")
+    if git is None or not (root / ".git").exists():
+        return None
+    command = [git, "-C", str(root), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return found.stdout.strip() or None
 
 
 def _version(package: str) -> str | None:
