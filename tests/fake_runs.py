@@ -1,10 +1,13 @@
 """Small made-up runs in the format of DESIGN (Records), for tests of whatever reads records."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from covlaw.toys.measurements import measure
 
 OBJECTIVES = ("accuracy", "conciseness", "clarity")
 FINAL = {"linear": (0.98, 1.0, 0.0), "ctwa": (0.6, 0.8, 0.85)}
@@ -20,6 +23,8 @@ def write_ladder(folder: Path, objectives: tuple[str, ...] = OBJECTIVES, seeds: 
     (folder / "environment.json").write_text(json.dumps({"python": "3.11", "packages": {}}))
     lines(folder / "budgets.jsonl", budgets(objectives))
     lines(folder / "geometry.jsonl", geometry())
+    lines(folder / "ctwa.jsonl", quick("ctwa"))
+    lines(folder / "clipping.jsonl", clipping())
     for scalarizer in FINAL:
         for seed in range(seeds):
             write_llm_run(folder / "llm" / f"{scalarizer}-seed{seed}", scalarizer, seed, objectives)
@@ -82,7 +87,18 @@ def write_llm_run(
         folder / "steps.jsonl",
         [step(rng, scalarizer, seed, objectives, t, steps) for t in range(steps)],
     )
+    lines(folder / "samples.jsonl", [samples(objectives, t) for t in (0, steps - 1)])
     return folder
+
+
+def samples(
+    objectives: tuple[str, ...], t: int, prompt: str = "2 + 2 = ?", completion: str = r"\boxed{4}"
+) -> dict[str, Any]:
+    one = {
+        "prompt": prompt, "completion": completion, "rewards": dict.fromkeys(objectives, 1.0),
+        "advantage": -0.25, "length": 5,
+    }  # fmt: skip
+    return {"schema": 1, "step": t, "samples": [one, one]}
 
 
 def step(
@@ -142,6 +158,12 @@ def budgets(objectives: tuple[str, ...] = OBJECTIVES) -> list[dict[str, Any]]:
     return records
 
 
+@cache
+def quick(name: str) -> list[dict[str, Any]]:
+    """A cheap measurement's own records."""
+    return measure(name, 0, quick=True)
+
+
 def geometry() -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
 
@@ -158,6 +180,20 @@ def geometry() -> list[dict[str, Any]]:
         }
         for architecture in ("qwen2", "llama", "gpt2") for width in (8, 16)
     ]  # fmt: skip
+
+
+def clipping() -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    cells = [
+        {
+            "kind": "random", "seed": 0, "drift": drift, "clip": 0.2, "correlation": correlation,
+            "n": 20, "clipped": 15, "certified": 12, "turned": 4, "turned_certified": 0,
+            "outside": 0, "step_turned": 5, "points": (4 * rng.random((6, 2)) - 0.5).tolist(),
+        }
+        for drift in (0.7071, 2.0, 8.0) for correlation in (0.1, 0.9)
+    ]  # fmt: skip
+    found = {"kind": "search", "niche": "first turn", "x": 1.001, "y": -0.001}
+    return [*cells, found]
 
 
 def verdict(id: str, rung: str, status: str, **fields: Any) -> dict[str, Any]:
