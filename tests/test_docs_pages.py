@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ def test_every_block_prints_what_the_page_says(name: str) -> None:
         with contextlib.redirect_stdout(printed):
             exec(compile(code, f"docs/{name}.md", "exec"), namespace)  # noqa: S102 - our own page
         assert printed.getvalue() == expected
+
+
+def test_the_quoted_lines_stand_in_the_example() -> None:
+    page = (ROOT / "docs/howto.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^```py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    source = (ROOT / "examples/trl_audit.py").read_text(encoding="utf-8")
+    assert len(quoted) == 1
+    assert textwrap.indent(quoted[0], "    ") in source
 
 
 def test_the_site_shows_every_page() -> None:
