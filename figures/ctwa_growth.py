@@ -1,0 +1,104 @@
+"""Two panels of CTWA's portrait: weights over the updates, and random problems (T37, T38)."""
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from scipy.stats import binomtest
+
+from covlaw.figures.records import Array, array
+from covlaw.figures.style import INK, MUTED, Look
+from covlaw.theory.rounding import rounding
+
+NAMES = {
+    "raw": "no std (raw)",
+    "grpo": "per-prompt std",
+    "whitened": "global std",
+    "pooled": "pooled std",
+}
+"""Signals, by what the advantage is divided by, in the order of the panels."""
+SIGNAL_LOOKS = {
+    "raw": Look("#cc79a7", "D", "-"),
+    "grpo": Look("#0072b2", "o", "-"),
+    "whitened": Look("#d55e00", "s", "-"),
+    "pooled": Look("#009e73", "^", "-"),
+}
+
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def of_kind(records: list[dict[str, Any]], kind: str, **fields: Any) -> list[dict[str, Any]]:
+    """Return the records of a kind with the given fields."""
+    wanted = {"kind": kind} | fields
+    return [r for r in records if wanted.items() <= {k: r.get(k) for k in wanted}.items()]
+
+
+def draw_weights(axes: Axes, records: list[dict[str, Any]]) -> None:
+    """Draw the largest weight over the updates, with the growth that is certified."""
+    share = of_kind(records, "path", target="outside")[0]["share"]
+    for path in of_kind(records, "path", share=share):
+        look, inside = SIGNAL_LOOKS[path["signal"]], path["target"] == "inside"
+        step, size = array(path["step"]), growth(path)
+        style: dict[str, Any] = {
+            "color": look.color,
+            "marker": look.marker,
+            "markersize": 4,
+            "linewidth": 1.2,
+        }
+        label = NAMES[path["signal"]] if inside else None
+        line = "-" if inside else "--"
+        axes.semilogy(step, size, line, label=label, markevery=slice(-4, None), **style)
+        if path["floor"]:
+            axes.semilogy(step, floor(path), ":", color=MUTED, linewidth=1)
+    axes.plot([], [], "-", color=INK, label="target: the star")
+    axes.plot([], [], "--", color=INK, label="target: the cross")
+    axes.set(xlabel="updates", title="growth of the largest weight", ylim=(0.3, None))
+    axes.yaxis.set_major_formatter(lambda y, _: f"10{str(round(math.log10(y))).translate(RAISED)}")
+
+
+def growth(path: dict[str, Any]) -> Array:
+    """Largest weight over the one at the start: (T,)."""
+    top = array(path["log_weights"]).max(1)
+    grown: Array = np.exp(top - top[0])
+    return grown
+
+
+def floor(path: dict[str, Any]) -> Array:
+    """Certified floor on the same scale: (T,)."""
+    first, pace = path["floor"]
+    rise = first + pace * array(path["step"]) - array(path["log_weights"])[0].max()
+    certain: Array = np.exp(rise)
+    return certain
+
+
+def certified(path: dict[str, Any]) -> bool:
+    """Whether the weights have grown as they must; u is a sum of as many terms as updates."""
+    top = float(np.abs(array(path["log_weights"])).max())
+    error = float(rounding(top, path["step"][-1] + 4))
+    return bool((growth(path) >= floor(path) * (1 - 2 * error)).all())
+
+
+def draw_ensemble(axes: Axes, records: list[dict[str, Any]]) -> None:
+    """Draw the share of random feasible problems solved, by how much prompts differ."""
+    names = dict.fromkeys(r["signal"] for r in of_kind(records, "ensemble"))
+    for k, signal in enumerate(names):
+        own, look = of_kind(records, "ensemble", signal=signal), SIGNAL_LOOKS[signal]
+        place = [r["ratio"] * 1.12 ** (k - 1) for r in own]
+        share = array([r["reached"] / r["n"] for r in own])
+        ranges = [binomtest(r["reached"], r["n"]).proportion_ci(method="wilson") for r in own]
+        low, high = array([(r.low, r.high) for r in ranges]).T
+        style: dict[str, Any] = {
+            "fmt": look.marker,
+            "color": look.color,
+            "markersize": 4.5,
+            "linewidth": 1,
+        }
+        axes.errorbar(place, share, yerr=[share - low, high - share], **style)
+        axes.plot(place, share, color=look.color, linewidth=0.8)
+    ticks = sorted({r["ratio"] for r in of_kind(records, "ensemble")})
+    axes.set(xscale="log", ylim=(0, 1.03), title="random feasible targets met")
+    axes.set_xticks(ticks, [f"{r:g}" for r in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("between / within variance")
