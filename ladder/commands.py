@@ -20,13 +20,16 @@ from covlaw.ladder.study_command import study
 _console = Console(stderr=False)
 
 
-def report(run: Annotated[Path, tyro.conf.Positional]) -> None:
-    """Write report.html into a ladder's, a study's or an LLM run's folder: one self-contained page.
+def report(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (), out: Path | None = None
+) -> None:
+    """Write one self-contained page about a ladder, a study or an LLM run, or about several.
 
     Args:
-        run: Folder of a ladder, of a study or of one LLM run.
+        runs: Folders of ladders, studies or LLM runs; several are compared, a column each.
+        out: The page; none: report.html in the folder, comparison.html here for several.
     """
-    _console.print(f"report: {write_report(run)}", soft_wrap=True, markup=False)
+    _console.print(f"report: {write_report(*runs, out=out)}", soft_wrap=True, markup=False)
 
 
 def figures(

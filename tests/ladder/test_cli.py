@@ -61,7 +61,7 @@ def test_a_mistake_is_named_without_a_traceback(
 def test_a_crash_is_not_taken_for_a_refuted_claim(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def crash(*_: object) -> None:
+    def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("on purpose")
 
     monkeypatch.setattr("covlaw.ladder.commands.write_report", crash)

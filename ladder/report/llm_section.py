@@ -1,0 +1,131 @@
+"""What an LLM run shows: curves in numbers, every audit, the law's budget, some completions."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from covlaw.figures.findings import TWO_SIDED_95, agreement, ends
+from covlaw.figures.records import Audit, LlmRun, audits
+from covlaw.ladder.report.reading import Recorded
+
+FORECASTS = {
+    "law": "law",
+    "clipped": "clipped law",
+    "first_order": "first order",
+    "exact_change": "exact form",
+}
+"""An audit's forecasts and what a page calls them."""
+TERMS = ("f0", "kernel", "clipping", "sampling", "optimiser", "logit", "tilt")
+SAMPLES = {
+    "independent": "on samples that took no part in the update",
+    "same": "on the batch itself, which flatters every forecast",
+}
+CURVE = 100.0, 24.0
+"""Width and height of a small curve."""
+
+
+class Estimate(NamedTuple):
+    """A change with its standard error."""
+
+    value: float
+    error: float
+    right: bool | None
+    """Whether its sign is the measured one; None where the measured one is not certain."""
+
+
+class AuditRow(NamedTuple):
+    """One objective at one audit."""
+
+    step: int
+    objective: str
+    forecasts: list[Estimate]
+    measured: Estimate
+    budget: list[float | None]
+    """Its terms; empty where the sample has none."""
+    realised: float | None
+    """The exact form: the sum of the budget's terms."""
+
+
+class Curve(NamedTuple):
+    """One quantity over training."""
+
+    name: str
+    start: float
+    end: float
+    least: float
+    most: float
+    points: str
+    """Of an SVG polyline."""
+
+
+def llm_sections(recorded: Recorded) -> list[dict[str, Any]]:
+    """One section a run."""
+    return [_section(recorded, run, place) for place, run in enumerate(recorded.runs)]
+
+
+def agreements(runs: list[LlmRun]) -> list[dict[str, Any]]:
+    """How often each forecast met the measured change."""
+    made = audits(runs)
+    found = [(word, agreement(made, name)) for name, word in FORECASTS.items()] if made else []
+    return [{"name": word, "within": row.within, "n": row.n} for word, row in found]
+
+
+def audit_rows(run: LlmRun, sample: str) -> list[AuditRow]:
+    """Every audit of a run on a sample, a row an objective."""
+    made = audits([run], sample)
+    return [_row(audit, k) for audit in made for k in range(len(run.objectives))]
+
+
+def _section(recorded: Recorded, run: LlmRun, place: int) -> dict[str, Any]:
+    start, end = ends(run)
+    return {
+        "id": f"run-{place}",
+        "run": run,
+        "rewards": _curves(run, "reward_mean"),
+        "outcome": list(zip(run.objectives, start, end, strict=True)),
+        "weights": _curves(run, "weights"),
+        "audits": {sample: audit_rows(run, sample) for sample in SAMPLES},
+        "samples": recorded.samples(run),
+    }
+
+
+def _row(audit: Audit, k: int) -> AuditRow:
+    measured, error = (float(part[k]) for part in audit.change("measured"))
+    certain = abs(measured) > TWO_SIDED_95 * error
+    forecasts = []
+    for name in FORECASTS:
+        value, own_error = (float(part[k]) for part in audit.change(name))
+        judged = certain and math.isfinite(value)
+        forecasts.append(Estimate(value, own_error, value * measured > 0 if judged else None))
+    record = audit.record
+    return AuditRow(
+        audit.step,
+        audit.run.objectives[k],
+        forecasts,
+        Estimate(measured, error, None),
+        [record["budget"][term][k] for term in TERMS if "budget" in record],
+        record["exact_change"]["estimate"][k],
+    )
+
+
+def _curves(run: LlmRun, field: str) -> list[Curve]:
+    """A field's curve an objective; [] where a step has none."""
+    if any(step.get(field) is None for step in run.steps):
+        return []
+    values = run.column(field)
+    return [_curve(name, values[:, k]) for k, name in enumerate(run.objectives)]
+
+
+def _curve(name: str, values: Any) -> Curve:
+    known = values[np.isfinite(values)]
+    least, most = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    width, height = CURVE
+    across = width / max(len(values) - 1, 1)
+    up = height / (most - least) if most > least else 0.0
+    points = " ".join(
+        f"{k * across:.1f},{height - (value - least) * up:.1f}"
+        for k, value in enumerate(values)
+        if math.isfinite(value)
+    )
+    return Curve(name, float(values[0]), float(values[-1]), least, most, points)

@@ -1,0 +1,86 @@
+"""What a ladder's verdicts say: the headline, the one table, and each statement in full."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from covlaw import __version__
+from covlaw.ladder.matrix import MARKS
+from covlaw.ladder.report.formulas import mathml
+from covlaw.ladder.report.sources import repository, source_url
+from covlaw.ladder.statement_index import HEADINGS, file_of
+from covlaw.theory.rungs import RUNG_NAMES
+from covlaw.theory.statements import STATEMENTS
+from covlaw.theory.statements.registry import MODULE_OF
+
+COLUMNS = (
+    *(("id", "number"), ("statement", "text"), ("rung", "number"), ("verdict", "text")),
+    *(("kind", "text"), ("measured", "number"), ("predicted", "number"), ("slack", "number")),
+    *(("tolerance", "number"), ("n", "number"), ("tightness", "number"), ("control", "text")),
+)
+"""(head, how it is sorted) of the table of verdicts."""
+
+
+class Row(NamedTuple):
+    """One verdict and the statement it is of."""
+
+    verdict: dict[str, Any]
+    title: str
+    part: str
+    """Folder of the statement; "" for one that this version does not know."""
+
+
+def verdict_section(record: dict[str, Any]) -> dict[str, Any]:
+    """Everything that verdicts.json and the statements say."""
+    verdicts = record["verdicts"]
+    rows = list(verdict_rows(verdicts))
+    return {
+        "headline": headline(verdicts),
+        "omitted": record["omitted"],
+        "rungs": [r for r in RUNG_NAMES if any(v["rung"] == r for v in verdicts)],
+        "by_cell": {(v["id"], v["rung"]): v for v in verdicts},
+        "statements": STATEMENTS,
+        "formulas": {id: mathml(s.latex, s.formula) for id, s in STATEMENTS.items()},
+        "files": {id: file_of(id) for id in STATEMENTS},
+        "urls": _urls(record),
+        "rows": rows,
+        "parts": parts(rows),
+        "columns": COLUMNS,
+    }
+
+
+def headline(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts of everything."""
+    statuses = [v["status"] for v in verdicts]
+    return {
+        "counts": {status: statuses.count(status) for status in MARKS},
+        "statements": len({v["id"] for v in verdicts}),
+        "rungs": len({v["rung"] for v in verdicts if v["status"] != "not_applicable"}),
+        "comparisons": sum(v["n"] for v in verdicts),
+        "controls": sum(bool((v["negative_control"] or {}).get("refuted")) for v in verdicts),
+        "refuted": [f"{v['id']} on {v['rung']}" for v in verdicts if v["status"] == "refuted"],
+    }
+
+
+def verdict_rows(verdicts: list[dict[str, Any]]) -> Iterator[Row]:
+    """Yield the verdicts that compared something, in the order of the record."""
+    for verdict in verdicts:
+        if verdict["n"]:
+            id = verdict["id"]
+            known = id in STATEMENTS
+            yield Row(verdict, STATEMENTS[id].title if known else "", part_of(id) if known else "")
+
+
+def part_of(id: str) -> str:
+    """Folder of a statement."""
+    return MODULE_OF[id].split(".")[-2]
+
+
+def parts(rows: list[Row]) -> dict[str, str]:
+    """Folder → heading, of the parts that have a row."""
+    present = {row.part for row in rows}
+    return {part: heading for part, heading in HEADINGS.items() if part in present}
+
+
+def _urls(record: dict[str, Any]) -> dict[str, str]:
+    version = record.get("covlaw", __version__)
+    return {id: source_url(file_of(id), version, repository()) for id in STATEMENTS}
