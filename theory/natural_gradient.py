@@ -30,6 +30,22 @@ def dense_natural_step(world: World, gradient: Tensor) -> Tensor:
     return _minimum_norm(weighted, _minimum_norm(weighted.T, gradient))
 
 
+def dense_damped_natural_gradient(world: World, gradient: Tensor, damping: float) -> Tensor:
+    """(F + δI)⁻¹g with the scores at hand: (D,); for small worlds.
+
+    F = B'B for the √π-weighted scores B, so that a system of N completions, not D parameters, is
+    solved: (g − B'(BB' + δI)⁻¹Bg)/δ (Woodbury).
+
+    Raises:
+        CovlawError: if δ ≤ 0.
+    """
+    _check(damping)
+    weighted = world.row_weight().sqrt()[:, None] * world.scores()
+    small = weighted @ weighted.T + damping * torch.eye(len(weighted), dtype=torch.float64)
+    inner: Tensor = torch.linalg.solve(small, weighted @ gradient)
+    return (gradient - weighted.T @ inner) / damping
+
+
 class DampedSolution(NamedTuple):
     """(F + δI)⁻¹g and how well it was solved."""
 
@@ -56,8 +72,7 @@ def damped_natural_gradient(
     Raises:
         CovlawError: if δ ≤ 0.
     """
-    if not damping > 0:
-        raise CovlawError(f"damping is {damping}: CG on the Fisher matrix needs a value > 0")
+    _check(damping)
     weight, iterations = world.row_weight(), 0
 
     def apply(v: np.ndarray) -> np.ndarray:
@@ -75,6 +90,11 @@ def damped_natural_gradient(
     size = float(np.linalg.norm(target))
     error = float(np.linalg.norm(apply(solution) - target))
     return DampedSolution(torch.as_tensor(solution), error / size if size else error, iterations)
+
+
+def _check(damping: float) -> None:
+    if not damping > 0:
+        raise CovlawError(f"damping is {damping}: CG on the Fisher matrix needs a value > 0")
 
 
 def _minimum_norm(matrix: Tensor, target: Tensor) -> Tensor:

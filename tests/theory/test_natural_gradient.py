@@ -8,7 +8,11 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.errors import CovlawError
-from covlaw.theory.natural_gradient import damped_natural_gradient, dense_natural_gradient
+from covlaw.theory.natural_gradient import (
+    damped_natural_gradient,
+    dense_damped_natural_gradient,
+    dense_natural_gradient,
+)
 from covlaw.theory.rounding import rounding
 from covlaw.theory.statements.random_instances import random_score, random_world
 from covlaw.theory.worlds import World
@@ -107,3 +111,20 @@ def test_undamped_cg_is_refused() -> None:
         CovlawError, match="damping is 0: CG on the Fisher matrix needs a value > 0"
     ):
         damped_natural_gradient(world, gradient_of(world, score), 0)
+
+
+@pytest.mark.parametrize("damping", [1e-3, 1.0])
+def test_dense_damped_step_solves_the_damped_system(damping: float) -> None:
+    """(F + δI)u = g; a residual is rounding of the terms over δ, the smallest eigenvalue."""
+    for world, score in worlds(30):
+        gradient, matrix = gradient_of(world, score), fisher(world)
+        step = dense_damped_natural_gradient(world, gradient, damping).numpy()
+        residual = (matrix + damping * np.eye(len(step))) @ step - gradient.numpy()
+        size = float(gradient.norm()) * (1 + np.linalg.norm(matrix) / damping) ** 2
+        assert np.linalg.norm(residual) <= float(rounding(size, 64 * matrix.shape[0]))
+
+
+def test_undamped_dense_solve_is_refused() -> None:
+    world, score = next(worlds(1))
+    with pytest.raises(CovlawError, match="needs a value > 0"):
+        dense_damped_natural_gradient(world, gradient_of(world, score), 0)
