@@ -35,6 +35,14 @@ def of_kind(records: list[dict[str, Any]], kind: str, **fields: Any) -> list[dic
     return [r for r in records if wanted.items() <= {k: r.get(k) for k in wanted}.items()]
 
 
+def reachable(records: list[dict[str, Any]], signal: str, goal: list[float]) -> bool:
+    """Whether recorded weights attain a target; raw covariances scale with the weights."""
+    [frontier] = of_kind(records, "frontier", signal=signal)
+    y = array(frontier["y"])
+    enough = y > 0 if signal == "raw" else y >= array(goal)
+    return bool(enough.all(1).any())
+
+
 def draw_weights(axes: Axes, records: list[dict[str, Any]]) -> None:
     """Draw the largest weight over the updates, with the growth that is certified."""
     share = of_kind(records, "path", target="outside")[0]["share"]

@@ -15,6 +15,7 @@ from covlaw.figures.ctwa_growth import (
     draw_ensemble,
     draw_weights,
     of_kind,
+    reachable,
 )
 from covlaw.figures.records import Array, array, json_lines
 from covlaw.figures.registry import Description
@@ -72,20 +73,13 @@ def _claim(records: list[dict[str, Any]]) -> str:
         return f"CTWA meets targets that no weights reach, with {' and '.join(impossible)}"
     if not all(certified(r) for r in of_kind(records, "path") if r["floor"]):
         return "CTWA's weights grow less than T37 certifies"
-    counts: dict[str, list[str]] = {}
-    for r in of_kind(records, "starts", target="inside"):
+    starts = of_kind(records, "starts", target="inside")
+    counts: dict[int, list[str]] = {}
+    for r in starts:
         if reachable(records, r["signal"], r["goal"]):
-            counts.setdefault(f"{r['reached']} of {r['n']}", []).append(NAMES[r["signal"]])
-    found = [f"from {count} with {', '.join(names)}" for count, names in counts.items()]
-    return f"CTWA meets a reachable target {'; '.join(found)}".replace(" with", " starts with", 1)
-
-
-def reachable(records: list[dict[str, Any]], signal: str, goal: list[float]) -> bool:
-    """Whether recorded weights attain a target; raw covariances scale with the weights."""
-    [frontier] = of_kind(records, "frontier", signal=signal)
-    y = array(frontier["y"])
-    enough = y > 0 if signal == "raw" else y >= array(goal)
-    return bool(enough.all(1).any())
+            counts.setdefault(r["reached"], []).append(NAMES[r["signal"]])
+    found = [f"{count} with {', '.join(names)}" for count, names in counts.items()]
+    return f"Of {starts[0]['n']} starts CTWA meets a reachable target from {'; '.join(found)}"
 
 
 def _portrait(axes: Axes, records: list[dict[str, Any]], signal: str) -> None:
