@@ -26,8 +26,10 @@ FIGURES: Mapping[str, Entry] = {
     "law_budget": Entry("budgets.jsonl", ("T9", "T10")),
     "ctwa_portrait": Entry("ctwa.jsonl", ("T33", "T35", "T37", "T38")),
     "geometry": Entry("geometry.jsonl", ("T13",)),
+    "remainder": Entry("remainder.jsonl", ("T5", "T6")),
     "clipping": Entry("clipping.jsonl", ("T26", "T27")),
     "same_sample_optimism": Entry("audits", ("T19",)),
+    "group_size": Entry("group_size.jsonl", ("T8", "T19", "T20")),
     "study": Entry("summary.json"),
     "reference_defects": Entry("reference forms"),
 }

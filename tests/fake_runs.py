@@ -23,6 +23,8 @@ def write_ladder(folder: Path, objectives: tuple[str, ...] = OBJECTIVES, seeds: 
     (folder / "environment.json").write_text(json.dumps({"python": "3.11", "packages": {}}))
     lines(folder / "budgets.jsonl", budgets(objectives))
     lines(folder / "geometry.jsonl", geometry())
+    lines(folder / "group_size.jsonl", group_size())
+    lines(folder / "calibration.jsonl", calibration())
     lines(folder / "ctwa.jsonl", quick("ctwa"))
     lines(folder / "clipping.jsonl", clipping())
     for scalarizer in FINAL:
@@ -194,6 +196,43 @@ def clipping() -> list[dict[str, Any]]:
     ]  # fmt: skip
     found = {"kind": "search", "niche": "first turn", "x": 1.001, "y": -0.001}
     return [*cells, found]
+
+
+def group_size(promise: float = 8.0) -> list[dict[str, Any]]:
+    """At K = 4 an own batch promises 1 + promise/4 of a change, at K = 64 1 + promise/64."""
+    fair = {"mean": 0.1, "se": 0.001, "ratio": 1.0, "ratio_se": 0.01}
+    return [
+        {
+            "learning_rate": rate, "group_size": size, "objective": objective, "batches": 10,
+            "predicted": 1 + promise / size, "realised": {"mean": 0.1, "se": 0.001},
+            "same": fair | {"ratio": 1 + promise / size}, "independent": fair,
+            "leave_one_out": fair if size > 2 else None,
+        }
+        for rate in (0.1, 1.0) for size in (2, 4, 64) for objective in (*OBJECTIVES, "score")
+    ]  # fmt: skip
+
+
+def calibration(law: float = 1.5) -> list[dict[str, Any]]:
+    """Forecasts in proportion to what happens: the law `law` times, the exact form once."""
+    rng = np.random.default_rng(0)
+    records = []
+    for rung in ("bandit", "transformer"):
+        for k in range(8):
+            change = 0.05 * rng.normal(size=3)
+            scales = {"law": law, "clipped": 0.5, "first_order": 1.1, "exact_change": 1.0}
+            forecasts = {
+                name: {
+                    "exact": (x * change).tolist(),
+                    "estimate": (x * change).tolist(),
+                    "se": [0.01] * 3,
+                }
+                for name, x in scales.items()
+            }
+            records.append({
+                "rung": rung, "update": k, "optimiser": "SGD", "learning_rate": 0.1,
+                "objectives": list(OBJECTIVES), "realised": change.tolist(), **forecasts,
+            })  # fmt: skip
+    return records
 
 
 def verdict(id: str, rung: str, status: str, **fields: Any) -> dict[str, Any]:

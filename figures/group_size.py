@@ -1,0 +1,150 @@
+"""How much more a batch promises of its own update than happens, by group size."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+
+from covlaw.figures.alone import draw_alone
+from covlaw.figures.findings import TWO_SIDED_95
+from covlaw.figures.records import Array, array, json_lines
+from covlaw.figures.registry import Description
+from covlaw.figures.style import INK, MUTED, Look, new_figure, objective_look, shorten
+
+FILE = "group_size.jsonl"
+CONTROLS = {
+    "independent": Look("#0072b2", "o", "", "fresh samples"),
+    "leave_one_out": Look("#009e73", "^", "", "own batch, each left out of its own ρ"),
+}
+"""Estimators that promise what happens; `hatch` holds the label."""
+APART = 0.035
+"""Of a doubling of K: what neighbours of one K are moved apart by."""
+
+Records = list[dict[str, Any]]
+
+
+def draw(run: Path) -> Figure:
+    """Draw promise over change: the own batch's, and enlarged, those of two that are unbiased."""
+    records = json_lines(run / FILE)
+    figure = new_figure(3.3)
+    own, controls = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    _own(own, records)
+    _controls(controls, records)
+    for panel in (own, controls):
+        panel.axhline(1, color=MUTED, linewidth=0.8, zorder=1)
+        panel.grid(axis="y")
+        sizes = _sizes(records)
+        panel.set_xticks(np.log2(sizes), [str(k) for k in sizes])
+        panel.set_xlabel("completions a prompt, K")
+    own.set_ylabel("promised change over realised change")
+    return figure
+
+
+def describe(run: Path) -> Description:
+    """Say what the smallest usual and the largest group promise of the score."""
+    records = json_lines(run / FILE)
+    rates, sizes = _rates(records), _sizes(records)
+    first = _series(records, rates[0], _score(records))
+    shown = [r for r in first if r["group_size"] in (4, sizes[-1])] or first[-1:]
+    ratios = [r["same"]["ratio"] for r in shown]
+    promises = [f"{x:.{1 if x >= 1.25 else 2}f} times" for x in ratios]
+    places = [f" at K = {r['group_size']}" for r in shown]
+    claim = ", ".join(map("".join, zip(promises, [" what happens", ""], places, strict=False)))
+    count = int(first[0]["batches"] * first[0]["group_size"])
+    caption = (
+        f"A softmax bandit; one step of policy gradient a batch, {count:,} completions a prompt at "
+        "every K; what happens by enumeration of both policies. Bars: 95 % Monte-Carlo intervals. "
+        f"Left: Cov(r, ρ) on the batch that made ρ (filled, learning rate {rates[0]:g}; hollow, "
+        f"{rates[-1]:g}); lines are the first-order bias, derived, not fitted. Right, on a finer "
+        "scale: the score by two unbiased ways. Every prompt has its own parameters; where prompts "
+        "share them, a completion weighs less in its own forecast. The divisor K instead of K − 1 "
+        "would only hide a factor (K − 1)/K."
+    )
+    return Description(f"A batch's own covariance promises {claim}", caption)
+
+
+def _own(axes: Axes, records: Records) -> None:
+    rates = _rates(records)
+    for j, objective in enumerate(_objectives(records)):
+        look, score = objective_look(j), objective == _score(records)
+        look = Look(INK, "D", "-") if score else look
+        for k, rate in enumerate(rates):
+            own = _series(records, rate, objective)
+            place = np.log2([r["group_size"] for r in own]) + APART * (2 * k - len(rates) + 1)
+            if k == 0:
+                line: dict[str, Any] = {
+                    "color": look.color,
+                    "linestyle": look.line,
+                    "linewidth": 1.1,
+                }
+                axes.plot(place + APART, [r["predicted"] for r in own], **line)
+            _points(axes, place, own, "same", look, filled=k == 0)
+        fall = all(r["realised"]["mean"] < 0 for r in _series(records, rates[0], objective))
+        label = shorten(objective) + (" (trained on)" if score else " (falls)" if fall else "")
+        axes.plot([], [], look.line, marker=look.marker, color=look.color, ms=4, label=label)
+    axes.set_yscale("log", base=2)
+    low, high = axes.get_ylim()
+    ticks = [t for t in (0.5, 1, 1.5, 2, 3, 4, 6, 8, 12, 16) if low <= t <= high]
+    axes.set_yticks(ticks, [f"{t:g}×" for t in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_title("judged by the batch that made it")
+    axes.legend(loc="upper right")
+
+
+def _controls(axes: Axes, records: Records) -> None:
+    rates = _rates(records)
+    for i, (name, look) in enumerate(CONTROLS.items()):
+        for k, rate in enumerate(rates):
+            own = [r for r in _series(records, rate, _score(records)) if r[name]]
+            move = APART * (2 * (len(rates) * i + k) - 2 * len(rates) + 1)
+            place = np.log2([r["group_size"] for r in own]) + 1.6 * move
+            _points(axes, place, own, name, look, filled=k == 0)
+    handles = [
+        Line2D([], [], color=look.color, marker=look.marker, linestyle="", ms=4, label=look.hatch)
+        for look in CONTROLS.values()
+    ]
+    low, high = axes.get_ylim()
+    reach = 1.5 * max(high - 1, 1 - low)
+    axes.set_ylim(1 - reach, 1 + reach)
+    axes.set_title("judged by what did not make it")
+    axes.legend(handles=handles, loc="upper right")
+
+
+def _points(
+    axes: Axes, place: Array, records: Records, name: str, look: Look, filled: bool
+) -> None:
+    ratio, error = (array([r[name][key] for r in records]) for key in ("ratio", "ratio_se"))
+    style: dict[str, Any] = {"color": look.color, "markersize": 4, "linewidth": 0.9}
+    style |= {} if filled else {"markerfacecolor": "none", "markeredgewidth": 0.9}
+    axes.errorbar(place, ratio, yerr=TWO_SIDED_95 * error, fmt=look.marker, **style)
+
+
+def _series(records: Records, rate: float, objective: str) -> Records:
+    wanted = (rate, objective)
+    own = [r for r in records if (r["learning_rate"], r["objective"]) == wanted]
+    return sorted(own, key=lambda r: int(r["group_size"]))
+
+
+def _sizes(records: Records) -> list[int]:
+    return sorted({int(r["group_size"]) for r in records})
+
+
+def _rates(records: Records) -> list[float]:
+    return sorted({float(r["learning_rate"]) for r in records})
+
+
+def _objectives(records: Records) -> list[str]:
+    return list(dict.fromkeys(str(r["objective"]) for r in records))
+
+
+def _score(records: Records) -> str:
+    """The last: what the updates are trained on."""
+    return _objectives(records)[-1]
+
+
+if __name__ == "__main__":
+    draw_alone(__spec__)
