@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures.alone import draw_alone
-from covlaw.figures.records import Array, array, json_lines
+from covlaw.figures.records import Array, array, json_lines, of_kind
 from covlaw.figures.registry import Description
 from covlaw.figures.shares import draw_shares
 from covlaw.figures.style import GRID, INK, MUTED, OBJECTIVES, new_figure, zero_line
@@ -40,7 +40,7 @@ def draw(run: Path) -> Figure:
 def describe(run: Path) -> Description:
     """Count signs that turn inside the certificate and beyond it."""
     records = json_lines(run / "clipping.jsonl")
-    random = _of(records, "random")
+    random = of_kind(records, "random")
     certified, wrong = (_total(random, key) for key in ("certified", "turned_certified"))
     n, turned, clipped, outside, step = (
         _total(random, key) for key in ("n", "turned", "clipped", "outside", "step_turned")
@@ -71,8 +71,8 @@ def _cone(axes: Axes, records: Records) -> None:
     axes.fill_between(x, 1 - x, 1 + x, color=GRID, alpha=0.5, linewidth=0, zorder=0)
     axes.plot([1, 1], [bottom, 2], color=INK, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
     zero_line(axes)
-    points = _points(_of(records, "random"))
-    worst = array([[r["x"], r["y"]] for r in _of(records, "search")])
+    points = _points(of_kind(records, "random"))
+    worst = array([[r["x"], r["y"]] for r in of_kind(records, "search")])
     turned = points[:, 1] < 0
     marks: Iterable[tuple[Array, str, dict[str, Any]]] = (
         (points[~turned], "sign kept", {"marker": "o", "s": 8, "c": "none", "edgecolors": KEPT}),
@@ -91,7 +91,7 @@ def _cone(axes: Axes, records: Records) -> None:
 
 
 def _by_drift(axes: Axes, records: Records, key: str, words: str) -> None:
-    random = _of(records, "random")
+    random = of_kind(records, "random")
     drifts = _values(random, "drift")
     for k, correlation in enumerate(_values(random, "correlation")):
         own = [r for r in random if r["correlation"] == correlation]
@@ -123,10 +123,6 @@ def _inside(points: Array) -> Array:
 def _first_turn(records: Records) -> str:
     found = [r["x"] for r in records if r.get("niche") == "first turn"]
     return f"the search turns one at x = 1 + {found[0] - 1:.0e}" if found else "it turns none"
-
-
-def _of(records: Records, kind: str) -> Records:
-    return [r for r in records if r["kind"] == kind]
 
 
 def _values(records: Records, key: str) -> list[float]:

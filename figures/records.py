@@ -105,6 +105,11 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
     return records
 
 
+def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """Those of a measurement's records that are of one kind."""
+    return [record for record in records if record["kind"] == kind]
+
+
 def array(values: Any) -> Array:
     """float64 array of nested JSON lists, NaN for null."""
     return np.asarray(values, dtype=np.float64)

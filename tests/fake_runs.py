@@ -27,6 +27,7 @@ def write_ladder(folder: Path, objectives: tuple[str, ...] = OBJECTIVES, seeds: 
     lines(folder / "calibration.jsonl", calibration())
     lines(folder / "ctwa.jsonl", quick("ctwa"))
     lines(folder / "clipping.jsonl", clipping())
+    lines(folder / "remainder.jsonl", remainder())
     for scalarizer in FINAL:
         for seed in range(seeds):
             write_llm_run(folder / "llm" / f"{scalarizer}-seed{seed}", scalarizer, seed, objectives)
@@ -233,6 +234,29 @@ def calibration(law: float = 1.5) -> list[dict[str, Any]]:
                 "objectives": list(OBJECTIVES), "realised": change.tolist(), **forecasts,
             })  # fmt: skip
     return records
+
+
+def remainder() -> list[dict[str, Any]]:
+    quantiles = {"0.05": 0.01, "0.5": 0.2, "0.95": 0.6, "1.0": 0.9}
+    records: list[dict[str, Any]] = []
+    for prompts, bound in ((1, 32.0), (3, 20.785)):
+        head = {"seed": 0, "prompts": prompts, "n": 50}
+        records += [
+            head | {"kind": "random remainder", "reach": reach, "quantiles": quantiles, "over": 0}
+            for reach in (0.01, 1.0)
+        ]
+        records.append(
+            head
+            | {"kind": "random turn", "bound": bound, "turned": 7, "below": 0}
+            | {"earliest": 3 * bound, "points": [[1.0, 3 * bound], [9.0, 200.0]]}
+        )
+    records += [
+        {"kind": "search", "what": what, "reach": 0.1, "of_bound": 0.95, "constant": 1.5 * bound}
+        for what, bound in (
+            ("remainder", 32.0), ("turn of one prompt", 32.0), ("turn of several prompts", 20.785)
+        )
+    ]  # fmt: skip
+    return [*records, {"kind": "extremal", "reach": 0.1, "up": 0.9, "down": 0.92}]
 
 
 def verdict(id: str, rung: str, status: str, **fields: Any) -> dict[str, Any]:

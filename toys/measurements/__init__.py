@@ -24,6 +24,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "calibration": Measurement(("bandit", "tabular", "transformer"), 8.0),
     "geometry": Measurement(("transformer",), 18.0),
     "group_size": Measurement(("bandit",), 5.0),
+    "remainder": Measurement(("bandit",), 6.0),
     "clipping": Measurement(("bandit",), 2.0),
 }
 """Law budgets by optimiser (T9, T10); how a model's geometry bends the law (T13)."""
