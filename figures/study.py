@@ -16,7 +16,7 @@ SHADES = "Blues"
 """Light to dark in greyscale too; every cell also says its number."""
 ON_LIGHT, ON_DARK = "#010101", "#fefefe"
 """Text in cells; not the house's ink and paper, which a dark page exchanges while shades stay."""
-DARK = 0.71
+DARK = 0.715
 """Shares beyond it are written in white: with it no contrast is below 4.5."""
 
 
