@@ -11,6 +11,9 @@ from covlaw.theory.errors import CovlawError
 KINDS: Mapping[str, Callable[[Path], bool]] = {
     "RL steps": lambda run: bool(llm_runs(run)),
     "audits": lambda run: bool(audits(llm_runs(run))),
+    "audits or calibration": lambda run: (
+        (run / "calibration.jsonl").is_file() or bool(audits(llm_runs(run)))
+    ),
     "reference forms": lambda run: _priced(run),
 }
 """Kinds of records that no single file is: whether a run's folder holds some."""

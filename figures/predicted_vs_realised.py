@@ -1,96 +1,140 @@
-"""Four predictors of one update, from the bare law to the exact form, against what happened."""
+"""Four predictors of one update, from the bare law to the exact form, on every rung."""
 
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from covlaw.figures.alone import draw_alone
-from covlaw.figures.findings import TWO_SIDED_95, agreement, counted, stack
-from covlaw.figures.records import Audit, audits, llm_runs
+from covlaw.figures.forecasts import PREDICTORS, Row, rows
 from covlaw.figures.registry import Description
-from covlaw.figures.style import INK, MUTED, new_figure, objective_look, shorten
+from covlaw.figures.signed_root import signed_root_axes
+from covlaw.figures.style import (
+    INK,
+    MUTED,
+    new_figure,
+    objective_look,
+    shorten,
+    zero_line,
+    zero_line_across,
+)
 
-PREDICTORS = {
-    "law": "law  c·Cov(r, s)",
-    "clipped": "clipped law  c·Cov(r, W)",
-    "first_order": "first order along the step",
-    "exact_change": "exact form  Cov(r, ρ)",
-}
+HEADINGS = dict(
+    zip(
+        PREDICTORS,
+        ("law\nc·Cov(r, s)", "clipped law\nc·Cov(r, W)", "first order\nalong the step",
+         "exact form\nCov(r, ρ)"),
+        strict=True,
+    )
+)  # fmt: skip
+BARS = 15
+"""At most in a panel, evenly thinned."""
 
 
 def draw(run: Path) -> Figure:
-    """Draw one panel a predictor: predicted against measured change, with 95 % bars."""
-    found = audits(llm_runs(run))
-    figure = new_figure(4.6)
-    panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
-    for panel, (name, label) in zip(panels, PREDICTORS.items(), strict=True):
-        _panel(panel, found, name)
-        panel.set_title(label)
-    for panel in panels[2:]:
-        panel.set_xlabel("predicted change of one step")
-    for panel in panels[::2]:
-        panel.set_ylabel("measured change")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    """Draw a row a rung and a column a predictor: realised against predicted change."""
+    found = rows(run)
+    figure = new_figure(0.75 + 1.5 * max(len(found), 1))
+    panels = figure.subplots(max(len(found), 1), len(PREDICTORS), squeeze=False)
+    for line, row in zip(panels, found, strict=False):
+        reach = _reach(row)
+        for panel, name in zip(line, PREDICTORS, strict=True):
+            _panel(panel, row, name)
+            signed_root_axes(panel, reach)
+        for panel in line[1:]:
+            panel.tick_params(labelleft=False)
+        line[0].set_ylabel(f"{row.rung}\n{'realised' if row.exact else 'measured'} change")
+    for panel, heading in zip(panels[0], HEADINGS.values(), strict=True):
+        where = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "center"}
+        panel.annotate(heading, (0.5, 1), (0, 26), **where)
+    for panel in panels[-1]:
+        panel.set_xlabel("predicted change", fontsize=8)
+    figure.legend(handles=_handles(found), loc="outside lower center", ncols=3)
     return figure
 
 
 def describe(run: Path) -> Description:
-    """Say how often each predictor met the measured change."""
-    runs = llm_runs(run)
-    found = audits(runs)
-    shares = {name: agreement(found, name) for name in PREDICTORS}
-    law, exact = shares["law"], shares["exact_change"]
-    title = (
-        f"The exact form meets the measured change in {exact.within} of {exact.n} cases, "
-        f"the bare law in {law.within} of {law.n}"
+    """Say how well the exact form and the bare law are calibrated, over the rungs."""
+    found = rows(run)
+    title = "; ".join(
+        f"{label}: slope {_range([r.slope(name).value for r in found], 2)}, "
+        f"{_range([100 * _share(r.signs(name)) for r in found], 0)} % of signs right"
+        for label, name in (("Exact form", "exact_change"), ("bare law", "law"))
     )
-    seeds = len({r.seed for r in runs})
-    caption = (
-        f"{counted(len(found), 'audit')} of {counted(len(runs), 'run')} "
-        f"({counted(seeds, 'seed')}), a point an objective. Bars are "
-        "95 % intervals, clustered by prompt; they are wide, for both sides hold the spread "
-        "between the same prompts. Predictions come from samples apart from the batch that made "
-        "the update, the measured change from fresh samples of both policies. "
-        "On the line a prediction is perfect."
+    counts = ", ".join(f"{r.rung} {int(r.update.max()) + 1}" for r in found)
+    caption = f"Updates: {counts}; a point an objective, axes in signed square roots. "
+    if any(r.exact for r in found):
+        caption += (
+            "Exact rungs: six clipped steps on a sampled batch by SGD, AdamW or natural gradient; "
+            "points enumerated, bars 95 % of a forecast by 64 other completions a prompt. "
+        )
+    if not all(r.exact for r in found):
+        caption += "LLM: samples apart from the batch; bars (not all drawn) 95 %, by prompt. "
+    caption += (
+        "Slopes with 95 % intervals, bootstrapped by update; signs right; changes that a sampled "
+        "forecast met within 95 %. One c an update, fitted on s, serves both laws: clipping "
+        "shrinks W, so its signs judge the clipped law, not its slope."
     )
-    if all(audit.record["law"] == audit.record["clipped"] for audit in found):
-        caption += " With one step a batch nothing is clipped, so both laws agree (T26)."
     return Description(title, caption)
 
 
-def _panel(axes: Axes, found: list[Audit], name: str) -> None:
-    axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.8)
-    axes.grid()
-    if not found:
-        return
-    predicted, predicted_error = stack(found, name)
-    measured, measured_error = stack(found, "measured")
-    for j, objective in enumerate(found[0].run.objectives):
-        look = objective_look(j)
-        axes.errorbar(
-            predicted[:, j],
-            measured[:, j],
-            xerr=TWO_SIDED_95 * predicted_error[:, j],
-            yerr=TWO_SIDED_95 * measured_error[:, j],
-            fmt=look.marker,
-            color=look.color,
-            markersize=3.5,
-            linewidth=0.5,
-            label=shorten(objective),
+def _panel(axes: Axes, row: Row, name: str) -> None:
+    own, slope = row.points[name], row.slope(name)
+    axes.plot(*[[-1e3, 0, 1e3]] * 2, color=MUTED, linewidth=0.7, zorder=1)
+    zero_line(axes)
+    zero_line_across(axes)
+    for j in range(len(row.objectives)):
+        look, at = objective_look(j), np.flatnonzero(row.objective == j)
+        few = at[:: -(-len(row.change) // BARS)]
+        axes.plot(*row.bars(name, few), color=look.color, linewidth=0.6, alpha=0.6, zorder=2)
+        x, y = own.forecast[at], row.change[at]
+        axes.plot(x, y, look.marker, color=look.color, ms=2.6, mew=0, zorder=3)
+    if np.isfinite(slope.value):
+        ends = np.nanmin(own.forecast), np.nanmax(own.forecast)
+        x = np.linspace(*ends, 41)
+        y = slope.intercept + slope.value * x
+        axes.plot(x, y, "--", color=INK, linewidth=1, zorder=4)
+    interval = f"{slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
+    known = interval if np.isfinite(slope.value) else "unknown"
+    shares = f"signs {_percent(row.signs(name))}, met {_percent(row.within(name))}"
+    axes.set_title(f"slope {known}\n{shares}", fontsize=7, loc="left", pad=3)
+
+
+def _reach(row: Row) -> float:
+    """Half the width of a row's panels: every point is inside, forecasts and changes alike."""
+    values = [row.change, *(p.forecast for p in row.points.values())]
+    largest = float(np.nanmax(np.abs(np.concatenate(values)), initial=0))
+    return 1.08 * largest or 1.0
+
+
+def _handles(found: list[Row]) -> list[Line2D]:
+    most = max((len(r.objectives) for r in found), default=0)
+    handles = []
+    for j in range(most):
+        names = dict.fromkeys(r.objectives[j] for r in found if len(r.objectives) > j)
+        look, label = objective_look(j), " / ".join(map(shorten, names))
+        handles.append(
+            Line2D([], [], color=look.color, marker=look.marker, ls="", ms=4, label=label)
         )
-    share = agreement(found, name)
-    text = f"{share.within} of {share.n} within 95 %" + _correlation(predicted, measured)
-    axes.annotate(text, (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=8, color=INK)
+    lines = (("identity", MUTED, "-", 0.7), ("calibration line", INK, "--", 1.0))
+    return handles + [Line2D([], [], color=c, ls=s, lw=w, label=n) for n, c, s, w in lines]
 
 
-def _correlation(predicted: np.ndarray, measured: np.ndarray) -> str:
-    both = np.isfinite(predicted) & np.isfinite(measured)
-    if both.sum() < 3 or predicted[both].std() == 0 or measured[both].std() == 0:
-        return ""
-    return f"\ncorrelation {np.corrcoef(predicted[both], measured[both])[0, 1]:.2f}"
+def _share(counts: tuple[int, int]) -> float:
+    return counts[0] / counts[1] if counts[1] else float("nan")
+
+
+def _percent(counts: tuple[int, int]) -> str:
+    return f"{100 * _share(counts):.0f} %" if counts[1] else "–"
+
+
+def _range(values: list[float], digits: int) -> str:
+    known = [f"{v:.{digits}f}" for v in sorted(values) if np.isfinite(v)]
+    if not known:
+        return "unknown"
+    return known[0] if known[0] == known[-1] else f"{known[0]}–{known[-1]}"
 
 
 if __name__ == "__main__":

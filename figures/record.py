@@ -11,6 +11,7 @@ from covlaw.figures.render import recorded
 SMALL = frozenset(
     {
         *("config.toml", "environment.json", "steps.jsonl", "samples.jsonl"),
+        "calibration.jsonl",
         *(entry.needs for entry in FIGURES.values()),
     }
 )

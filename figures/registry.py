@@ -22,9 +22,10 @@ class Entry(NamedTuple):
 FIGURES: Mapping[str, Entry] = {
     "ladder_matrix": Entry("verdicts.json"),
     "interference": Entry("RL steps", ("T8",)),
-    "predicted_vs_realised": Entry("audits", ("T1", "T8")),
+    "predicted_vs_realised": Entry("audits or calibration", ("T1", "T8", "T25")),
     "law_budget": Entry("budgets.jsonl", ("T9", "T10")),
     "ctwa_portrait": Entry("ctwa.jsonl", ("T33", "T35", "T37", "T38")),
+    "pl_rates": Entry("convergence.jsonl", ("T41", "T42", "T43", "T44", "T46")),
     "geometry": Entry("geometry.jsonl", ("T13",)),
     "remainder": Entry("remainder.jsonl", ("T5", "T6")),
     "clipping": Entry("clipping.jsonl", ("T26", "T27")),
