@@ -1,12 +1,12 @@
 """Two panels of CTWA's portrait: weights over the updates, and random problems (T37, T38)."""
 
-import math
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import binomtest
 
+from covlaw.figures.powers import power_of_ten
 from covlaw.figures.records import Array, array
 from covlaw.figures.style import INK, MUTED, Look
 from covlaw.theory.rounding import rounding
@@ -24,9 +24,6 @@ SIGNAL_LOOKS = {
     "whitened": Look("#d55e00", "s", "-"),
     "pooled": Look("#009e73", "^", "-"),
 }
-
-
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def of_kind(records: list[dict[str, Any]], kind: str, **fields: Any) -> list[dict[str, Any]]:
@@ -63,7 +60,7 @@ def draw_weights(axes: Axes, records: list[dict[str, Any]]) -> None:
     axes.plot([], [], "-", color=INK, label="target: the star")
     axes.plot([], [], "--", color=INK, label="target: the cross")
     axes.set(xlabel="updates", title="growth of the largest weight", ylim=(0.3, None))
-    axes.yaxis.set_major_formatter(lambda y, _: f"10{str(round(math.log10(y))).translate(RAISED)}")
+    axes.yaxis.set_major_formatter(power_of_ten)
 
 
 def growth(path: dict[str, Any]) -> Array:

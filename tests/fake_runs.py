@@ -26,6 +26,7 @@ def write_ladder(folder: Path, objectives: tuple[str, ...] = OBJECTIVES, seeds: 
     lines(folder / "group_size.jsonl", group_size())
     lines(folder / "calibration.jsonl", calibration())
     lines(folder / "ctwa.jsonl", quick("ctwa"))
+    lines(folder / "convergence.jsonl", quick("convergence"))
     lines(folder / "clipping.jsonl", clipping())
     lines(folder / "remainder.jsonl", remainder())
     for scalarizer in FINAL:

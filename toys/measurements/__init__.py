@@ -20,6 +20,7 @@ class Measurement(NamedTuple):
 
 MEASUREMENTS: Mapping[str, Measurement] = {
     "budgets": Measurement(("transformer",), 9.0),
+    "convergence": Measurement(("theory",), 1.0),
     "ctwa": Measurement(("theory",), 6.0),
     "calibration": Measurement(("bandit", "tabular", "transformer"), 8.0),
     "geometry": Measurement(("transformer",), 18.0),
