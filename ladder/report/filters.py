@@ -16,10 +16,10 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def signed(value: float | None, digits: int = 4) -> str:
-    """A change: its sign always shown, a fixed number of decimals, a true minus."""
+    """A change: its sign, a fixed number of decimals, a true minus."""
     if value is None or not math.isfinite(value):
         return MISSING
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+.{digits}f}".replace("-", "−") if value else "0"
 
 
 def spelled(text: str) -> str:

@@ -10,26 +10,19 @@ from typing import Any
 
 import pytest
 from fake_runs import write_ladder, write_llm_run, write_study
+from report_visits import CHROMIUM, DESKTOP, OLD_PHONE, PHONE, Visit, chromium
 
 from covlaw.figures.render import recorded
 from covlaw.ladder.report import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-PHONE, DESKTOP = 390, 1280
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium(playwright) as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,35 +33,15 @@ def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(folder)
 
 
-class Visit:
-    """A page, with everything it asked for or complained of."""
-
-    def __init__(self, browser: Any, page: Path, width: int = DESKTOP, scheme: str = "light"):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        self.page = context.new_page()
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(page.as_uri())
-
-    def shown(self) -> list[list[str]]:
-        """The texts of the rows that the table shows."""
-        return self.page.eval_on_selector_all(
-            "#verdicts tbody tr:not([hidden])",
-            "rows => rows.map(row => [...row.cells].map(cell => cell.textContent.trim()))",
-        )
-
-
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+@pytest.mark.parametrize("width", [OLD_PHONE, PHONE, DESKTOP])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_quiet_and_fits(browser: Any, ladder: Path, width: int, scheme: str) -> None:
     visit = Visit(browser, ladder, width, scheme)
     assert visit.complaints == []
     assert visit.requests == [ladder.as_uri()]
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert visit.page.evaluate(overflow) == 0
+    assert visit.overflow() == 0
+    visit.unfold()
+    assert visit.overflow() == 0
     background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(15, 19, 24)"}[scheme]
 

@@ -67,7 +67,7 @@ def test_the_page_holds_every_audit_and_its_budget(tmp_path: Path) -> None:
     text = write_report(run).read_text()
     page = Page(text)
     audited = [s for s in json_lines(run / "steps.jsonl") if s["audits"]]
-    tables = re.findall(r"<table>.*?</table>", text, re.DOTALL)
+    tables = re.findall(r"<table.*?</table>", text, re.DOTALL)
     for caption in ("no part in the update", "on the batch itself", "Terms of the change"):
         table = next(t for t in tables if caption in t)
         assert len(re.findall("<tr>", table)) == 1 + len(audited) * len(OBJECTIVES)
@@ -117,7 +117,8 @@ def test_invisible_characters_are_spelled_out() -> None:
 
 def test_numbers() -> None:
     assert [number(v) for v in (None, float("nan"), 0.123456, 0.0)] == ["–", "–", "0.1235", "0"]
-    assert [signed(v, 2) for v in (None, float("inf"), -0.5, 0.25)] == ["–", "–", "−0.50", "+0.25"]
+    assert [signed(v, 2) for v in (None, float("inf"), -0.5, 0.0)] == ["–", "–", "−0.50", "0"]
+    assert signed(0.25) == "+0.2500"
 
 
 def test_a_sample_line_cut_by_a_kill_is_left_out(tmp_path: Path) -> None:
