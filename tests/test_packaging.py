@@ -72,15 +72,11 @@ def test_installed_metadata_is_this_checkout() -> None:
     assert {e.name: e.value for e in entry_points(group="covlaw.rungs")} == declared
 
 
-GPU_MACHINE = ("torch", "transformers", "tokenizers", "huggingface-hub")
-"""Their bounds are what the GPU validation machine carries (pyproject)."""
-
-
-def constraints() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9._]+", pin) for pin in pins)
-    return {normalised(name): pin for name, pin in (pin.split("==") for pin in pins)}
+def pins(file: str) -> dict[str, str]:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    pinned = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9._]+", pin) for pin in pinned)
+    return {normalised(name): pin for name, pin in (pin.split("==") for pin in pinned)}
 
 
 def normalised(name: str) -> str:
@@ -102,10 +98,15 @@ def declared_requirements() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "bound"), declared_requirements())
 def test_every_dependency_is_pinned_within_its_bound(name: str, bound: str) -> None:
-    pin = constraints()[name]
-    assert _release(pin) >= _release(bound)
-    if name not in GPU_MACHINE:
-        assert pin == bound
+    installed, lowest = pins("constraints.txt"), pins("requirements/lower-bounds.txt")
+    assert _release(installed[name]) >= _release(bound)
+    assert (installed | lowest)[name] == bound, "a bound is a version that the tests have run with"
+
+
+def test_nothing_is_lowered_that_is_not_required() -> None:
+    assert set(pins("requirements/lower-bounds.txt")) <= {
+        name for name, _ in declared_requirements()
+    }
 
 
 def _release(text: str) -> tuple[int, ...]:
