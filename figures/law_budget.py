@@ -1,5 +1,6 @@
-"""Where the law stops holding: the seven terms of the exact budget, by optimiser and rate."""
+"""Where the law stops holding: shares of the exact budgets, by optimiser and learning rate."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,94 +9,140 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures.alone import draw_alone
-from covlaw.figures.records import array, json_lines
+from covlaw.figures.records import Array, array, json_lines
 from covlaw.figures.registry import Description
-from covlaw.figures.style import INK, Look, new_figure, shorten, zero_line
+from covlaw.figures.style import GRID, INK, Look, new_figure, shorten, zero_line
 
-TERMS = {
-    "f0": Look("#0072b2", "", ""),
-    "kernel": Look("#e69f00", "", "", "//"),
-    "clipping": Look("#cc79a7", "", "", "xx"),
-    "sampling": Look("#56b4e9", "", "", ".."),
-    "optimiser": Look("#d55e00", "", "", "\\\\"),
+FILE = "budgets.jsonl"
+SHORT = {
+    "law": Look("#0072b2", "", "", ""),
+    "direction": Look("#e69f00", "", "", "//"),
     "logit": Look("#009e73", "", "", "--"),
-    "tilt": Look("#f0e442", "", "", "oo"),
+    "tilt": Look("#cc79a7", "", "", "xx"),
 }
-"""Terms of T9 in the chain's order: the law, then the gaps."""
-LAW = "f0"
+"""Terms of T10, whose scale is fitted to the step: the law, then the gaps in the chain's order."""
+FULL = {
+    "f0": SHORT["law"],
+    "kernel": Look("#d55e00", "", "", "\\\\"),
+    "clipping": Look(GRID, "", "", "////"),
+    "sampling": Look("#56b4e9", "", "", "++"),
+    "optimiser": Look("#e69f00", "", "", "||"),
+    "logit": SHORT["logit"],
+    "tilt": SHORT["tilt"],
+}
+"""Terms of T9: at the learning rate's own scale."""
+MARKS = 1.13
+"""Height of the marks over the bars."""
+
+Records = list[dict[str, Any]]
 
 
 def draw(run: Path) -> Figure:
-    """Draw one panel an optimiser and objective; bars are learning rates."""
-    records = json_lines(run / "budgets.jsonl")
-    optimisers = list(dict.fromkeys(r["optimiser"] for r in records))
-    objectives = list(dict.fromkeys(r["objective"] for r in records))
-    figure = new_figure(1.2 + 1.5 * len(objectives))
-    panels = figure.subplots(
-        len(objectives), len(optimisers), sharey=True, sharex="col", squeeze=False
-    )
-    for row, objective in zip(panels, objectives, strict=True):
-        for panel, optimiser in zip(row, optimisers, strict=True):
-            own = [r for r in records if (r["optimiser"], r["objective"]) == (optimiser, objective)]
-            _bars(panel, sorted(own, key=lambda r: float(r["learning_rate"])))
-        row[0].set_ylabel(f"{shorten(objective)}\nshare of all terms")
-    for panel, optimiser in zip(panels[0], optimisers, strict=True):
-        panel.set_title(shorten(optimiser, 30))
-    for panel in panels[-1]:
-        panel.set_xlabel("learning rate")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    """Draw a column an optimiser and a row an objective (T10), then a row of T9's terms."""
+    records = json_lines(run / FILE)
+    optimisers, objectives = (_values(records, key) for key in ("optimiser", "objective"))
+    count = len(objectives)
+    figure = new_figure(1.4 + 1.12 * (count + 1))
+    panels = figure.subplots(count + 1, len(optimisers), sharey="row", sharex="col", squeeze=False)
+    for column, optimiser in zip(panels.T, optimisers, strict=True):
+        own = [r for r in records if r["optimiser"] == optimiser]
+        for panel, objective in zip(column, objectives, strict=False):
+            _signed(panel, _by_rate([r for r in own if r["objective"] == objective]))
+        _unsigned(column[-1], _by_rate(own))
+        column[0].set_title(shorten(optimiser, 30))
+        column[-1].set_xlabel("learning rate")
+    for row, objective in zip(panels[:, 0], objectives, strict=False):
+        row.set_ylabel(f"{shorten(objective)}\nshare", fontsize=8)
+    panels[-1, 0].set_ylabel("unscaled (T9)\nshare of sizes", fontsize=8)
+    pairs = (panel.get_legend_handles_labels() for panel in panels.flat)
+    entries = {name: h for handles, names in pairs for h, name in zip(handles, names, strict=True)}
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=5)
     return figure
 
 
 def describe(run: Path) -> Description:
-    """Say what share of the terms the law has, by optimiser."""
-    records = json_lines(run / "budgets.jsonl")
-    optimisers = list(dict.fromkeys(r["optimiser"] for r in records))
-    shares = [f"{name} {_law_share(records, name)}" for name in optimisers]
-    certified = sum(bool(r["short"]["certified"]) for r in records)
-    caption = (
-        f"{len(records)} exact budgets of a transformer whose completions are all enumerated (no "
-        "sampling error in any term). Each bar shows the terms of T9 over the sum of their sizes; "
-        "the diamond is the realised change on the same scale. The scale-free certificate (T10) "
-        f"covers {certified} of {len(records)}."
+    """Say what share the law has from the smallest rate to the largest, and what it decides."""
+    records = json_lines(run / FILE)
+    shares = [f"{name} {_fall(records, name)} %" for name in _values(records, "optimiser")]
+    right, certified = (sum(map(test, records)) for test in (_right, _certified))
+    title = (
+        f"The law's share, smallest to largest rate: {', '.join(shares)}; "
+        f"its sign holds in {right} of {len(records)}"
     )
-    return Description(f"The law's share of the budget: {'; '.join(shares)}", caption)
+    caption = (
+        f"{len(records)} exact budgets of a transformer whose completions are all enumerated. "
+        "Upper rows, T10: the change of an objective is law + direction + logit curvature + tilt "
+        "curvature, the law's scale fitted to the step; each over the sum of sizes, the diamond "
+        f"their sum. The certificate covers {certified}. Last row, T9: the sizes of all terms at "
+        "the learning rate's own scale, over all objectives; there an optimiser that rescales the "
+        "gradient hides the law."
+    )
+    return Description(title, caption)
 
 
-def _law_share(records: list[dict[str, Any]], optimiser: str) -> str:
-    shares = [abs(_shares(r)[LAW]) for r in records if r["optimiser"] == optimiser]
-    low, high = (round(100 * bound(shares)) for bound in (min, max))
-    return f"{low} %" if low == high else f"{low}–{high} %"
+def _right(record: dict[str, Any]) -> bool:
+    return bool(record["short"]["law"] * record["realised"] > 0)
 
 
-def _shares(record: dict[str, Any]) -> dict[str, float]:
+def _certified(record: dict[str, Any]) -> bool:
+    return bool(record["short"]["certified"])
+
+
+def _fall(records: Records, optimiser: str) -> str:
+    """Mean share over objectives at the smallest and the largest rate."""
+    own = _by_rate([r for r in records if r["optimiser"] == optimiser])
+    law = [(r["learning_rate"], abs(_shares(r["short"], SHORT)[0])) for r in own]
+    ends = (law[0][0], law[-1][0])
+    shares = [np.mean([share for rate, share in law if rate == end]) for end in ends]
+    return " → ".join(f"{100 * share:.0f}" for share in shares)
+
+
+def _shares(terms: dict[str, float], names: Mapping[str, Look]) -> Array:
     """Each term over Σ|terms|; 0 where all vanish."""
-    values = array([record["terms"][name] for name in TERMS])
+    values = array([terms[name] for name in names])
     total = float(np.abs(values).sum())
-    shares = values / total if total > 0 else np.zeros_like(values)
-    return dict(zip(TERMS, map(float, shares), strict=True))
+    return values / total if total > 0 else np.zeros_like(values)
 
 
-def _bars(axes: Axes, records: list[dict[str, Any]]) -> None:
+def _signed(axes: Axes, records: Records) -> None:
+    shares = np.stack([_shares(r["short"], SHORT) for r in records], 1)
+    _stack(axes, shares, SHORT)
     place = np.arange(len(records))
-    shares = [_shares(r) for r in records]
-    up, down = np.zeros(len(records)), np.zeros(len(records))
-    for name, look in TERMS.items():
-        value = np.array([share[name] for share in shares])
-        base = np.where(value >= 0, up, down)
-        label = "law" if name == LAW else name
-        style: dict[str, Any] = {
-            "color": look.color,
-            "hatch": look.hatch,
-            "edgecolor": INK,
-            "linewidth": 0.4,
-        }
-        axes.bar(place, value, 0.75, bottom=base, label=label, **style)
-        up, down = up + np.maximum(value, 0), down + np.minimum(value, 0)
-    axes.plot(place, up + down, "D", color=INK, markersize=4, label="realised")
-    axes.set_xticks(place, [f"{float(r['learning_rate']):g}" for r in records], fontsize=7.5)
+    axes.plot(place, shares.sum(0), "D", color=INK, mec="#ffffff", ms=4.5, label="realised")
+    certified = [k for k, r in enumerate(records) if _certified(r)]
+    opposite = [k for k, r in enumerate(records) if not _right(r)]
+    for found, marker, label in ((certified, "*", "certified"), (opposite, "X", "opposite sign")):
+        if found:
+            axes.plot(found, [MARKS] * len(found), marker, color=INK, ms=5, label=label)
+    axes.set_ylim(-1.2, 1.3)
     zero_line(axes)
+
+
+def _unsigned(axes: Axes, records: Records) -> None:
+    rates = _values(records, "learning_rate")
+    terms = [[r for r in records if r["learning_rate"] == rate] for rate in rates]
+    sizes = [np.abs(array([[r["terms"][n] for n in FULL] for r in own])).sum(0) for own in terms]
+    _stack(axes, np.stack([size / (size.sum() or 1.0) for size in sizes], 1), FULL)
+    axes.set_ylim(0, 1)
+    axes.set_xticks(np.arange(len(rates)), [f"{rate:g}" for rate in rates], fontsize=7.5)
+
+
+def _stack(axes: Axes, shares: Array, looks: Mapping[str, Look]) -> None:
+    """Stack bars (terms, rates) up and down from 0."""
+    up, down = np.zeros(shares.shape[1]), np.zeros(shares.shape[1])
+    for value, (name, look) in zip(shares, looks.items(), strict=True):
+        style: dict[str, Any] = {"color": look.color, "hatch": look.hatch, "edgecolor": INK}
+        base, label = np.where(value >= 0, up, down), "law" if name == "f0" else name
+        axes.bar(np.arange(len(value)), value, 0.75, base, label=label, linewidth=0.4, **style)
+        up, down = up + np.maximum(value, 0), down + np.minimum(value, 0)
+
+
+def _by_rate(records: Records) -> Records:
+    return sorted(records, key=lambda r: float(r["learning_rate"]))
+
+
+def _values(records: Records, key: str) -> list[Any]:
+    return list(dict.fromkeys(r[key] for r in records))
 
 
 if __name__ == "__main__":

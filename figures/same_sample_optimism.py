@@ -1,48 +1,48 @@
 """How much the samples that made an update flatter it, against samples that did not."""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures.alone import draw_alone
 from covlaw.figures.findings import TWO_SIDED_95, counted, scalarizers, stack
 from covlaw.figures.records import Array, LlmRun, audits, llm_runs
 from covlaw.figures.registry import Description
-from covlaw.figures.style import INK, new_figure, shorten, zero_line
+from covlaw.figures.style import Look, new_figure, shorten, zero_line
 
-SOURCES = {
-    "measured": ("independent", "measured", "measured on fresh samples", "D", INK),
-    "independent": (
-        "independent",
-        "exact_change",
-        "Cov(r, ρ), other samples",
-        "o",
-        "#0072b2",
-    ),
-    "same": ("same", "exact_change", "Cov(r, ρ), the update's own samples", "s", "#d55e00"),
+SAMPLES = {
+    "independent": Look("#0072b2", "o", "", "forecast on other samples"),
+    "same": Look("#d55e00", "s", "", "forecast on the update's own samples"),
 }
+"""What ρ is forecast on; `hatch` holds the label."""
+
+
+class Excess(NamedTuple):
+    """A mean over audits of differences within each, (M,)."""
+
+    mean: Array
+    error: Array
+    """Standard error, from the spread between audits."""
+
+    @property
+    def clear(self) -> Array:
+        """Whether the 95 % interval leaves out 0: bool (M,)."""
+        return np.asarray(np.abs(self.mean) > TWO_SIDED_95 * self.error)
 
 
 def draw(run: Path) -> Figure:
-    """Draw each objective's mean change of one step, judged by three samples."""
+    """Draw what Cov(r, ρ) on either sample promises beyond the measured change."""
     runs = llm_runs(run)
     names = scalarizers(runs)
-    figure = new_figure(3.0)
+    figure = new_figure(2.9)
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
-        own = [r for r in runs if r.scalarizer == name]
-        for k, source in enumerate(SOURCES):
-            _, _, label, marker, color = SOURCES[source]
-            mean, error = _mean_change(own, source)
-            place = np.arange(len(mean)) + 0.22 * (k - 1)
-            style = {"fmt": marker, "color": color, "markersize": 5, "linewidth": 1}
-            panel.errorbar(place, mean, yerr=TWO_SIDED_95 * error, label=label, **style)
-        panel.set_xticks(range(len(runs[0].objectives)), map(shorten, runs[0].objectives))
+        _panel(panel, [r for r in runs if r.scalarizer == name])
         panel.set_title(name)
-        panel.grid(axis="y")
-        zero_line(panel)
-    panels[0].set_ylabel("change of one step,\nmean over audits")
+    panels[0].set_ylabel("promised − measured change,\nmean over audits")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -52,46 +52,80 @@ def describe(run: Path) -> Description:
     runs = llm_runs(run)
     count = len(audits(runs, "same"))
     caption = (
-        f"{counted(count, 'audit')} of {counted(len(runs), 'run')}. The same update judged three "
-        "ways; bars are 95 % intervals of the mean over audits. The batch that made an update "
-        "over-represents what the update raised, so its own covariance with ρ is biased upwards."
+        f"{counted(count, 'audit')} of {counted(len(runs), 'run')}. One update judged by Cov(r, ρ) "
+        "on two samples, less the change measured on fresh samples of both policies (its mean "
+        "stands below the objective). Differences are taken audit by audit; bars are 95 % "
+        "intervals of their mean. The batch that made an update over-represents what the update "
+        "raised, so its own covariance with ρ is biased."
     )
     return Description(_claim(runs), caption)
 
 
 def _claim(runs: list[LlmRun]) -> str:
-    ratios = [
-        f"{ratio:.1f}× for {name}"
-        for name, ratio in zip(runs[0].objectives, optimism(runs), strict=True)
-        if np.isfinite(ratio)
+    beyond = excess(runs, "same", "independent")
+    ratios = optimism(runs)
+    clear = [
+        f"{name} {mean:+.3f}" + (f" ({ratio:.1f}×)" if np.isfinite(ratio) else "")
+        for name, mean, ratio, seen in zip(
+            runs[0].objectives, beyond.mean, ratios, beyond.clear, strict=True
+        )
+        if seen
     ]
-    if not ratios:
-        return "Forecasts on the update's own samples, against independent ones"
-    return f"Same-sample forecast over independent forecast: {', '.join(ratios)}"
+    if not np.isfinite(beyond.mean).any():
+        return "No audit was made on the update's own samples"
+    if not clear:
+        return "An update's own samples and others promise the same, within 95 %"
+    rest = "; the rest within 95 %" if len(clear) < len(ratios) else ""
+    return f"An update's own samples promise more than others: {', '.join(clear)}{rest}"
 
 
 def optimism(runs: list[LlmRun]) -> Array:
     """Mean forecast on the same samples over that on independent ones (M,).
 
-    NaN where the independent mean lies within two standard errors of 0: a ratio says nothing there.
+    NaN where the independent mean lies within its 95 % interval of 0: a ratio says nothing there.
     """
-    same, _ = _mean_change(runs, "same")
-    independent, error = _mean_change(runs, "independent")
-    clear = np.abs(independent) > 2 * error
-    ratio: Array = np.where(clear, same / np.where(clear, independent, 1.0), np.nan)
+    same, independent = excess(runs, "same"), excess(runs, "independent")
+    clear = independent.clear
+    ratio: Array = np.where(clear, same.mean / np.where(clear, independent.mean, 1.0), np.nan)
     return ratio
 
 
-def _mean_change(runs: list[LlmRun], source: str) -> tuple[Array, Array]:
-    """Mean over audits (M,) and its standard error from the spread between audits."""
-    sample, prediction, *_ = SOURCES[source]
-    found = audits(runs, sample)
-    if not found:
-        empty = np.full(len(runs[0].objectives), np.nan)
-        return empty, empty
-    values = stack(found, prediction)[0]
+def excess(runs: list[LlmRun], sample: str, beyond: str | None = None) -> Excess:
+    """Mean of Cov(r, ρ) on a sample ("measured": the change), less `beyond` of the same audit."""
+    values = _values(runs, sample)
+    if beyond:
+        values = values - _values(runs, beyond)
     spread = values.std(0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
-    return values.mean(0), spread / np.sqrt(len(values))
+    return Excess(values.mean(0), spread / np.sqrt(len(values)))
+
+
+def _values(runs: list[LlmRun], source: str) -> Array:
+    """(audits, M) of the audits made on both samples; NaN where there is none."""
+    sample, forecast = ("independent", source) if source == "measured" else (source, "exact_change")
+    twice = {(a.run.name, a.step) for a in audits(runs, "same")}
+    own = [a for a in audits(runs, sample) if (a.run.name, a.step) in twice]
+    return stack(own, forecast)[0] if own else np.full((1, len(runs[0].objectives)), np.nan)
+
+
+def _panel(axes: Axes, runs: list[LlmRun]) -> None:
+    for k, (sample, look) in enumerate(SAMPLES.items()):
+        found = excess(runs, sample, "measured")
+        place = np.arange(len(found.mean)) + 0.24 * (k - 0.5)
+        bars = TWO_SIDED_95 * np.nan_to_num(found.error)
+        style: dict[str, Any] = {
+            "fmt": look.marker,
+            "color": look.color,
+            "markersize": 5.5,
+            "linewidth": 1.2,
+        }
+        axes.errorbar(place, found.mean, yerr=bars, label=look.hatch, **style)
+    measured = excess(runs, "measured").mean
+    names = map(shorten, runs[0].objectives)
+    labels = [f"{name}\n{mean:+.3f}" for name, mean in zip(names, measured, strict=True)]
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlim(-0.5, len(labels) - 0.5)
+    axes.grid(axis="y")
+    zero_line(axes)
 
 
 if __name__ == "__main__":
