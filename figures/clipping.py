@@ -54,9 +54,10 @@ def describe(run: Path) -> Description:
     caption = (
         f"{n:,} random inner steps of enumerated bandits (3 prompts × 5 completions, seed "
         f"{random[0]['seed']:g}; {clipped:,} clip some completion), and the worst that a search "
-        f"finds. Left: {len(points)} of them, {len(points) - len(_inside(points))} beyond the "
-        f"frame. T27 proves |y − 1| ≤ x, the grey cone ({outside} of {n:,} are outside), so that "
-        f"no sign turns (y < 0) before x = 1; {_first_turn(records)}. Right: shares by how far the "
+        f"finds. Left: {len(points)} random ones, {len(points) - len(_inside(points))} beyond the "
+        f"frame, and the searched. T27 proves |y − 1| ≤ x, the grey cone "
+        f"({outside} of {n:,} are outside), so that no sign turns (y < 0) before "
+        f"x = 1; {_first_turn(records)}. Right: shares by how far the "
         "logits have drifted since the policy that sampled, in units of T26's no-clip radius, "
         "for three correlations of objective and training score; clip ranges "
         f"{', '.join(f'{clip:g}' for clip in _values(random, 'clip'))} together; bars: 95 % Wilson "

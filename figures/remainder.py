@@ -84,7 +84,7 @@ def _remainders(axes: Axes, records: Records) -> None:
         else:
             axes.plot(reach, array([low, high]).T, look.line, color=look.color, linewidth=0.7)
     extremal = of_kind(records, "extremal")
-    places = array([[r["reach"], _extremal(r)] for r in extremal])
+    places = array([[r["reach"], max(r["up"], r["down"])] for r in extremal])
     axes.plot(*places.T, ":", color=INK, label="Bernoulli score of T5")
     worst: Any = {"marker": "D", "s": 12, "facecolors": "none", "edgecolors": INK}
     places = _searched(records, REMAINDER, "of_bound")
@@ -119,8 +119,9 @@ def _impossible(axes: Axes, low: float, high: float, words: str) -> None:
 def _shares(records: Records) -> list[float]:
     """The largest |Δ − ηC| over its bound in each record that has one."""
     random = [float(r["quantiles"]["1.0"]) for r in of_kind(records, "random remainder")]
+    extremal = [float(max(r["up"], r["down"])) for r in of_kind(records, "extremal")]
     searched = _searched(records, REMAINDER, "of_bound")[:, 1]
-    return [*random, *map(_extremal, of_kind(records, "extremal")), *searched.tolist()]
+    return [*random, *extremal, *searched.tolist()]
 
 
 def _times(records: Records) -> list[float]:
@@ -131,10 +132,6 @@ def _times(records: Records) -> list[float]:
         for turn in (r["earliest"], *_searched(records, TURNS[r["prompts"]], "constant")[:, 1])
         if turn is not None
     ]
-
-
-def _extremal(record: dict[str, Any]) -> float:
-    return max(float(record["up"]), float(record["down"]))
 
 
 def _searched(records: Records, what: str, value: str) -> Array:

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
-from covlaw.toys.measurements.clipped_bandits import ClippedBandits, drifted, effect
+from covlaw.toys.measurements.clipped_bandits import ClippedBandits, Effect, drifted, effect
 from covlaw.toys.measurements.clipping import CLIPS, CORRELATIONS, DRIFTS, measure
 
 U = 2.0**-53
@@ -56,6 +57,13 @@ def test_effects_of_several_prompts_are_ratios_of_means() -> None:
         assert found.x[k].item() == pytest.approx(bound / abs(full), rel=1e4 * U / abs(full))
         assert found.y[k].item() == pytest.approx(kept / full, rel=1e4 * U / abs(full * kept))
         assert found.step[k].item() == pytest.approx(step / free, rel=1e4 * U / abs(free * step))
+
+
+def test_certified_and_outside_are_read_from_x_and_y() -> None:
+    x, y = torch.tensor([0.5, 0.5, 1.0, 2.0, 2.0]), torch.tensor([0.6, 0.4, 0.0, -0.9, 3.1])
+    found = Effect(x.double(), y.double(), y.double())
+    assert found.certified.tolist() == [True, True, False, False, False]
+    assert found.outside.tolist() == [False, True, False, False, True]
 
 
 def test_drifted_bandits_are_what_they_say() -> None:

@@ -28,7 +28,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "remainder": Measurement(("bandit",), 6.0),
     "clipping": Measurement(("bandit",), 2.0),
 }
-"""Law budgets by optimiser (T9, T10); how a model's geometry bends the law (T13)."""
+"""By name; the first line of each module says what it measures."""
 
 
 def measure(name: str, seed: int, quick: bool) -> list[dict[str, Any]]:
