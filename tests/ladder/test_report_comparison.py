@@ -18,7 +18,6 @@ from covlaw.theory.errors import CovlawError
 
 @pytest.fixture
 def two(tmp_path: Path) -> tuple[Path, Path]:
-    """Two LLM runs that differ in their algorithm."""
     return write_llm_run(tmp_path / "one"), write_llm_run(tmp_path / "other", "ctwa")
 
 
@@ -38,9 +37,8 @@ def test_pictures_of_each_stand_side_by_side(two: tuple[Path, Path], tmp_path: P
     assert len(ids) == len(set(ids))
     assert page.dead_links() == []
     assert page.count("script") == 0
-    assert [a["href"] for t, a in page.tags if t == "a"][1:] == [
-        *("#objectives", "#audits", "#settings", "#pictures")
-    ]
+    links = [a["href"] for t, a in page.tags if t == "a"]
+    assert links[1:] == ["#objectives", "#audits", "#settings", "#pictures"]
 
 
 @pytest.mark.usefixtures("without_pictures")
@@ -58,9 +56,8 @@ def test_objectives_and_forecasts_of_each(two: tuple[Path, Path]) -> None:
     found = comparison(read_all(two))
     assert list(found["outcomes"]) == ["accuracy", "conciseness", "clarity"]
     linear, ctwa = found["outcomes"]["clarity"]
-    assert [(o.scalarizer, o.lost, o.seeds) for o in (*linear, *ctwa)] == [
-        *(("linear", 1, 1), ("ctwa", 0, 1))
-    ]
+    lost = [(o.scalarizer, o.lost, o.seeds) for o in (*linear, *ctwa)]
+    assert lost == [("linear", 1, 1), ("ctwa", 0, 1)]
     assert list(found["agreements"]) == ["law", "clipped law", "first order", "exact form"]
     assert all(cell["n"] == 12 for cells in found["agreements"].values() for cell in cells)
 
@@ -122,10 +119,9 @@ def test_the_command(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     runs = [str(run) for run in two]
-    assert main(["report", *runs]) == 0
-    assert (tmp_path / "comparison.html").is_file()
-    assert main(["report", *runs, "--out", "other.html"]) == 0
-    assert (tmp_path / "other.html").is_file()
+    for arguments, page in (([], "comparison.html"), (["--out", "other.html"], "other.html")):
+        assert main(["report", *runs, *arguments]) == 0
+        assert (tmp_path / page).is_file()
     assert "other.html" in capsys.readouterr().out
 
 
