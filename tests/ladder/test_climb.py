@@ -47,6 +47,8 @@ def few_and_inline(monkeypatch: pytest.MonkeyPatch) -> None:
     few = ("T1", "T8", "T19", "T26", "F1")
     statements = {id: STATEMENTS[id] for id in few}
     monkeypatch.setattr(plan, "STATEMENTS", statements)
+    measured = {"convergence": plan.MEASUREMENTS["convergence"]}
+    monkeypatch.setattr(plan, "MEASUREMENTS", measured)
     monkeypatch.setattr(plan, "QUICK_INSTANCES", {"theory": 6, "bandit": 4, "tabular": 3})
     monkeypatch.setattr(run, "ProcessPoolExecutor", Inline)
 
@@ -97,7 +99,7 @@ def test_a_killed_ladder_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     seen.clear()
     monkeypatch.setattr(run, "work", lambda job: seen.append(job.name) or real(job))
     assert climb(tmp_path / "cut") == 0
-    assert len(seen) == 10 - len(finished)  # five statements on two rungs, none twice
+    assert len(seen) == 11 - len(finished)  # 5 statements on 2 rungs, 1 measurement, none twice
     names = ["whole", "cut"]
     first, second = ((tmp_path / n / "verdicts.json").read_bytes() for n in names)
     assert first == second
