@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from covlaw.figures.findings import TWO_SIDED_95, stack
 from covlaw.figures.records import Array, array, audits, json_lines, llm_runs
 from covlaw.theory.calibration import Slope, calibration_slope
+from covlaw.theory.rounding import rounding
 
 FILE = "calibration.jsonl"
+COMPLETIONS = 100_000
+"""More than an audit sums over: bounds its rounding."""
 PREDICTORS = ("law", "clipped", "first_order", "exact_change")
 
 
@@ -46,6 +49,13 @@ class Row(NamedTuple):
     def exact(self) -> bool:
         """Whether what happened was enumerated."""
         return not self.change_error.any()
+
+    @property
+    def laws_agree(self) -> bool:
+        """Whether law and clipped law are the same up to the rounding of sums over samples."""
+        law, clipped = (self.points[name].forecast for name in ("law", "clipped"))
+        allowed = float(rounding(float(np.abs(law).max(initial=0)), COMPLETIONS))
+        return bool(np.abs(law - clipped).max(initial=0) <= allowed)
 
     def slope(self, predictor: str) -> Slope:
         """Slope of change on forecast, bootstrapped by update; errors as recorded.

@@ -29,7 +29,7 @@ HEADINGS = dict(
         strict=True,
     )
 )  # fmt: skip
-BARS = 15
+BARS = 12
 """At most in a panel, evenly thinned."""
 
 
@@ -71,12 +71,19 @@ def describe(run: Path) -> Description:
             "points enumerated, bars 95 % of a forecast by 64 other completions a prompt. "
         )
     if not all(r.exact for r in found):
-        caption += "LLM: samples apart from the batch; bars (not all drawn) 95 %, by prompt. "
+        caption += "LLM: samples apart from the batch; bars 95 %, by prompt. "
     caption += (
-        "Slopes with 95 % intervals, bootstrapped by update; signs right; changes that a sampled "
-        "forecast met within 95 %. One c an update, fitted on s, serves both laws: clipping "
-        "shrinks W, so its signs judge the clipped law, not its slope."
+        f"At most {BARS} bars a panel. Slopes with 95 % intervals, bootstrapped by update; signs "
+        "right; changes that a sampled forecast met within 95 %."
     )
+    agreeing = [r.rung for r in found if r.laws_agree]
+    if agreeing:
+        caption += f" Nothing was clipped on {', '.join(agreeing)}: both laws agree (T26)."
+    if len(agreeing) < len(found):
+        caption += (
+            " One c an update, fitted on s, serves both laws: clipping shrinks W, so its signs "
+            "judge the clipped law, not its slope."
+        )
     return Description(title, caption)
 
 

@@ -1,5 +1,6 @@
 """Predicted against realised: any rungs that a run holds, and words that are theirs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,21 @@ def test_slopes_signs_and_hits_by_hand(tmp_path: Path) -> None:
 def test_signs_are_judged_where_the_change_is_known(tmp_path: Path) -> None:
     [row] = rows(write_llm_run(tmp_path / "run"))
     clear = np.abs(row.change) > 1.96 * row.change_error
-    assert row.signs("law")[1] == clear.sum() < len(clear)
+    agree = row.points["law"].forecast * row.change > 0
+    assert row.signs("law") == ((clear & agree).sum(), clear.sum())
+    assert (agree & ~clear).any()
+
+
+def test_laws_that_nothing_clipped_are_said_to_agree(tmp_path: Path) -> None:
+    run = write_llm_run(tmp_path / "run")
+    assert "(T26)" not in describe(run).caption
+    path = run / "steps.jsonl"
+    steps = [json.loads(line) for line in path.read_text().splitlines()]
+    for step in steps:
+        for audit in step["audits"]:
+            audit["clipped"] = audit["law"]
+    lines(path, steps)
+    assert "(T26)" in describe(run).caption
 
 
 def test_signed_roots_keep_the_room_of_small_changes() -> None:
