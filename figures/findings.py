@@ -106,7 +106,8 @@ def _sentence(found: list[Outcome], scalarizer: str) -> str:
     lost = [outcome for outcome in own if outcome.lost]
     if not lost:
         lowest = min(own, key=lambda outcome: outcome.end - outcome.start)
-        return f"{scalarizer} loses none (least gain: {lowest.objective} {_values(lowest)})"
+        words = "largest fall" if lowest.end < lowest.start else "least gain"
+        return f"{scalarizer} loses none ({words}: {lowest.objective} {_values(lowest)})"
     parts = [f"{o.objective} in {o.lost} of {o.seeds} runs (mean {_values(o)})" for o in lost]
     return f"{scalarizer} loses {' and '.join(parts)}"
 

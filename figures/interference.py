@@ -46,6 +46,7 @@ def draw(run: Path) -> Figure:
         axes[-1, column].set_xlabel("step")
     for panel, label in zip(axes[:, 0], ("mean reward of a batch", *rows.values()), strict=True):
         panel.set_ylabel(label)
+    axes[0, 0].set_ylim(bottom=min(0.0, axes[0, 0].get_ylim()[0]))
     figure.align_ylabels()
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
@@ -82,7 +83,6 @@ def _curves(axes: Axes, runs: list[LlmRun], column: int, look: Look, label: str)
     axes.plot(
         steps, mean, linewidth=2, markersize=4, markevery=max(1, length // 6), label=label, **style
     )
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.grid(axis="y")
 
 

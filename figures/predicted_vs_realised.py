@@ -79,11 +79,7 @@ def describe(run: Path) -> Description:
     agreeing = [r.rung for r in found if r.laws_agree]
     if agreeing:
         caption += f" Nothing was clipped on {', '.join(agreeing)}: both laws agree (T26)."
-    if len(agreeing) < len(found):
-        caption += (
-            " One c an update, fitted on s, serves both laws: clipping shrinks W, so its signs "
-            "judge the clipped law, not its slope."
-        )
+    caption += " Each law's c is fitted, update by update, to the first order along the step."
     return Description(title, caption)
 
 

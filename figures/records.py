@@ -12,7 +12,7 @@ from covlaw.theory.errors import CovlawError
 
 Array = NDArray[np.float64]
 RAW = frozenset({"law", "clipped", "clipped_centred"})
-"""Predictions recorded as reward × signal; times the audit's `scale` they are changes."""
+"""Predictions recorded as reward × signal; times their `scale` they are changes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,10 @@ class Audit(NamedTuple):
 
     def change(self, prediction: str) -> tuple[Array, Array]:
         """`(estimate (M,), standard error (M,))` of a prediction, in units of reward change."""
-        scale = array(self.record["scale"]) if prediction in RAW else np.ones(())
-        estimate, error = (array(self.record[prediction][key]) for key in ("estimate", "se"))
+        found = self.record[prediction]
+        one = self.record.get("scale")  # of all laws, in older audits
+        scale = array(found.get("scale", one)) if prediction in RAW else np.ones(())
+        estimate, error = (array(found[key]) for key in ("estimate", "se"))
         return scale * estimate, np.abs(scale) * error
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from covlaw.llm.records import LAWS
 from covlaw.llm.sampling import Drawn
-from covlaw.theory.budget import ScoreFields, law_budget, short_budget
+from covlaw.theory.budget import ScoreFields, fitted_scale, law_budget, short_budget
 from covlaw.theory.clipped_law import centred_weight
 from covlaw.theory.covariance import Covariance, exact_change, within_prompt_covariance
 from covlaw.theory.groups import group_by_prompt
@@ -55,12 +55,13 @@ def measure_change(new: Drawn, old: Drawn, prompts: int) -> Measured:
 def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str, Any]:
     """Return the audit's record (DESIGN, Records): `kind` is "independent" or "same".
 
-    "law" and "clipped" are covariances with the signal; times `scale` they are in the units of
-    the changes (`scale` is itself fitted on the sample, which the standard errors leave out).
-    Under a token-level advantage these four are null (`Sample.signal` says why), and the budget's
-    kernel term is all of the first field, with f0 = 0. Budgets are taken on independent samples
-    only. Where the loss divides by lengths, "law_by_sum" is what the law would be without: what
-    `sequence_mean` costs an objective is the difference in sign or share of the two (T18).
+    "law", "clipped" and "clipped_centred" are covariances with a signal; times their `scale` they
+    are in the units of the changes (`scale` is itself fitted on the sample, which the standard
+    errors leave out). Under a token-level advantage these are null (`Sample.signal` says why), and
+    the budget's kernel term is all of the first field, with f0 = 0. Budgets are taken on
+    independent samples only. Where the loss divides by lengths, "law_by_sum" is what the law would
+    be without: what `sequence_mean` costs an objective is the difference in sign or share of the
+    two (T18).
     """
     prompt, rewards, fields = evidence.prompt, evidence.rewards, evidence.fields
     short = short_budget(rewards, fields, prompt)
@@ -75,7 +76,6 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
             "estimate": measured.estimate.tolist(),
             "se": measured.standard_error.tolist(),
         },
-        "scale": float("nan") if evidence.by_token else float(short.scale),
     }
     if not evidence.by_token and not torch.equal(evidence.advantage, fields.score):
         by_sum = within_prompt_covariance(rewards, evidence.advantage, prompt)
@@ -123,23 +123,26 @@ def _prompt_means(drawn: Drawn, prompts: int) -> Tensor:
     return total / torch.bincount(prompt, minlength=prompts)[:, None]
 
 
-def _laws(evidence: Evidence) -> dict[str, dict[str, list[float]]]:
+def _laws(evidence: Evidence) -> dict[str, dict[str, Any]]:
+    """Each law with the scale of its own signal: clipping shrinks W, so s's would be too small."""
     if evidence.by_token:
         unknown = [float("nan")] * evidence.rewards.shape[1]
-        return {name: {"estimate": unknown, "se": unknown} for name in LAWS}
+        return {n: {"estimate": unknown, "se": unknown, "scale": float("nan")} for n in LAWS}
     weight = torch.stack([w for w, _ in evidence.inner]).mean(0)
-    plain = (
-        within_prompt_covariance(evidence.rewards, signal, evidence.prompt)
-        for signal in (evidence.fields.score, weight)
-    )
-    return dict(zip(LAWS, map(_pair, (*plain, _centred(evidence))), strict=True))
+    signals = (evidence.fields.score, weight, _centred(evidence))
+    return {
+        name: {
+            **_pair(within_prompt_covariance(evidence.rewards, signal, evidence.prompt)),
+            "scale": float(fitted_scale(signal, evidence.fields.step, evidence.prompt)),
+        }
+        for name, signal in zip(LAWS, signals, strict=True)
+    }
 
 
-def _centred(evidence: Evidence) -> Covariance:
+def _centred(evidence: Evidence) -> Tensor:
     groups = group_by_prompt(evidence.prompt)
     signals = [centred_weight(w, ratio.exp(), groups, None) for w, ratio in evidence.inner]
-    signal = torch.stack(signals).mean(0)
-    return within_prompt_covariance(evidence.rewards, signal, evidence.prompt)
+    return torch.stack(signals).mean(0)
 
 
 def _pair(covariance: Covariance) -> dict[str, list[float]]:

@@ -119,7 +119,7 @@ def _forecast(audit: dict[str, Any], name: str, j: int) -> Estimate:
     found = _number(audit[name]["estimate"][j], audit[name]["se"][j])
     if name not in LAWS:
         return found
-    scale = audit["scale"]
+    scale = audit[name].get("scale", audit.get("scale"))  # older audits hold one for all
     if not scale:  # no signal that varies, or none that samples show
         return _number(None, None)
     return Estimate(scale * found.value, abs(scale) * found.error)

@@ -130,14 +130,14 @@ def audit(rng: np.random.Generator, sample: str) -> dict[str, Any]:
     change = np.array([0.02, 0.02, -0.01]) + 0.01 * rng.normal(size=3)
     flattery = 2.5 if sample == "same" else 1.0
 
-    def estimate(value: np.ndarray, se: float) -> dict[str, list[float]]:
+    def estimate(value: np.ndarray, se: float) -> dict[str, Any]:
         return {"estimate": (value + se * rng.normal(size=3)).tolist(), "se": [se] * 3}
 
     return {
-        "n_prompts": 32, "n_completions": 1024, "sample": sample, "scale": 0.1,
-        "law": estimate(10 * flattery * change, 0.03),
-        "clipped": estimate(10 * flattery * change, 0.03),
-        "clipped_centred": estimate(10 * flattery * change, 0.03),
+        "n_prompts": 32, "n_completions": 1024, "sample": sample,
+        "law": estimate(10 * flattery * change, 0.03) | {"scale": 0.1},
+        "clipped": estimate(20 * flattery * change, 0.06) | {"scale": 0.05},
+        "clipped_centred": estimate(10 * flattery * change, 0.03) | {"scale": 0.1},
         "first_order": estimate(flattery * change, 0.003),
         "exact_change": estimate(flattery * change, 0.003),
         "measured": estimate(change, 0.008),

@@ -101,7 +101,7 @@ def law_budget(
     """
     groups = (prompt, mass, prompt_mass)
     score, *rest = (as_float64(f, name) for name, f in fields._asdict().items())
-    scale = _regression(score, rest[0], *groups)
+    scale = fitted_scale(score, rest[0], *groups)
     chain = [scale * score, *rest, torch.expm1(rest[-1])]
     differences = [chain[0], *(after - before for before, after in pairwise(chain))]
     f0, kernel, clipping, sampling, optimiser, logit, tilt = (
@@ -126,7 +126,7 @@ def short_budget(
     score = as_float64(fields.score, "score")
     step = as_float64(fields.step, "step")
     log_ratio = as_float64(fields.log_ratio, "log_ratio")
-    scale = _regression(score, step, *groups)
+    scale = fitted_scale(score, step, *groups)
     chain = [scale * score, step, log_ratio, torch.expm1(log_ratio)]
     differences = [chain[0], *(after - before for before, after in pairwise(chain))]
     law, direction, logit, tilt = (
@@ -151,15 +151,24 @@ def deviation(
     return torch.cat(variance).clamp(min=0).sqrt()
 
 
-def _regression(
+def fitted_scale(
     signal: Tensor,
-    target: Tensor,
+    step: Tensor,
     prompt: Tensor,
-    mass: Tensor | None,
-    prompt_mass: Tensor | None,
+    mass: Tensor | None = None,
+    prompt_mass: Tensor | None = None,
 ) -> Tensor:
+    """Return c = E_x Cov(s, g)/E_x Var(s): c·s is nearest to the realised step's field g (T10).
+
+    Args:
+        signal: (N,) s; 0 is returned for one that is constant within prompts.
+        step: (N,) g.
+        prompt: (N,) ids.
+        mass: (N,) probabilities where completions are enumerated.
+        prompt_mass: (P,).
+    """
     own, cross = within_prompt_covariance(
-        torch.stack([signal, target], 1), signal, prompt, mass, prompt_mass
+        torch.stack([signal, step], 1), signal, prompt, mass, prompt_mass
     ).estimate
     # centring a constant s leaves some roundings of its size: they are no signal to regress on
     noise = rounding(signal.abs().max(), 4 * signal.shape[0]).square()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from covlaw.llm.audit_facts import audit_facts, optimism, rounded
-from covlaw.llm.audit_record import Evidence, load_evidence
+from covlaw.llm.audit_record import Evidence, Measured, audit_record, load_evidence
 from covlaw.llm.config import TrainConfig
 from covlaw.llm.gramian import policy_gramian
 from covlaw.llm.policy import load_policy
@@ -41,6 +41,21 @@ def test_signs_that_stand_out_are_certified_and_no_others() -> None:
     assert found == {n: [True, True] for n in ("law", "first_order", "exact_change")}
     noise = evidence()._replace(rewards=torch.randn(PROMPTS * GROUP, 2).double())
     assert not any(audit_facts(noise, CONFIG)["certified"]["law"])
+
+
+def test_each_law_is_scaled_by_its_own_signal() -> None:
+    """Clipping that takes a quarter of everything away leaves the forecast of a change alone."""
+    sample = evidence()
+    kept = 0.75 * sample.fields.score
+    ratio = torch.zeros_like(kept)
+    measured = Measured(torch.zeros(2).double(), torch.zeros(2).double())
+    record = audit_record("same", sample._replace(inner=[(kept, ratio)]), measured)
+    law, clipped = (record[name] for name in ("law", "clipped"))
+    # five products and a quotient on either side, of sums over 400 rows
+    assert clipped["scale"] == pytest.approx(law["scale"] / 0.75, rel=1e-12)
+    assert law["scale"] == pytest.approx(0.05, rel=1e-12)  # of the log-ratio on the score
+    for key in ("estimate", "se"):
+        assert clipped[key] == pytest.approx([0.75 * x for x in law[key]], rel=1e-12)
 
 
 def test_quantiles_are_those_of_the_prompts_own_covariances() -> None:

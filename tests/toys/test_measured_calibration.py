@@ -60,8 +60,10 @@ def test_a_bandits_update_by_hand(k: int) -> None:
         f, g = (x - (old * x).sum(1, keepdims=True) for x in (f, g))
         return float((old * f * g).sum(1).mean())
 
-    scale = covariance(field, advantage) / covariance(advantage, advantage)
-    signals = (scale * advantage, scale * np.mean(weights, 0), field, ratio)
+    law, clipped = (
+        covariance(field, s) / covariance(s, s) * s for s in (advantage, np.mean(weights, 0))
+    )
+    signals = (law, clipped, field, ratio)
     differencing = 1e-8  # of central differences at 1e-6: h² and ε/h are 1e-12 and 1e-10, times η
     for name, signal in zip(FORECASTS, signals, strict=True):
         expected = [covariance(r.reshape(12, 6), signal) for r in rewards.T]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.budget import ScoreFields, short_budget
+from covlaw.theory.budget import fitted_scale
 from covlaw.theory.covariance import Covariance, exact_change, within_prompt_covariance
 from covlaw.theory.worlds import World
 from covlaw.toys.clipped_updates import (
@@ -47,8 +47,8 @@ def measure(seed: int = 0, quick: bool = False) -> list[dict[str, Any]]:
         `realised` (M,) by enumeration of both policies, and `law`, `clipped`, `first_order`,
         `exact_change`, each `{exact, estimate, se}` (M,) in units of reward: expectations over
         all completions, and what `SAMPLE` completions a prompt of π_old, apart from the batch,
-        say of it, clustered by prompt. `law` and `clipped` are c·Cov(r, s) and c·Cov(r, W) with
-        one c for the update, the regression of its first-order field on s (T10).
+        say of it, clustered by prompt. `law` and `clipped` are c·Cov(r, s) and c·Cov(r, W), c the
+        regression of the update's first-order field on s or W (T10).
     """
     return [
         _record(name, k, optimiser, rate, seed)
@@ -106,11 +106,10 @@ class Signals(NamedTuple):
 
 def _forecasts(rewards: Tensor, signals: Signals, *groups: Any) -> dict[str, Covariance]:
     score, weight, step, log_ratio = signals
-    fields = ScoreFields(score, step, step, step, step, log_ratio)
-    scale = short_budget(rewards, fields, *groups).scale
+    law, clipped = (fitted_scale(x, step, *groups) * x for x in (score, weight))
     return {
-        "law": within_prompt_covariance(rewards, scale * score, *groups),
-        "clipped": within_prompt_covariance(rewards, scale * weight, *groups),
+        "law": within_prompt_covariance(rewards, law, *groups),
+        "clipped": within_prompt_covariance(rewards, clipped, *groups),
         "first_order": within_prompt_covariance(rewards, step, *groups),
         "exact_change": exact_change(rewards, log_ratio, *groups),
     }
