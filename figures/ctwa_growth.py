@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from scipy.stats import binomtest
 
-from covlaw.figures.powers import power_of_ten
-from covlaw.figures.records import Array, array
-from covlaw.figures.style import INK, MUTED, Look
+from covlaw.figures.records import Array, array, of_kind
+from covlaw.figures.shares import draw_shares
+from covlaw.figures.style import INK, MUTED, Look, power_of_ten
 from covlaw.theory.rounding import rounding
 
 NAMES = {
@@ -24,12 +23,6 @@ SIGNAL_LOOKS = {
     "whitened": Look("#d55e00", "s", "-"),
     "pooled": Look("#009e73", "^", "-"),
 }
-
-
-def of_kind(records: list[dict[str, Any]], kind: str, **fields: Any) -> list[dict[str, Any]]:
-    """Return the records of a kind with the given fields."""
-    wanted = {"kind": kind} | fields
-    return [r for r in records if wanted.items() <= {k: r.get(k) for k in wanted}.items()]
 
 
 def reachable(records: list[dict[str, Any]], signal: str, goal: list[float]) -> bool:
@@ -59,7 +52,7 @@ def draw_weights(axes: Axes, records: list[dict[str, Any]]) -> None:
             axes.semilogy(step, floor(path), ":", color=MUTED, linewidth=1)
     axes.plot([], [], "-", color=INK, label="target: the star")
     axes.plot([], [], "--", color=INK, label="target: the cross")
-    axes.set(xlabel="updates", title="growth of the largest weight", ylim=(0.3, None))
+    axes.set(xlabel="updates", title="largest weight", ylim=(0.3, None))
     axes.yaxis.set_major_formatter(power_of_ten)
 
 
@@ -91,19 +84,9 @@ def draw_ensemble(axes: Axes, records: list[dict[str, Any]]) -> None:
     for k, signal in enumerate(names):
         own, look = of_kind(records, "ensemble", signal=signal), SIGNAL_LOOKS[signal]
         place = [r["ratio"] * 1.12 ** (k - 1) for r in own]
-        share = array([r["reached"] / r["n"] for r in own])
-        ranges = [binomtest(r["reached"], r["n"]).proportion_ci(method="wilson") for r in own]
-        low, high = array([(r.low, r.high) for r in ranges]).T
-        style: dict[str, Any] = {
-            "fmt": look.marker,
-            "color": look.color,
-            "markersize": 4.5,
-            "linewidth": 1,
-        }
-        axes.errorbar(place, share, yerr=[share - low, high - share], **style)
-        axes.plot(place, share, color=look.color, linewidth=0.8)
+        draw_shares(axes, place, [(r["reached"], r["n"]) for r in own], look, "_nolegend_")
     ticks = sorted({r["ratio"] for r in of_kind(records, "ensemble")})
-    axes.set(xscale="log", ylim=(0, 1.03), title="random feasible targets met")
+    axes.set(xscale="log", ylim=(0, 1.03), title="random targets met")
     axes.set_xticks(ticks, [f"{r:g}" for r in ticks])
     axes.minorticks_off()
     axes.set_xlabel("between / within variance")

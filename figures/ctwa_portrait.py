@@ -14,10 +14,9 @@ from covlaw.figures.ctwa_growth import (
     certified,
     draw_ensemble,
     draw_weights,
-    of_kind,
     reachable,
 )
-from covlaw.figures.records import Array, array, json_lines
+from covlaw.figures.records import Array, array, json_lines, of_kind
 from covlaw.figures.registry import Description
 from covlaw.figures.style import GRID, INK, MUTED, PAPER, new_figure
 

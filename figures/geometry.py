@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from covlaw.figures.alone import draw_alone
 from covlaw.figures.records import json_lines
 from covlaw.figures.registry import Description
-from covlaw.figures.style import MUTED, OBJECTIVES, new_figure, powers_of_ten
+from covlaw.figures.style import MUTED, OBJECTIVES, new_figure, power_of_ten
 
 KINDS = {
     "modes": ("by_spectrum", "from eigenvalues alone", True),
@@ -83,7 +83,7 @@ def _spectra(axes: Axes, records: list[dict[str, Any]]) -> None:
         )
     axes.set(yscale="log", xlabel="% of eigenvalues below", title="kernel spectrum")
     axes.set_ylabel("eigenvalue / largest")
-    powers_of_ten(axes.yaxis)
+    axes.yaxis.set_major_formatter(power_of_ten)
     axes.grid(axis="y")
 
 

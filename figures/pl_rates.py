@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from covlaw.figures.alone import draw_alone
-from covlaw.figures.powers import power_of_ten
 from covlaw.figures.records import array, json_lines
 from covlaw.figures.registry import Description
-from covlaw.figures.style import INK, MUTED, PAPER, Look, new_figure
+from covlaw.figures.style import INK, MUTED, PAPER, Look, new_figure, power_of_ten
 
 PANELS = {
     "smooth": ("smooth and PL", "T41"),

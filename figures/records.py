@@ -107,9 +107,10 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    """Those of a measurement's records that are of one kind."""
-    return [record for record in records if record["kind"] == kind]
+def of_kind(records: list[dict[str, Any]], kind: str, **fields: Any) -> list[dict[str, Any]]:
+    """Those of a measurement's records that are of one kind and have the given fields."""
+    wanted = {"kind": kind} | fields
+    return [r for r in records if wanted.items() <= {k: r.get(k) for k in wanted}.items()]
 
 
 def array(values: Any) -> Array:

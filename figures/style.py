@@ -4,6 +4,7 @@ Hues are Okabe and Ito's (2008), safe for the common kinds of colour blindness; 
 says, a marker, a line style or a hatch says too.
 """
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -112,9 +112,9 @@ def zero_line_across(axes: Axes) -> None:
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
 
 
-def powers_of_ten(axis: Axis) -> None:
-    """Label a logarithmic axis 10⁻², 10⁰, …; matplotlib's own labels need its math parser."""
-    axis.set_major_formatter(lambda value, _: "10" + f"{round(np.log10(value))}".translate(_RAISED))
+def power_of_ten(value: float, _: float | None = None) -> str:
+    """Return "10⁻³" for 0.001, a formatter of axes; matplotlib's own needs its math parser."""
+    return "10" + str(round(math.log10(value))).translate(_RAISED)
 
 
 def shorten(text: str, limit: int = 18) -> str:

@@ -6,8 +6,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from covlaw.figures.registry import FIGURES, load
-from covlaw.figures.render import record_for, with_words
+from covlaw.figures.render import record_for
 from covlaw.figures.style import house_style
+from covlaw.figures.words import with_words
 
 TOUCH = 0.5
 """Pixels: edges may meet within half of one, as bounding boxes are rounded outwards."""

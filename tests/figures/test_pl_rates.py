@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from covlaw.figures.pl_rates import BOUNDS, PANELS, describe, draw
-from covlaw.figures.powers import power_of_ten
 from covlaw.figures.records import json_lines
 from covlaw.figures.registry import Description
 from covlaw.figures.render import recorded
+from covlaw.figures.style import power_of_ten
 
 
 @pytest.fixture
