@@ -1,4 +1,12 @@
-"""What clipping does to the law, and where its margin certifies the sign (T26, T27)."""
+"""What clipping does to the law, and where its margin certifies the sign (T26, T27).
+
+Each mark is an inner step: how large the margin bound is against the law (x), and what clipping
+leaves of the law (y). T27 confines all of them to the grey cone, so left of x = 1 no objective's
+sign can turn; the search's cases on the cone's edges show that the bound cannot be improved. On
+the right, drift is counted in no-clip radii (T26): nothing is clipped up to 1, and beyond it an
+objective that hardly correlates with the score is the first to lose its certificate, and then its
+sign.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path

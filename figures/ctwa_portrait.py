@@ -1,4 +1,10 @@
-"""CTWA's phase portrait: what is reachable, where paths go, and where they run away (T33–T38)."""
+"""CTWA's phase portrait: what is reachable, where paths go, and where they run away (T33–T38).
+
+Which covariance targets some weights can meet, and where CTWA goes, under four ways to scale the
+advantage. Arrows are the flow along the frontier, bold is rest. Dividing by one std over all
+completions makes CTWA run away from targets that are reachable, the more the more prompts differ;
+no std, each prompt's or the pooled within-prompt std do not.
+"""
 
 from pathlib import Path
 from typing import Any

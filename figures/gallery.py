@@ -34,12 +34,13 @@ def page() -> str:
 
 def _entry(name: str) -> str:
     words = load(name).describe(record_for(name))
-    about = (import_module(f"covlaw.figures.{name}").__doc__ or "").splitlines()[0]
+    about, _, reading = (import_module(f"covlaw.figures.{name}").__doc__ or "").partition("\n\n")
     lines = [
         f"## {name}\n",
         f"*{about}*\n",
         f"![{words.title}](../figures/pictures/{name}.png)\n",
         f"**{words.title}.** {words.caption}\n",
+        *([" ".join(reading.split()) + "\n"] if reading else []),
         "; ".join(_facts(name)) + ".",
     ]
     return "\n".join(lines)

@@ -1,4 +1,9 @@
-"""How a model's geometry bends the law: kernel spectra and the share of opposed signs (T13)."""
+"""How a model's geometry bends the law: kernel spectra and the share of opposed signs (T13).
+
+A policy gradient sees the law through its model's score kernel. The further the kernel's
+eigenvalues spread, the less the sign of a covariance says about the sign of a plain gradient's
+effect; so who is traded away depends on the model, and not on the rewards alone.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,9 @@
-"""Who pays: each objective over training under each scalarizer, the law's forecast beneath."""
+"""Who pays: each objective over training under each scalarizer, the law's forecast beneath.
+
+The bare covariance with the signal says which way a small tilt would move an objective; along the
+optimiser's step it says which way this update moves it. Where the two rows differ in sign, the
+optimiser does not follow the tilt.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,11 @@
-"""Where the law stops holding: shares of the exact budgets, by optimiser and learning rate."""
+"""Where the law stops holding: shares of the exact budgets, by optimiser and learning rate.
+
+Upper rows split each change into law, direction, logit curvature and tilt curvature (T10), as
+shares of their sizes; the diamond is their sum, a cross marks a change against the law's sign, a
+star a certified one. The last row shows T9's seven terms at the learning rate's own scale: with
+AdamW the optimiser hides everything else there. At small rates the law is lost to direction, at
+large ones to curvature.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

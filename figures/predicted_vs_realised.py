@@ -1,4 +1,10 @@
-"""Four predictors of one update, from the bare law to the exact form, on every rung."""
+"""Four predictors of one update, from the bare law to the exact form, on every rung.
+
+Each point is one objective of one real update: what a predictor said against what happened, on
+axes of signed square roots. On the exact rungs the points are enumerated and the bars say what a
+sample of other completions would have forecast. Points in the upper left or lower right quadrant
+are wrong signs; the dashed line is the calibration.
+"""
 
 from pathlib import Path
 

@@ -25,14 +25,13 @@ def record(run: Path, target: Path) -> list[Path]:
         CovlawError: if the folder holds no finished ladder.
     """
     verdict_file(run)
+    found = [p for p in (*run.glob("*"), *run.glob("llm/*/*")) if p.name in SMALL and p.is_file()]
+    kept = {source: target / source.relative_to(run) for source in sorted(found)}
     shutil.rmtree(target, ignore_errors=True)
-    copied = []
-    for source in sorted(p for p in (*run.glob("*"), *run.glob("llm/*/*")) if p.name in SMALL):
-        copy = target / source.relative_to(run)
+    for source, copy in kept.items():
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)
-        copied.append(copy)
-    return copied
+    return list(kept.values())
 
 
 if __name__ == "__main__":

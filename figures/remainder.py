@@ -1,4 +1,11 @@
-"""How far the law's straight line errs, and where its sign turns, against sharp bounds (T5, T6)."""
+"""How far the law's straight line errs, and where its sign turns, against sharp bounds (T5, T6).
+
+Left, the error of the forecast η·C as a share of its proved bound: the extremal score reaches the
+bound at small tilts. Right, the strength at which an objective's change turns its sign, in units
+where the proved thresholds are 12√3 (several prompts) and 32 (one prompt): nothing lies below
+them, and searched bandits sit on both lines. Beyond η·range(s) of about 2 both bounds become
+conservative.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,8 @@
-"""How much the samples that made an update flatter it, against samples that did not."""
+"""How much the samples that made an update flatter it, against samples that did not.
+
+What Cov(r, ρ) forecasts beyond the measured change, audit by audit, on other samples and on the
+update's own. Bars that leave out 0 are bias; the measured mean stands under each objective.
+"""
 
 from pathlib import Path
 from typing import Any, NamedTuple

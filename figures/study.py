@@ -1,4 +1,8 @@
-"""Who is sacrificed, by which algorithm, in which world; and what is reached meanwhile."""
+"""Who is sacrificed, by which algorithm, in which world; and what is reached meanwhile.
+
+Rows are algorithms, the safest family first. Read the two sides together: an algorithm that
+sacrifices no one and reaches no more volume than before training has only declined to learn.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -38,13 +38,14 @@ def test_the_record_says_how_it_was_made() -> None:
         environment = json.loads((folder / "environment.json").read_text())
         assert environment["packages"]["torch"]
         assert (folder / "config.toml").exists()
-    assert len(llm_runs(recorded())) == 6
+    assert len(llm_runs(recorded())) == 9
 
 
 def test_recording_copies_the_small_files_only(tmp_path: Path) -> None:
     run = write_ladder(tmp_path / "run")
     (run / "llm" / "linear-seed0" / "model").mkdir()
     (run / "llm" / "linear-seed0" / "model" / "model.safetensors").write_bytes(b"big")
+    (run / "llm" / "linear-seed0" / "audits").mkdir()
     copied = record(run, tmp_path / "kept")
     assert {p.name for p in copied} >= {"verdicts.json", "budgets.jsonl", "steps.jsonl"}
     assert not list((tmp_path / "kept").rglob("*.safetensors"))
