@@ -1,7 +1,7 @@
 """How much the samples that made an update flatter it, against samples that did not.
 
 What Cov(r, ρ) forecasts beyond the measured change, audit by audit, on other samples and on the
-update's own. Bars that leave out 0 are bias; the measured mean stands under each objective.
+update's own. Bars that leave out 0 are bias; the measured mean stands beside each objective.
 """
 
 from pathlib import Path
@@ -58,7 +58,7 @@ def describe(run: Path) -> Description:
     caption = (
         f"{counted(count, 'audit')} of {counted(len(runs), 'run')}. One update judged by Cov(r, ρ) "
         "on two samples, less the change measured on fresh samples of both policies (its mean "
-        "stands below the objective). Differences are taken audit by audit; bars are 95 % "
+        "stands beside the objective). Differences are taken audit by audit; bars are 95 % "
         "intervals of their mean. The batch that made an update over-represents what the update "
         "raised, so its own covariance with ρ is biased."
     )
@@ -80,7 +80,7 @@ def _claim(runs: list[LlmRun]) -> str:
     if not clear:
         return "An update's own samples and others promise the same, within 95 %"
     rest = "; the rest within 95 %" if len(clear) < len(ratios) else ""
-    return f"An update's own samples promise more than others: {', '.join(clear)}{rest}"
+    return f"An update's own samples promise, beyond others: {', '.join(clear)}{rest}"
 
 
 def optimism(runs: list[LlmRun]) -> Array:
@@ -125,8 +125,10 @@ def _panel(axes: Axes, runs: list[LlmRun]) -> None:
         axes.errorbar(place, found.mean, yerr=bars, label=look.hatch, **style)
     measured = excess(runs, "measured").mean
     names = map(shorten, runs[0].objectives)
-    labels = [f"{name}\n{mean:+.3f}" for name, mean in zip(names, measured, strict=True)]
-    axes.set_xticks(range(len(labels)), labels)
+    means = [f"{mean:+.3f}".replace("-", "−") for mean in measured]
+    labels = [f"{name}  {mean}" for name, mean in zip(names, means, strict=True)]
+    slope: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(labels)), labels, **slope)
     axes.set_xlim(-0.5, len(labels) - 0.5)
     axes.grid(axis="y")
     zero_line(axes)

@@ -1,6 +1,6 @@
 """Nothing stands on anything else: title, panels, legend and caption of every figure."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,3 +33,18 @@ def test_the_parts_of_a_figure_keep_apart(name: str) -> None:
         for (first, a), (second, b) in combinations(parts.items(), 2):
             wide, high = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
             assert min(wide, high) <= TOUCH, f"{first} stands on {second}"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_labels_of_an_axis_keep_apart(name: str) -> None:
+    """Upright ones: of slanted ones the boxes overlap where the words do not."""
+    with house_style():
+        figure = with_words(load(name), record_for(name))
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        figure.draw(renderer)
+        for axes in figure.axes:
+            shown = [t for t in axes.get_xticklabels() if t.get_text() and not t.get_rotation()]
+            inside = [t for t in shown if axes.get_xlim()[0] <= t.get_position()[0]]
+            boxes = sorted((t.get_window_extent(renderer) for t in inside), key=lambda b: b.x0)
+            for left, right in pairwise(boxes):
+                assert left.x1 < right.x0, f"labels run together at {left.x1:.0f}"

@@ -44,7 +44,7 @@ def flattering(audits: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ("change", "claim"),
     [
         (honest, "promise the same"),
-        (flattering, "promise more than others: accuracy +0.020 (2.0×); the rest within 95 %"),
+        (flattering, "promise, beyond others: accuracy +0.020 (2.0×); the rest within 95 %"),
         (lambda audits: audits[:1], "No audit was made on the update's own samples"),
     ],
 )
