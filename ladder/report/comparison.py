@@ -6,6 +6,7 @@ from typing import Any
 from covlaw.figures.findings import Outcome, interference_claim, outcomes
 from covlaw.figures.study_records import table_of
 from covlaw.ladder.matrix import MARKS
+from covlaw.ladder.report.joint import joint_picture
 from covlaw.ladder.report.llm_section import agreements
 from covlaw.ladder.report.pictures import drawable, picture
 from covlaw.ladder.report.reading import Recorded
@@ -31,6 +32,7 @@ def comparison(members: Sequence[Recorded]) -> dict[str, Any]:
         "outcomes": _outcomes(members),
         "agreements": _agreements(members),
         "shares": list(_shares(members)),
+        "together": joint_picture(members),
         "pictures": list(_pictures(members)),
     }
 

@@ -12,6 +12,7 @@ from covlaw.ladder.cli import main
 from covlaw.ladder.report import comparison as module
 from covlaw.ladder.report import write_report
 from covlaw.ladder.report.comparison import comparison
+from covlaw.ladder.report.joint import joint_picture
 from covlaw.ladder.report.reading import read_all
 from covlaw.theory.errors import CovlawError
 
@@ -24,21 +25,37 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "drawable", lambda folder: [])
+    monkeypatch.setattr(module, "joint_picture", lambda members: None)
 
 
 def test_pictures_of_each_stand_side_by_side(two: tuple[Path, Path], tmp_path: Path) -> None:
     text = write_report(*two, out=tmp_path / "new" / "page.html").read_text()
     page = Page(text)
     names = [a["id"] for t, a in page.tags if t == "figure"]
-    assert names[:2] == ["r1-interference", "r2-interference"]
-    assert len(names) % 2 == 0
-    assert len(names) >= 4
+    assert names[:3] == ["together-interference", "r1-interference", "r2-interference"]
+    assert len(names) % 2 == 1
+    assert len(names) >= 5
     ids = [a["id"] for _, a in page.tags if a.get("id")]
     assert len(ids) == len(set(ids))
     assert page.dead_links() == []
     assert page.count("script") == 0
     links = [a["href"] for t, a in page.tags if t == "a"]
-    assert links[1:] == ["#objectives", "#audits", "#settings", "#pictures"]
+    assert links[1:] == ["#together", "#objectives", "#audits", "#settings", "#pictures"]
+
+
+def test_runs_are_drawn_together_where_the_picture_tells_them_apart(
+    two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    drawn = joint_picture(read_all(two))
+    assert drawn is not None
+    assert "linear loses clarity in 1 of 1 runs" in drawn.title
+    assert "ctwa loses none" in drawn.title
+    again = write_llm_run(tmp_path / "again", seed=1)
+    assert joint_picture(read_all((two[0], again))) is None  # one scalarizer: seeds of it
+    others = write_llm_run(tmp_path / "others", "ctwa", objectives=("a", "b", "c"))
+    assert joint_picture(read_all((two[0], others))) is None
+    ladder = write_ladder(tmp_path / "ladder", seeds=1)
+    assert joint_picture(read_all((two[0], ladder))) is None
 
 
 @pytest.mark.usefixtures("without_pictures")
