@@ -36,6 +36,12 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def seeds_of(runs: list[LlmRun]) -> str:
+    """Return "seed 0", "seeds 0, 1, 2"."""
+    seeds = sorted({run.seed for run in runs})
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
 def outcomes(runs: list[LlmRun]) -> list[Outcome]:
     """Start and end of every objective under every scalarizer, in the order of the runs."""
     return [

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures.alone import draw_alone
-from covlaw.figures.findings import TWO_SIDED_95, counted, interference_claim, scalarizers
+from covlaw.figures.findings import TWO_SIDED_95, counted, interference_claim, scalarizers, seeds_of
 from covlaw.figures.records import Array, Audit, LlmRun, audits, llm_runs
 from covlaw.figures.registry import Description
 from covlaw.figures.style import (
@@ -60,10 +60,9 @@ def draw(run: Path) -> Figure:
 def describe(run: Path) -> Description:
     """Say who lost what, and what the picture holds."""
     runs = llm_runs(run)
-    seeds = sorted({r.seed for r in runs})
     count = len(audits(runs))
     caption = (
-        f"{counted(len(runs), 'run')}, seeds {', '.join(map(str, seeds))}: thin lines one run "
+        f"{counted(len(runs), 'run')}, {seeds_of(runs)}: thin lines one run "
         "each, thick lines their mean, smoothed over 5 steps. A run loses an objective if its "
         "last tenth lies below half of its first tenth. "
     )

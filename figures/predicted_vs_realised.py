@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from covlaw.figures.alone import draw_alone
+from covlaw.figures.findings import seeds_of
 from covlaw.figures.forecasts import PREDICTORS, Row, rows
+from covlaw.figures.records import llm_runs
 from covlaw.figures.registry import Description
 from covlaw.figures.signed_root import signed_root_axes
 from covlaw.figures.style import (
@@ -77,7 +79,9 @@ def describe(run: Path) -> Description:
             "points enumerated, bars 95 % of a forecast by 64 other completions a prompt. "
         )
     if not all(r.exact for r in found):
-        caption += "LLM: samples apart from the batch; bars 95 %, by prompt. "
+        caption += (
+            f"LLM, {seeds_of(llm_runs(run))}: samples apart from the batch; bars 95 %, by prompt. "
+        )
     caption += (
         f"At most {BARS} bars a panel. Slopes with 95 % intervals, bootstrapped by update; signs "
         "right; changes that a sampled forecast met within 95 %."

@@ -1,5 +1,6 @@
 """The figures by name: a new one is one module and one line here."""
 
+import tomllib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -63,4 +64,15 @@ def load(name: str) -> Drawing:
     if name not in FIGURES:
         raise unknown("figure", name, tuple(FIGURES))
     module = import_module(f"covlaw.figures.{name}")
-    return Drawing(module.draw, module.describe)
+    return Drawing(module.draw, lambda run: _with_seed(module.describe(run), run))
+
+
+def _with_seed(words: Description, run: Path) -> Description:
+    """Name the seed that the run was given, where the caption does not yet."""
+    config = run / "config.toml"
+    seed = (
+        tomllib.loads(config.read_text(encoding="utf-8")).get("seed") if config.is_file() else None
+    )
+    if seed is None or "seed" in words.caption:
+        return words
+    return words._replace(caption=f"{words.caption} Seed {seed}.")

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures.alone import draw_alone
-from covlaw.figures.findings import TWO_SIDED_95, counted, scalarizers, stack
+from covlaw.figures.findings import TWO_SIDED_95, counted, scalarizers, seeds_of, stack
 from covlaw.figures.records import Array, LlmRun, audits, llm_runs
 from covlaw.figures.registry import Description
 from covlaw.figures.style import Look, new_figure, shorten, zero_line
@@ -56,8 +56,8 @@ def describe(run: Path) -> Description:
     runs = llm_runs(run)
     count = len(audits(runs, "same"))
     caption = (
-        f"{counted(count, 'audit')} of {counted(len(runs), 'run')}. One update judged by Cov(r, ρ) "
-        "on two samples, less the change measured on fresh samples of both policies (its mean "
+        f"{counted(count, 'audit')} of {counted(len(runs), 'run')}, {seeds_of(runs)}. One update "
+        "judged by Cov(r, ρ) on two samples, less the change measured on fresh samples of both policies (its mean "
         "stands beside the objective). Differences are taken audit by audit; bars are 95 % "
         "intervals of their mean. The batch that made an update over-represents what the update "
         "raised, so its own covariance with ρ is biased."

@@ -40,6 +40,7 @@ def test_a_figure_says_what_it_shows(name: str, ladder: Path) -> None:
     words = load(name).describe(ladder)
     assert 10 < len(words.title) < 160
     assert words.caption.endswith(".")
+    assert "seed" in words.caption.lower()
     assert inline_svg(name, ladder).startswith('<svg aria-hidden="true"')
 
 
