@@ -57,10 +57,10 @@ def describe(run: Path) -> Description:
     count = len(audits(runs, "same"))
     caption = (
         f"{counted(count, 'audit')} of {counted(len(runs), 'run')}, {seeds_of(runs)}. One update "
-        "judged by Cov(r, ρ) on two samples, less the change measured on fresh samples of both policies (its mean "
-        "stands beside the objective). Differences are taken audit by audit; bars are 95 % "
-        "intervals of their mean. The batch that made an update over-represents what the update "
-        "raised, so its own covariance with ρ is biased."
+        "judged by Cov(r, ρ) on two samples, less the change measured on fresh samples of both "
+        "policies (its mean stands beside the objective). Differences are taken audit by audit; "
+        "bars are 95 % intervals of their mean. The batch that made an update over-represents what "
+        "the update raised, so its own covariance with ρ is biased."
     )
     return Description(_claim(runs), caption)
 
