@@ -36,10 +36,11 @@ def describe(device: str = "cpu") -> dict[str, Any]:
 
 def _command() -> str:
     """What was typed, without the folder of the program."""
-    program = Path(sys.argv[0])
+    typed = [str(argument) for argument in sys.argv] or [""]  # whoever embeds us may set anything
+    program = Path(typed[0])
     named = program.name != "__main__.py"
     start = [program.name] if named else ["python", "-m", f"covlaw.{program.parent.name}"]
-    return shlex.join([*start, *sys.argv[1:]])
+    return shlex.join([*start, *typed[1:]])
 
 
 def _revision() -> str | None:

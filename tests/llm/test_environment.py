@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,12 @@ ROOT = Path(__file__).parents[2]
         (["/env/bin/covlaw", "study", "--out", "a b"], "covlaw study --out 'a b'"),
         (["/src/covlaw/ladder/__main__.py", "ladder"], "python -m covlaw.ladder ladder"),
         ([""], "''"),
+        ([], "''"),
+        (["-c", Path("a b")], "-c 'a b'"),
     ],
 )
 def test_the_command_can_be_typed_again(
-    argv: list[str], command: str, monkeypatch: pytest.MonkeyPatch
+    argv: list[Any], command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", argv)
     assert describe()["command"] == command
