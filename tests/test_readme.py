@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
@@ -52,6 +53,13 @@ def test_the_makefile_has_the_targets_it_names() -> None:
 def test_the_command_line_knows_the_commands(call: list[str]) -> None:
     names = [word for word in call if re.fullmatch("[a-z]+", word)]
     subcommand = names[:2] if names[0] == "llm" else names[:1]
+    words = help_of(*subcommand)
+    for option in (word for word in call if word.startswith("--")):
+        assert option in words
+
+
+@cache
+def help_of(*subcommand: str) -> str:
     result = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "covlaw.ladder", *subcommand, "--help"],
         capture_output=True,
@@ -60,8 +68,7 @@ def test_the_command_line_knows_the_commands(call: list[str]) -> None:
         cwd=ROOT,
     )
     assert result.returncode == 0, result.stderr
-    for option in (word for word in call if word.startswith("--")):
-        assert option in result.stdout
+    return result.stdout
 
 
 def test_links_lead_somewhere() -> None:

@@ -1,9 +1,11 @@
 """Nothing stands on anything else: title, panels, legend and caption of every figure."""
 
+from functools import cache
 from itertools import combinations, pairwise
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
 
 from covlaw.figures.registry import FIGURES, load
 from covlaw.figures.render import record_for
@@ -14,12 +16,18 @@ TOUCH = 0.5
 """Pixels: edges may meet within half of one, as bounding boxes are rounded outwards."""
 
 
+@cache
+def drawn(name: str) -> tuple[Figure, RendererAgg]:
+    figure = with_words(load(name), record_for(name))
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    return figure, renderer
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_parts_of_a_figure_keep_apart(name: str) -> None:
     with house_style():
-        figure = with_words(load(name), record_for(name))
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        figure.draw(renderer)
+        figure, renderer = drawn(name)
         parts = {
             **{f"panel {k}": a.get_tightbbox(renderer) for k, a in enumerate(figure.axes)},
             **{f"legend {k}": x.get_window_extent(renderer) for k, x in enumerate(figure.legends)},
@@ -39,9 +47,7 @@ def test_the_parts_of_a_figure_keep_apart(name: str) -> None:
 def test_the_labels_of_an_axis_keep_apart(name: str) -> None:
     """Upright ones: of slanted ones the boxes overlap where the words do not."""
     with house_style():
-        figure = with_words(load(name), record_for(name))
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        figure.draw(renderer)
+        figure, renderer = drawn(name)
         for axes in figure.axes:
             shown = [t for t in axes.get_xticklabels() if t.get_text() and not t.get_rotation()]
             inside = [t for t in shown if axes.get_xlim()[0] <= t.get_position()[0]]

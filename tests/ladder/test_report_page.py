@@ -19,6 +19,12 @@ from covlaw.ladder.statement_index import file_of
 HOSTILE = ("<script>alert(1)</script>", 'a & b "quoted" $x_1$', "clarté — 明確さ")
 
 
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take the time, and are not what every test looks at."""
+    monkeypatch.setattr(page_module, "drawable", lambda folder: [])
+
+
 @pytest.mark.parametrize("write", [write_ladder, write_llm_run, write_study])
 def test_a_page_fetches_nothing_and_its_links_resolve(tmp_path: Path, write: Any) -> None:
     text = write_report(write(tmp_path / "linear-seed0")).read_text()
@@ -52,6 +58,7 @@ def test_every_figure_has_a_text_alternative(tmp_path: Path) -> None:
     assert len(seen) == len(set(seen))
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     text = write_report(write_ladder(tmp_path)).read_text()
     assert "Nothing was refuted." in text
@@ -60,9 +67,8 @@ def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     assert re.search(r"\? 1</b>inconclusive", text)
 
 
-def test_the_page_names_no_rung_that_was_not_climbed_and_tells_of_crashes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("without_pictures")
+def test_the_page_names_no_rung_that_was_not_climbed_and_tells_of_crashes(tmp_path: Path) -> None:
     folder = write_ladder(tmp_path)
     path = folder / "verdicts.json"
     record = json.loads(path.read_text())
@@ -72,7 +78,6 @@ def test_the_page_names_no_rung_that_was_not_climbed_and_tells_of_crashes(
     record["verdicts"] = [v for v in record["verdicts"] if v["rung"] == "bandit"]
     path.write_text(json.dumps(record))
     (folder / "failures.log").write_text("T8 bandit\n")
-    monkeypatch.setattr(page_module, "drawable", lambda folder: [])
     text = write_report(folder).read_text()
     assert "to a language model" not in text
     assert "Some jobs crashed and are missing here" in text

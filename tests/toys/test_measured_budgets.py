@@ -24,6 +24,10 @@ def records(quick: bool) -> list[dict[str, Any]]:
     return measure(seed=0, quick=quick)
 
 
+def test_another_seed_measures_something_else() -> None:
+    assert measure(seed=1, quick=True) != records(quick=True)
+
+
 def series(optimiser: str, objective: str, reading: Reading, quick: bool = True) -> Tensor:
     """One number a learning rate, in the order of RATES."""
     wanted = (optimiser, objective)

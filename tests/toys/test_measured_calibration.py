@@ -22,6 +22,10 @@ def records() -> list[dict[str, Any]]:
     return measure(seed=0, quick=True)
 
 
+def test_another_seed_measures_something_else() -> None:
+    assert measure(seed=1, quick=True) != records()
+
+
 @pytest.mark.parametrize("k", [0, 3])
 def test_a_bandits_update_by_hand(k: int) -> None:
     """SGD: the surrogate min(ρA, clip(ρ)A) is differenced numerically, all else enumerated."""
