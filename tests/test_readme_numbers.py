@@ -1,0 +1,98 @@
+"""What the README says was found is what the records hold."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from covlaw.figures.findings import agreement, outcomes
+from covlaw.figures.forecasts import rows
+from covlaw.figures.records import audits, json_lines, llm_runs, verdict_file
+from covlaw.figures.render import recorded
+from covlaw.figures.same_sample_optimism import optimism
+
+ROOT = Path(__file__).parents[1]
+README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+LADDER = recorded("ladder")
+
+
+def short(value: float, places: int = 2) -> str:
+    """Write .40 for 0.4, and −.008 for −0.008 to three places."""
+    return f"{value:.{places}f}".replace("0.", ".", 1).replace("-", "−")
+
+
+def test_the_verdicts() -> None:
+    verdicts = verdict_file(LADDER)["verdicts"]
+    counts = [sum(v["status"] == s for v in verdicts) for s in ("holds", "refuted", "inconclusive")]
+    assert counts[1] == 0
+    said = (
+        f"**{len({v['id'] for v in verdicts})} statements, {len({v['rung'] for v in verdicts})} "
+        f"rungs, {sum(v['n'] for v in verdicts):,} comparisons of both sides: {counts[0]} verdicts "
+        f"hold, none is refuted, {counts[2]} is inconclusive**"
+    )
+    assert said in README
+    [open_one] = [v for v in verdicts if v["status"] == "inconclusive"]
+    assert (open_one["id"], open_one["rung"]) == ("T10", "llm")
+    cases = agreement(audits(llm_runs(LADDER)), "exact_change").n
+    assert f"decides {open_one['n']} of {cases} cases" in README
+
+
+def test_who_lost_what() -> None:
+    found = {(o.scalarizer, o.objective): o for o in outcomes(llm_runs(LADDER))}
+    lost = found["linear", "clarity"]
+    assert (lost.lost, lost.seeds) == (3, 3)
+    assert f"clarity from {short(lost.start)} to {short(lost.end)} in three runs" in README
+    names = ("accuracy", "conciseness", "clarity")
+    kept = ", ".join(short(found["covariance_mgda", n].end) for n in names)
+    assert f"keeps all three here ({kept})" in README
+
+
+def test_the_forecasts() -> None:
+    made = audits(llm_runs(LADDER))
+    exact, order, law = (agreement(made, n) for n in ("exact_change", "first_order", "law"))
+    assert exact.within == order.within
+    assert f"in {exact.within} of {exact.n} cases for the exact form" in README
+    assert f"in {law.within} for the bare law" in README
+    first = [a for a in made if (a.run.scalarizer, a.step) == ("linear", 0)]
+    for name, words in (("exact_change", "says {}, {} and {} for clarity"),
+                        ("measured", "fresh samples: {}, {} and {} ")):  # fmt: skip
+        changes = [short(float(a.change(name)[0][2]), 3) for a in first]
+        assert words.format(*changes) in README
+
+
+def test_misses_of_changes_that_no_sample_saw() -> None:
+    words = {4: "Four"}
+    missed = unseen = 0
+    for audit in audits(llm_runs(LADDER)):
+        (said, error), (seen, its_error) = (audit.change(n) for n in ("exact_change", "measured"))
+        out = np.abs(said - seen) > 1.959964 * np.hypot(error, its_error)
+        missed, unseen = missed + int(out.sum()), unseen + int((out & (its_error == 0)).sum())
+    assert f"{words[unseen]} of those {missed} misses" in README
+
+
+def test_optimism() -> None:
+    assert f"promises {optimism(llm_runs(LADDER))[0]:.1f} times as much accuracy" in README
+    own = {
+        r["group_size"]: r["same"]["ratio"]
+        for r in json_lines(LADDER / "group_size.jsonl")
+        if (r["objective"], r["learning_rate"]) == ("score", 0.3)
+    }
+    assert f"{own[4]:.1f} times at 4 completions a prompt and {own[64]:.1f} at 64" in README
+
+
+def test_signs_on_the_exact_rungs() -> None:
+    found = [row for row in rows(LADDER) if row.exact]
+    signs = {n: np.sum([row.signs(n) for row in found], 0) for n in found[0].points}
+    clipped, law, order, exact = (
+        int(signs[n][0]) for n in ("clipped", "law", "first_order", "exact_change")
+    )
+    cases, updates = int(signs["law"][1]), sum(int(row.update.max()) + 1 for row in found)
+    assert exact == cases
+    assert f"over {cases} objectives of {updates} updates" in README
+    said = f"{clipped} signs right, the bare law {law}, the first order along the step {order}"
+    assert said in README
+
+
+def test_the_studys_size() -> None:
+    summary = json.loads((recorded("study") / "summary.json").read_text(encoding="utf-8"))
+    assert f"{summary['runs']:,} runs" in README
