@@ -71,7 +71,8 @@ def describe(run: Path) -> Description:
             "Beneath: by how much one update was forecast to change the objective, mean over "
             f"seeds, at {counted(count, 'audit')} on samples apart from its batch; the markers of "
             "one audit stand side by side. The law along the optimiser's step is "
-            "Cov(r, ⟨∇log π, u⟩). Bars are 95 % intervals."
+            "Cov(r, ⟨∇log π, u⟩). Bars are 95 % intervals for "
+            "what samples of these runs would say; other seeds differ by more."
         )
     return Description(interference_claim(runs), caption)
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import t as student
 
 from covlaw.figures.alone import draw_alone
-from covlaw.figures.findings import TWO_SIDED_95, counted, scalarizers, seeds_of, stack
+from covlaw.figures.findings import counted, scalarizers, seeds_of, stack
 from covlaw.figures.records import Array, LlmRun, audits, llm_runs
 from covlaw.figures.registry import Description
 from covlaw.figures.style import Look, new_figure, shorten, zero_line
@@ -29,12 +30,18 @@ class Excess(NamedTuple):
 
     mean: Array
     error: Array
-    """Standard error, from the spread between audits."""
+    """Standard error, from the spread between audits, each on prompts of its own."""
+    audits: int
+
+    @property
+    def half_width(self) -> Array:
+        """Of the 95 % interval, by Student's t: audits may be few. (M,), NaN for a single one."""
+        return np.asarray(student.ppf(0.975, self.audits - 1) * self.error)
 
     @property
     def clear(self) -> Array:
         """Whether the 95 % interval leaves out 0: bool (M,)."""
-        return np.asarray(np.abs(self.mean) > TWO_SIDED_95 * self.error)
+        return np.asarray(np.abs(self.mean) > self.half_width)
 
 
 def draw(run: Path) -> Figure:
@@ -59,8 +66,8 @@ def describe(run: Path) -> Description:
         f"{counted(count, 'audit')} of {counted(len(runs), 'run')}, {seeds_of(runs)}. One update "
         "judged by Cov(r, ρ) on two samples, less the change measured on fresh samples of both "
         "policies (its mean stands beside the objective). Differences are taken audit by audit; "
-        "bars are 95 % intervals of their mean. The batch that made an update over-represents what "
-        "the update raised, so its own covariance with ρ is biased."
+        "bars are 95 % intervals of their mean (Student's t). The batch that made an update "
+        "over-represents what the update raised, so its own covariance with ρ is biased."
     )
     return Description(_claim(runs), caption)
 
@@ -100,7 +107,7 @@ def excess(runs: list[LlmRun], sample: str, beyond: str | None = None) -> Excess
     if beyond:
         values = values - _values(runs, beyond)
     spread = values.std(0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
-    return Excess(values.mean(0), spread / np.sqrt(len(values)))
+    return Excess(values.mean(0), spread / np.sqrt(len(values)), len(values))
 
 
 def _values(runs: list[LlmRun], source: str) -> Array:
@@ -115,7 +122,7 @@ def _panel(axes: Axes, runs: list[LlmRun]) -> None:
     for k, (sample, look) in enumerate(SAMPLES.items()):
         found = excess(runs, sample, "measured")
         place = np.arange(len(found.mean)) + 0.24 * (k - 0.5)
-        bars = TWO_SIDED_95 * np.nan_to_num(found.error)
+        bars = np.nan_to_num(found.half_width)
         style: dict[str, Any] = {
             "fmt": look.marker,
             "color": look.color,

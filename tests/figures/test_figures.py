@@ -4,13 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_runs import write_ladder, write_study
+from fake_runs import write_ladder, write_llm_run, write_study
 from PIL import Image
 
 from covlaw.figures.available import available, require
+from covlaw.figures.findings import interference_claim
+from covlaw.figures.records import audits, llm_runs
 from covlaw.figures.registry import FIGURES, load
 from covlaw.figures.render import inline_svg, save
 from covlaw.figures.study_records import study_summary, table_of
+from covlaw.figures.style import house_style
 from covlaw.theory.errors import CovlawError
 
 PRINTED_WIDTH = 1300
@@ -44,6 +47,29 @@ def test_the_interference_title_is_computed(tmp_path: Path) -> None:
     title = load("interference").describe(write_ladder(tmp_path, seeds=2)).title
     assert "linear loses clarity in 2 of 2 runs" in title
     assert "ctwa loses none" in title
+
+
+def test_who_loses_nothing_may_still_have_fallen(tmp_path: Path) -> None:
+    run = write_llm_run(tmp_path, "ctwa")
+    assert "least gain" in interference_claim(llm_runs(run))
+    steps = [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
+    for k, step in enumerate(steps):
+        step["reward_mean"] = [0.9, 0.9, 0.9 - 0.01 * k]
+    (run / "steps.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    assert "largest fall: clarity 0.9" in interference_claim(llm_runs(run))
+
+
+def test_a_forecast_over_seeds_is_a_mean_with_its_error(tmp_path: Path) -> None:
+    run = write_ladder(tmp_path, seeds=2)
+    made = [a for a in audits(llm_runs(run)) if (a.run.scalarizer, a.step) == ("linear", 0)]
+    first, second = (a.change("first_order") for a in made)
+    with house_style():
+        panel = load("interference").draw(run).axes[6]  # rows of three: the third row's accuracy
+    line, _, [bars] = panel.containers[0]
+    assert line.get_ydata()[0] == pytest.approx((first[0][0] + second[0][0]) / 2)
+    low, high = bars.get_segments()[0][:, 1]
+    error = (first[1][0] ** 2 + second[1][0] ** 2) ** 0.5 / 2  # independent samples
+    assert high - low == pytest.approx(2 * 1.959964 * error)
 
 
 def test_the_studys_title_and_order_are_computed(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ def test_differences_are_paired_by_audit(tmp_path: Path) -> None:
     found = excess(llm_runs(run), "same", "measured")
     assert found.mean == pytest.approx(gaps.mean(0))
     assert found.error == pytest.approx(gaps.std(0, ddof=1) / len(gaps) ** 0.5)
+    # t.975 with n − 1 = 7 degrees of freedom, from a printed table
+    assert len(gaps) == 8
+    assert found.half_width == pytest.approx(2.3646 * found.error, rel=1e-4)
     [panel] = draw(run).axes
     heights = panel.containers[1].lines[0].get_ydata()
     assert np.asarray(heights) == pytest.approx(gaps.mean(0))
