@@ -1,7 +1,6 @@
 """A softmax bandit's gap beside its bounds: plain gradients, tilts, natural steps (T44, T46)."""
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from covlaw.theory.softmax_convergence import (
     tilt_gap_bound,
     vanilla_gap_bound,
 )
+from covlaw.theory.statements.convergence.softmax_ascent import ascend
+from covlaw.theory.statements.convergence.softmax_rows import SoftmaxRows
 from covlaw.toys.measurements.gap_records import record
 
 ARMS = 5
@@ -41,8 +42,9 @@ def _vanilla(
     case: str, policy: Tensor, shortfall: Tensor, step: float, steps: int
 ) -> dict[str, Any]:
     """Plain gradients; false: the geometric rate of the PL constant at the start (T45)."""
-    path = list(islice(_ascent(policy, shortfall, step), steps + 1))
-    gap, slope, best = (torch.stack(column) for column in zip(*path, strict=True))
+    pace = torch.full((1,), step, dtype=torch.float64)
+    path = ascend(SoftmaxRows(policy[None], shortfall[None], pace), steps)
+    gap, slope, best = path.gap[:, 0], path.slope[:, 0], path.best[:, 0]
     t = torch.arange(1, steps + 1, dtype=torch.float64)
     least = best.cummin(0).values[:-1]
     bounds = {"ours": vanilla_gap_bound(1.0, least, t, step)}
@@ -50,20 +52,7 @@ def _vanilla(
         bounds["classic"] = MEI_CONSTANT / (least.square() * t)
     else:
         bounds["false"] = gap[0] * (1 - progress(1.0, step) * slope[0].square() / gap[0]) ** t
-    error = rounding(float(policy.abs().max()) + 8, 64 * (steps + 1))
-    return record("softmax", case, gap[1:], bounds, float(error), first=1)
-
-
-def _ascent(
-    log_prob: Tensor, shortfall: Tensor, step: float
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield (gap, |∇J|, π(a*)) before each step z ← z + γ∇J."""
-    while True:
-        mass = log_prob.exp()
-        gap = mass @ shortfall
-        gradient = mass * (gap - shortfall)
-        yield gap, gradient.norm(), mass[shortfall == 0].max()
-        log_prob = (log_prob + step * gradient).log_softmax(0)
+    return record("softmax", case, gap[1:], bounds, float(path.error[-1, 0]), first=1)
 
 
 def _tilted(policy: Tensor, shortfall: Tensor, steps: int) -> dict[str, Any]:

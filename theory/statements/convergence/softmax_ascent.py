@@ -24,11 +24,11 @@ class Path(NamedTuple):
     """(T + 1, B) relative rounding of each of them."""
 
 
-def ascend(rows: SoftmaxRows) -> Path:
-    """Follow z ← z + γ∇J for `STEPS` steps."""
+def ascend(rows: SoftmaxRows, steps: int = STEPS) -> Path:
+    """Follow z ← z + γ∇J."""
     log_prob, gaps, slopes, best, sizes = rows.log_prob, [], [], [], []
     star = torch.where(rows.shortfall == 0, log_prob, -torch.inf).argmax(1, keepdim=True)
-    for _ in range(STEPS + 1):
+    for _ in range(steps + 1):
         mass = log_prob.exp()
         gap = (mass * rows.shortfall).sum(1)
         gradient = mass * (gap[:, None] - rows.shortfall)
