@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from covlaw.figures.alone import draw_alone
 from covlaw.figures.findings import seeds_of
 from covlaw.figures.forecasts import PREDICTORS, Row, rows
-from covlaw.figures.records import llm_runs
+from covlaw.figures.records import config_seed, llm_runs
 from covlaw.figures.registry import Description
 from covlaw.figures.signed_root import signed_root_axes
 from covlaw.figures.style import (
@@ -75,8 +75,9 @@ def describe(run: Path) -> Description:
     caption = f"Updates: {counts}; a point an objective, axes in signed square roots. "
     if any(r.exact for r in found):
         caption += (
-            "Exact rungs: six clipped steps on a sampled batch by SGD, AdamW or natural gradient; "
-            "points enumerated, bars 95 % of a forecast by 64 other completions a prompt. "
+            f"Exact rungs, seed {config_seed(run)}: six clipped steps on a sampled batch by "
+            "SGD, AdamW or natural gradient; points enumerated, bars 95 % of a "
+            "forecast by 64 other completions a prompt. "
         )
     if not all(r.exact for r in found):
         caption += (

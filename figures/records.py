@@ -1,6 +1,7 @@
 """Reading a run's plain files (DESIGN, Records); JSON null becomes NaN."""
 
 import json
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,6 +106,13 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return records
+
+
+def config_seed(folder: Path) -> int | None:
+    """Seed that a run was given; None where its folder holds no config."""
+    path = folder / "config.toml"
+    found = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return int(found["seed"]) if "seed" in found else None
 
 
 def of_kind(records: list[dict[str, Any]], kind: str, **fields: Any) -> list[dict[str, Any]]:

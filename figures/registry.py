@@ -1,6 +1,5 @@
 """The figures by name: a new one is one module and one line here."""
 
-import tomllib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from covlaw.figures.records import config_seed
 from covlaw.theory.errors import unknown
 
 
@@ -69,10 +69,7 @@ def load(name: str) -> Drawing:
 
 def _with_seed(words: Description, run: Path) -> Description:
     """Name the seed that the run was given, where the caption does not yet."""
-    config = run / "config.toml"
-    seed = (
-        tomllib.loads(config.read_text(encoding="utf-8")).get("seed") if config.is_file() else None
-    )
+    seed = config_seed(run)
     if seed is None or "seed" in words.caption:
         return words
     return words._replace(caption=f"{words.caption} Seed {seed}.")
