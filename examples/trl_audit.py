@@ -18,7 +18,7 @@ from torch import Tensor
 from trl_callback import Audit, Rewards, reward_matrix
 
 from covlaw.llm.rewards.clarity import is_clear
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.scalarizers import Batch, Observation, make
 
 
@@ -102,7 +102,7 @@ def train(model: Any, tokenizer: Any, rows: list[dict[str, str]], scalarizer: st
 
 def main() -> None:
     """Read the command line and train."""
-    from covlaw.llm.policy import load_policy
+    from covlaw.llm.model.policy import load_policy
     from covlaw.llm.tasks import load_task
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
-from covlaw.llm.engine import Completions, TransformersEngine
-from covlaw.llm.log_prob import sequence_log_prob
-from covlaw.theory.advantages import group_advantage
-from covlaw.theory.alarms import certified_fall
-from covlaw.theory.covariance import Covariance, exact_change, within_prompt_covariance
-from covlaw.theory.errors import CovlawError
+from covlaw.llm.model.log_prob import sequence_log_prob
+from covlaw.llm.sampling.engine import Completions, TransformersEngine
+from covlaw.records.alarms import certified_fall
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.estimators.advantages import group_advantage
+from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
 from covlaw.theory.scalarizers import Observation
 
 Rewards = Mapping[str, Callable[..., Sequence[float]]]

@@ -15,11 +15,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.records import Array, array, json_lines, of_kind
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.shares import draw_shares
+from covlaw.figures._drawing.style import GRID, INK, MUTED, OBJECTIVES, new_figure, zero_line
 from covlaw.figures.registry import Description
-from covlaw.figures.shares import draw_shares
-from covlaw.figures.style import GRID, INK, MUTED, OBJECTIVES, new_figure, zero_line
+from covlaw.records.ladder import Array, array, json_lines, of_kind
 
 FRAME = (0.0, 3.0), (-2.1, 4.2)
 """Of x and y on the left; the cone leaves it at the right edge only."""

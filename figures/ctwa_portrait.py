@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.ctwa_growth import (
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.ctwa_growth import (
     NAMES,
     SIGNAL_LOOKS,
     certified,
@@ -22,9 +22,9 @@ from covlaw.figures.ctwa_growth import (
     draw_weights,
     reachable,
 )
-from covlaw.figures.records import Array, array, json_lines, of_kind
+from covlaw.figures._drawing.style import GRID, INK, MUTED, PAPER, new_figure
 from covlaw.figures.registry import Description
-from covlaw.figures.style import GRID, INK, MUTED, PAPER, new_figure
+from covlaw.records.ladder import Array, array, json_lines, of_kind
 
 START_MARKERS = ("o", "s", "^")
 EDGE = 1.2

@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.records import json_lines
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import MUTED, OBJECTIVES, new_figure, power_of_ten
 from covlaw.figures.registry import Description
-from covlaw.figures.style import MUTED, OBJECTIVES, new_figure, power_of_ten
+from covlaw.records.ladder import json_lines
 
 KINDS = {
     "modes": ("by_spectrum", "from eigenvalues alone", True),

@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.findings import TWO_SIDED_95
-from covlaw.figures.records import Array, array, json_lines
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import INK, MUTED, Look, new_figure, objective_look, shorten
 from covlaw.figures.registry import Description
-from covlaw.figures.style import INK, MUTED, Look, new_figure, objective_look, shorten
+from covlaw.records.findings import TWO_SIDED_95
+from covlaw.records.ladder import Array, array, json_lines
 
 FILE = "group_size.jsonl"
 CONTROLS = {

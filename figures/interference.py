@@ -12,11 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.findings import TWO_SIDED_95, counted, interference_claim, scalarizers, seeds_of
-from covlaw.figures.records import Array, Audit, LlmRun, audits, llm_runs
-from covlaw.figures.registry import Description
-from covlaw.figures.style import (
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import (
     Look,
     new_figure,
     objective_columns,
@@ -24,6 +21,9 @@ from covlaw.figures.style import (
     shorten,
     zero_line,
 )
+from covlaw.figures.registry import Description
+from covlaw.records.findings import TWO_SIDED_95, counted, interference_claim, scalarizers, seeds_of
+from covlaw.records.ladder import Array, Audit, LlmRun, audits, llm_runs
 
 FORECASTS = {"law": "bare law\nc·Cov(r, s)", "first_order": "law along the\noptimiser's step"}
 """Prediction of an audit → its row beneath the curves."""

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.records import verdict_file
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import GRID, INK, MUTED, new_figure
 from covlaw.figures.registry import Description
-from covlaw.figures.style import GRID, INK, MUTED, new_figure
-from covlaw.theory.rungs import RUNG_NAMES
+from covlaw.records.ladder import verdict_file
+from covlaw.theory.worlds.rungs import RUNG_NAMES
 
 STATUS = {
     "holds": ("✓", "#009e73", "holds"),

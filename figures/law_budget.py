@@ -15,10 +15,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.records import Array, array, json_lines
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import GRID, INK, Look, new_figure, shorten, zero_line
 from covlaw.figures.registry import Description
-from covlaw.figures.style import GRID, INK, Look, new_figure, shorten, zero_line
+from covlaw.records.ladder import Array, array, json_lines
 
 FILE = "budgets.jsonl"
 SHORT = {

@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.records import array, json_lines
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import INK, MUTED, PAPER, Look, new_figure, power_of_ten
 from covlaw.figures.registry import Description
-from covlaw.figures.style import INK, MUTED, PAPER, Look, new_figure, power_of_ten
+from covlaw.records.ladder import array, json_lines
 
 PANELS = {
     "smooth": ("smooth and PL", "T41"),

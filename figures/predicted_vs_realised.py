@@ -13,13 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.findings import seeds_of
-from covlaw.figures.forecasts import PREDICTORS, Row, rows
-from covlaw.figures.records import config_seed, llm_runs
-from covlaw.figures.registry import Description
-from covlaw.figures.signed_root import signed_root_axes
-from covlaw.figures.style import (
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.forecasts import PREDICTORS, Row, rows
+from covlaw.figures._drawing.signed_root import signed_root_axes
+from covlaw.figures._drawing.style import (
     INK,
     MUTED,
     new_figure,
@@ -28,6 +25,9 @@ from covlaw.figures.style import (
     zero_line,
     zero_line_across,
 )
+from covlaw.figures.registry import Description
+from covlaw.records.findings import seeds_of
+from covlaw.records.ladder import config_seed, llm_runs
 
 HEADINGS = dict(
     zip(

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.alone import draw_alone
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import GRID, INK, OBJECTIVES, new_figure, zero_line_across
 from covlaw.figures.registry import Description
-from covlaw.figures.study_records import ALL, study_summary
-from covlaw.figures.style import GRID, INK, OBJECTIVES, new_figure, zero_line_across
+from covlaw.records.study import ALL, study_summary
 
 MEASURES = {"sacrifices": ("sacrifices, points", 100.0), "hypervolume": ("hypervolume", 1.0)}
 """Measure of `price` → (words, unit)."""

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from covlaw.figures.records import config_seed
-from covlaw.theory.errors import unknown
+from covlaw.records.ladder import config_seed
+from covlaw.theory._numerics.errors import unknown
 
 
 class Entry(NamedTuple):
     """What a figure is drawn of."""
 
     needs: str
-    """A file of the run's folder, or a kind of record (`covlaw.figures.available.KINDS`)."""
+    """A file of the run's folder, or a kind of record (`_drawing.available.KINDS`)."""
     shows: tuple[str, ...] = ()
     """Statements whose sides it draws; the ladder's matrix draws them all."""
 

@@ -13,10 +13,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.records import Array, array, json_lines, of_kind
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import GRID, INK, MUTED, OBJECTIVES, PAPER, new_figure
 from covlaw.figures.registry import Description
-from covlaw.figures.style import GRID, INK, MUTED, OBJECTIVES, PAPER, new_figure
+from covlaw.records.ladder import Array, array, json_lines, of_kind
 
 REACH, SHARES, CONSTANTS = (1e-3, 1e2), (1e-4, 4.0), (9.0, 2.5e3)
 TIGHT = 1e-3

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import t as student
 
-from covlaw.figures.alone import draw_alone
-from covlaw.figures.findings import counted, scalarizers, seeds_of, stack
-from covlaw.figures.records import Array, LlmRun, audits, llm_runs
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import Look, new_figure, shorten, zero_line
 from covlaw.figures.registry import Description
-from covlaw.figures.style import Look, new_figure, shorten, zero_line
+from covlaw.records.findings import counted, scalarizers, seeds_of, stack
+from covlaw.records.ladder import Array, LlmRun, audits, llm_runs
 
 SAMPLES = {
     "independent": Look("#0072b2", "o", "", "forecast on other samples"),

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures.alone import draw_alone
+from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.style import GRID, INK, MUTED, PAPER, new_figure
 from covlaw.figures.registry import Description
-from covlaw.figures.study_records import ALL, families, percent, study_summary, table_of
-from covlaw.figures.style import GRID, INK, MUTED, PAPER, new_figure
+from covlaw.records.study import ALL, families, percent, study_summary, table_of
 
 SHADES = "Blues"
 """Light to dark in greyscale too; every cell also says its number."""

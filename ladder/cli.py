@@ -31,11 +31,11 @@ def _run(argv: Sequence[str] | None) -> int:
         with stoppable():
             import tyro
 
-            from covlaw.ladder import commands
-            from covlaw.ladder.llm_settings import spread_settings
+            from covlaw.ladder.commands import table as commands
+            from covlaw.ladder.commands.llm.settings import spread_settings
     except ModuleNotFoundError as error:
         return _complain(f"the command line needs {error.name!r}: pip install 'covlaw[cli]'")
-    from covlaw.theory.errors import CovlawError
+    from covlaw.theory._numerics.errors import CovlawError
 
     arguments = spread_settings(list(sys.argv[1:] if argv is None else argv))
     nested = arguments[:1] == ["llm"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from covlaw.ladder.plan import Job
+from covlaw.ladder.climb.plan import Job
 
 
 def start_worker() -> None:
@@ -70,13 +70,13 @@ def _measure(name: str, seed: int, quick: bool) -> list[dict[str, Any]]:
 
 
 def _base(model: str) -> str:
-    from covlaw.llm.policy import resolve_model
+    from covlaw.llm.model.policy import resolve_model
 
     return resolve_model(model)
 
 
 def _train(preset: str, overrides: dict[str, Any]) -> str:
-    from covlaw.llm.config import TrainConfig
+    from covlaw.llm.config.train_config import TrainConfig
     from covlaw.llm.train import train
 
     return str(train(TrainConfig.preset(preset, **overrides)))

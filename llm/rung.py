@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from covlaw.llm.audit_record import Evidence, Measured, load_evidence
-from covlaw.llm.records import CONFIG, read_config
+from covlaw.llm.audit.record import Evidence, Measured, load_evidence
 from covlaw.llm.rewards import reward_names
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.rollouts import Rollouts
-from covlaw.theory.rungs import Instance
-from covlaw.theory.token_tree import TokenTree
-from covlaw.theory.updates import InnerStep, Update
-from covlaw.theory.worlds import World
+from covlaw.records.runs import CONFIG, read_config
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.estimators.rollouts import Rollouts
+from covlaw.theory.worlds.rungs import Instance
+from covlaw.theory.worlds.token_tree import TokenTree
+from covlaw.theory.worlds.updates import InnerStep, Update
+from covlaw.theory.worlds.world import World
 
 RUNS_VARIABLE = "COVLAW_RUNS"
 """Environment variable: where `covlaw check --rung llm` looks for recorded runs."""

@@ -8,20 +8,20 @@ from typing import Any
 
 import torch
 
-from covlaw.llm import records
-from covlaw.llm.board import require_board
-from covlaw.llm.config import TrainConfig
-from covlaw.llm.distributed import active, joined
-from covlaw.llm.distributed_keeper import Follower
-from covlaw.llm.distributed_state import require_same_state
-from covlaw.llm.engines import require_engine
-from covlaw.llm.keeper import Keeper, States
-from covlaw.llm.lock import alone_in
-from covlaw.llm.prompts import load_split
-from covlaw.llm.scoring import Rewards
-from covlaw.llm.trainer import Trainer
-from covlaw.llm.validation import SPLIT, Validation
-from covlaw.theory.errors import CovlawError
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.distributed.processes import active, joined
+from covlaw.llm.distributed.state import require_same_state
+from covlaw.llm.distributed.worker_checkpoints import Follower
+from covlaw.llm.loop.trainer import Trainer
+from covlaw.llm.loop.validation import SPLIT, Validation
+from covlaw.llm.runs.board import require_board
+from covlaw.llm.runs.checkpoint_manager import Keeper, States
+from covlaw.llm.runs.lock import alone_in
+from covlaw.llm.sampling.engines import require_engine
+from covlaw.llm.sampling.prompts import load_split
+from covlaw.llm.sampling.scoring import Rewards
+from covlaw.records import runs as records
+from covlaw.theory._numerics.errors import CovlawError
 
 Progress = Callable[[int, int, dict[str, Any]], None]
 """(steps done, steps in all, the newest record and its `seconds`)."""

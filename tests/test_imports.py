@@ -71,7 +71,7 @@ def test_nothing_is_imported_by_its_bare_folder_name(folder: str) -> None:
         ("theory", "from covlaw import llm"),
         ("toys", "def f():\n    from covlaw.llm.train import train"),
         ("llm", "from covlaw.toys import bandit"),
-        ("figures", "import covlaw.llm.records as records"),
+        ("figures", "import covlaw.records.runs as records"),
         ("theory", "from theory.rollouts import Rollouts"),
         ("ladder", "import toys"),
         ("llm", "from .records import x"),

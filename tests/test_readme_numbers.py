@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from covlaw.figures.findings import agreement, outcomes
-from covlaw.figures.forecasts import rows
-from covlaw.figures.records import audits, json_lines, llm_runs, verdict_file
-from covlaw.figures.render import recorded
+from covlaw.figures._drawing.forecasts import rows
+from covlaw.figures._drawing.render import recorded
 from covlaw.figures.same_sample_optimism import optimism
+from covlaw.records.findings import agreement, outcomes
+from covlaw.records.ladder import audits, json_lines, llm_runs, verdict_file
 
 ROOT = Path(__file__).parents[1]
 README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())

@@ -6,16 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.statements.random_instances import (
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.statements._support.random_instances import (
     centred_score,
     inner_steps_from,
     random_score,
 )
-from covlaw.theory.tilt import tilt_log_ratio
-from covlaw.theory.token_tree import TokenTree, single_token_tree
-from covlaw.theory.updates import InnerStep, Update
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.tilt import tilt_log_ratio
+from covlaw.theory.worlds.token_tree import TokenTree, single_token_tree
+from covlaw.theory.worlds.updates import InnerStep, Update
+from covlaw.theory.worlds.world import World
 from covlaw.toys.planted_conflict import planted_rewards
 from covlaw.toys.softmax_steps import at, varied_updates
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.clipping import effective_weight
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.kernel_spectrum import score_kernel_spectrum
-from covlaw.theory.natural_gradient import dense_damped_natural_gradient
-from covlaw.theory.worlds import World
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory.geometry.kernel_spectrum import score_kernel_spectrum
+from covlaw.theory.geometry.natural_gradient import dense_damped_natural_gradient
+from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.worlds.world import World
 
 Ascent = Callable[[Tensor, Tensor], Tensor]
 """(θ, ascent gradient there) → next θ; may remember earlier steps."""

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 
 
 def planted_rewards(

@@ -6,7 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from covlaw.theory.token_tree import TreeShape
+from covlaw.theory.worlds.token_tree import TreeShape
 
 PAD = -1
 """Fills `completions` after the end of sequence. No model sees it, so it is no token at all."""

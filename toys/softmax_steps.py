@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.natural_gradient import dense_natural_step
-from covlaw.theory.statements.random_instances import (
+from covlaw.theory.geometry.natural_gradient import dense_natural_step
+from covlaw.theory.statements._support.random_instances import (
     Draw,
     centred_score,
     nearby,
     random_score,
     updates_from,
 )
-from covlaw.theory.updates import Step, Update, UpdateRecipe, exact_update
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.updates import Step, Update, UpdateRecipe, exact_update
+from covlaw.theory.worlds.world import World
 
 MakeOptimiser = Callable[[list[Tensor]], torch.optim.Optimizer]
 

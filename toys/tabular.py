@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.statements.random_instances import inner_steps_from
-from covlaw.theory.token_law import token_values
-from covlaw.theory.token_tree import TokenTree, softmax_tree
-from covlaw.theory.updates import InnerStep, Update
-from covlaw.theory.worlds import World
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.statements._support.random_instances import inner_steps_from
+from covlaw.theory.worlds.token_law import token_values
+from covlaw.theory.worlds.token_tree import TokenTree, softmax_tree
+from covlaw.theory.worlds.updates import InnerStep, Update
+from covlaw.theory.worlds.world import World
 from covlaw.toys.planted_conflict import planted_rewards
 from covlaw.toys.prefix_tree import PrefixTree
 from covlaw.toys.softmax_steps import varied_updates

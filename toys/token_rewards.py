@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 from covlaw.toys.prefix_tree import PrefixTree
 
 OBJECTIVES = ("accuracy", "conciseness", "clarity")

@@ -1,7 +1,7 @@
 """Pages link files outside docs/ as a forge expects; on the site those files become pages too.
 
-A link from docs/tutorial.md to ../theory/covariance.py opens the file on any forge. Here the file
-is added as source/theory/covariance.py.md, and README, CONTRIBUTING and CHANGELOG as project/*.md.
+A link from docs/tutorial.md to ../theory/rollouts.py opens the file on any forge. Here the file
+is added as source/theory/rollouts.py.md, and README, CONTRIBUTING and CHANGELOG as project/*.md.
 """
 
 import posixpath

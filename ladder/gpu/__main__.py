@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "without one: `make gpu-wheels` where there is one, bring requirements/gpu-wheels along"
         )
     from covlaw.ladder.gpu.session import run_stages
-    from covlaw.theory.errors import CovlawError
+    from covlaw.theory._numerics.errors import CovlawError
 
     try:
         return FAILED if run_stages(options, given) else 0

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 
 EVERY = 10.0
 """Seconds between lines, unless a step takes longer."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from covlaw.ladder.gpu.scale import METHODS, Scale
 from covlaw.ladder.gpu.stages import BASE, RUNS, THROUGHPUT, VERDICT
-from covlaw.llm import records
-from covlaw.llm.environment import describe
-from covlaw.llm.files import writing_to
-from covlaw.theory.errors import CovlawError
+from covlaw.records import runs as records
+from covlaw.records.environment import describe
+from covlaw.records.files import writing_to
+from covlaw.theory._numerics.errors import CovlawError
 
 NO_GPU_RESULT = "the stages at tiny size on a CPU: this shows that they work, and measures nothing"
 

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from covlaw.llm.base.large_config import LargeConfig
-from covlaw.llm.config import TrainConfig
-from covlaw.llm.random_model import SHAPES, Shape
-from covlaw.llm.throughput import NAMES
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop.throughput import NAMES
+from covlaw.llm.model.random_model import SHAPES, Shape
 
 METHODS = ("linear", "ctwa", "covariance_mgda")
 """Scalarizers that are trained, in this order."""

@@ -14,8 +14,8 @@ from covlaw.ladder.gpu.budget import Budget, ended_by_budget
 from covlaw.ladder.gpu.record import note_stage, read_stages, refuse_as_result, write_record
 from covlaw.ladder.gpu.scale import FULL, TINY, Scale
 from covlaw.ladder.gpu.stages import STAGES, WaitsError, Work
-from covlaw.llm.flops import device_name
-from covlaw.theory.errors import CovlawError, unknown
+from covlaw.llm.model.flops import device_name
+from covlaw.theory._numerics.errors import CovlawError, unknown
 
 COMMAND = "python -m covlaw.ladder.gpu"
 STATE = "stages.json"

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from covlaw.ladder.gpu.budget import Budget, Steps
 from covlaw.ladder.gpu.scale import METHODS, Scale
 from covlaw.ladder.progress import training_news
-from covlaw.llm import records
 from covlaw.llm.base.large import train_large
-from covlaw.llm.throughput import Timing, time_passes
+from covlaw.llm.loop.throughput import Timing, time_passes
 from covlaw.llm.train import train
-from covlaw.llm.verdict import run_verdict
-from covlaw.theory.errors import CovlawError
+from covlaw.records import runs as records
+from covlaw.records.verdict.verdict import run_verdict
+from covlaw.theory._numerics.errors import CovlawError
 
 BASE, RUNS, VERDICT, THROUGHPUT = "base", "runs", "verdict.json", "throughput.json"
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from covlaw.figures.findings import Outcome, interference_claim, outcomes
-from covlaw.figures.study_records import table_of
-from covlaw.ladder.matrix import MARKS
+from covlaw.ladder.climb.matrix import MARKS
 from covlaw.ladder.report.joint import joint_picture
 from covlaw.ladder.report.llm_section import agreements
 from covlaw.ladder.report.pictures import drawable, picture
-from covlaw.ladder.report.reading import Recorded
 from covlaw.ladder.report.verdict_section import headline
+from covlaw.records.findings import Outcome, interference_claim, outcomes
+from covlaw.records.reading import Recorded
+from covlaw.records.study import table_of
 
 UNSET = "–"
 PLACES = frozenset({"out"})

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, tostring
 from latex2mathml.converter import convert_to_element
 from markupsafe import Markup
 
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 
 QUAD = re.compile(r"\\q?quad(?![A-Za-z])")
 LIMITS = frozenset({"min", "max", "inf", "sup"})

@@ -5,8 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from covlaw.ladder.report.pictures import Picture, picture
-from covlaw.ladder.report.reading import Recorded
-from covlaw.llm.records import STEPS
+from covlaw.records.reading import Recorded
+from covlaw.records.runs import STEPS
 
 FIGURE = "interference"
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covlaw.figures.findings import TWO_SIDED_95, agreement, ends
-from covlaw.figures.records import Audit, LlmRun, audits
-from covlaw.ladder.report.reading import Recorded
+from covlaw.records.findings import TWO_SIDED_95, agreement, ends
+from covlaw.records.ladder import Audit, LlmRun, audits
+from covlaw.records.reading import Recorded
 
 FORECASTS = {
     "law": "law",

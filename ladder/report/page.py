@@ -6,8 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from covlaw import __version__
-from covlaw.figures.findings import interference_claim
-from covlaw.ladder.matrix import MARKS
+from covlaw.ladder.climb.matrix import MARKS
 from covlaw.ladder.report import filters
 from covlaw.ladder.report.comparison import comparison
 from covlaw.ladder.report.llm_section import (
@@ -19,14 +18,15 @@ from covlaw.ladder.report.llm_section import (
     llm_sections,
 )
 from covlaw.ladder.report.pictures import drawable, picture, top_and_rest
-from covlaw.ladder.report.reading import Recorded, read, read_all
 from covlaw.ladder.report.script import script, style
 from covlaw.ladder.report.study_section import study_section
 from covlaw.ladder.report.verdict_section import verdict_section
-from covlaw.ladder.resumable_folder import FAILURES
-from covlaw.llm.files import writing_to
-from covlaw.llm.records import write_text
-from covlaw.theory.errors import CovlawError
+from covlaw.records.files import writing_to
+from covlaw.records.findings import interference_claim
+from covlaw.records.reading import Recorded, read, read_all
+from covlaw.records.resumable_folder import FAILURES
+from covlaw.records.runs import write_text
+from covlaw.theory._numerics.errors import CovlawError
 
 ONE, SEVERAL = "report.html", Path("comparison.html")
 """Where a page goes by default: into the folder it is about, or here if it is about several."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from covlaw.figures.available import available
+from covlaw.figures._drawing.available import available
+from covlaw.figures._drawing.render import inline_svg
 from covlaw.figures.registry import load
-from covlaw.figures.render import inline_svg
 
 FIRST = (
     *("ladder_matrix", "interference", "predicted_vs_realised"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from covlaw.figures.study_records import table_of
+from covlaw.records.study import table_of
 
 
 def study_section(summary: dict[str, Any]) -> dict[str, Any]:

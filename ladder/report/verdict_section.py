@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from covlaw import __version__
-from covlaw.ladder.matrix import MARKS
+from covlaw.ladder.climb.matrix import MARKS
 from covlaw.ladder.report.formulas import mathml
 from covlaw.ladder.report.sources import repository, source_url
-from covlaw.ladder.statement_index import HEADINGS, file_of
-from covlaw.theory.rungs import RUNG_NAMES
 from covlaw.theory.statements import STATEMENTS
-from covlaw.theory.statements.registry import MODULE_OF
+from covlaw.theory.statements.registry import PARTS, file_of, part_of
+from covlaw.theory.worlds.rungs import RUNG_NAMES
 
 COLUMNS = (
     *(("id", "number"), ("statement", "text"), ("rung", "number"), ("verdict", "text")),
@@ -70,15 +69,10 @@ def verdict_rows(verdicts: list[dict[str, Any]]) -> Iterator[Row]:
             yield Row(verdict, STATEMENTS[id].title if known else "", part_of(id) if known else "")
 
 
-def part_of(id: str) -> str:
-    """Folder of a statement."""
-    return MODULE_OF[id].split(".")[-2]
-
-
 def parts(rows: list[Row]) -> dict[str, str]:
     """Folder → heading, of the parts that have a row."""
     present = {row.part for row in rows}
-    return {part: heading for part, heading in HEADINGS.items() if part in present}
+    return {part: heading for part, heading in PARTS.items() if part in present}
 
 
 def _urls(record: dict[str, Any]) -> dict[str, str]:

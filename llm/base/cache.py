@@ -17,7 +17,7 @@ from covlaw.llm.base.folder import SCHEMA, find_damage, train_base
 from covlaw.llm.base.sft import Progress
 from covlaw.llm.base.styles import STYLES
 from covlaw.llm.tasks.arithmetic import calculations
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 
 log = logging.getLogger(__name__)
 

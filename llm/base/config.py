@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from covlaw.llm.base.mixtures import CONFLICTING_STYLES, StyleShare
 from covlaw.llm.base.styles import STYLES
 from covlaw.llm.tasks.arithmetic import DIFFICULTIES
-from covlaw.theory.errors import CovlawError, unknown
+from covlaw.theory._numerics.errors import CovlawError, unknown
 
 
 @dataclass(frozen=True)

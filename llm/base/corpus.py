@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from covlaw.llm.base.mixtures import StyleShare
 from covlaw.llm.base.styles import STYLES
+from covlaw.llm.model.tokenizer import EOS, build_tokenizer
 from covlaw.llm.tasks.arithmetic import calculations, results
-from covlaw.llm.tokenizer import EOS, build_tokenizer
 
 IGNORED = -100
 """The label of a position that the loss skips (the convention of PyTorch's cross-entropy)."""

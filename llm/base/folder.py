@@ -19,7 +19,7 @@ from covlaw.llm.base.config import BaseConfig
 from covlaw.llm.base.corpus import build_corpus
 from covlaw.llm.base.measure import measure
 from covlaw.llm.base.sft import Progress, fit, new_model
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 
 SCHEMA = 1
 """Increase it when the training procedure changes: older cached models are then not used."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from covlaw.llm import checkpoint, records
 from covlaw.llm.base.corpus import Texts, build_corpora
 from covlaw.llm.base.folder import reproducible, write_base
 from covlaw.llm.base.large_config import LargeConfig
@@ -23,10 +22,12 @@ from covlaw.llm.base.sft import (
     new_model,
     schedule,
 )
-from covlaw.llm.lock import alone_in
-from covlaw.llm.optimizer import make_adamw
-from covlaw.llm.whole_folder import remove, written_whole
-from covlaw.theory.errors import CovlawError
+from covlaw.llm.loop.optimizer import make_adamw
+from covlaw.llm.runs import checkpoint
+from covlaw.llm.runs.lock import alone_in
+from covlaw.llm.runs.whole_folder import remove, written_whole
+from covlaw.records import runs as records
+from covlaw.theory._numerics.errors import CovlawError
 
 LOSSES = "losses.jsonl"
 BETAS = (0.9, 0.95)

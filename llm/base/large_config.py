@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from covlaw.llm.base.config import BaseConfig
 from covlaw.llm.tasks.arithmetic import DIFFICULTIES
-from covlaw.theory.errors import CovlawError, unknown
+from covlaw.theory._numerics.errors import CovlawError, unknown
 
 DTYPES = ("float32", "bfloat16")
 

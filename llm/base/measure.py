@@ -9,9 +9,9 @@ from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
 
 from covlaw.llm.base.config import BaseConfig
 from covlaw.llm.base.styles import STYLES, style_of
-from covlaw.llm.engine import TransformersEngine
 from covlaw.llm.rewards.accuracy import is_correct
 from covlaw.llm.rewards.clarity import is_clear
+from covlaw.llm.sampling.engine import TransformersEngine
 from covlaw.llm.tasks.arithmetic import Calculation, calculations
 
 MAX_TOKENS = 44

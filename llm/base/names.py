@@ -5,7 +5,7 @@ from dataclasses import replace
 from covlaw.llm.base.config import BaseConfig
 from covlaw.llm.base.mixtures import MIXTURES
 from covlaw.llm.tasks.arithmetic import DIFFICULTIES
-from covlaw.theory.errors import CovlawError, unknown
+from covlaw.theory._numerics.errors import CovlawError, unknown
 
 PREFIX = "base"
 

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import IO, cast
 
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 
 CPU_SECONDS = 3.0
 """For one question; ordinary ones take milliseconds."""

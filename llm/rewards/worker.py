@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.rewards.state import RewardState
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 
 START_SECONDS = 300.0
 """For importing the user's module, which may load a model."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from covlaw.llm.rewards import RewardState, load_reward
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from covlaw.llm.tasks import arithmetic, columns, math500
 from covlaw.llm.tasks.problem import Problem
-from covlaw.theory.errors import CovlawError, unknown
+from covlaw.theory._numerics.errors import CovlawError, unknown
 
 SPLITS = arithmetic.SPLITS
 

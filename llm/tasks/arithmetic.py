@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covlaw.llm.tasks.problem import Problem
-from covlaw.theory.errors import CovlawError, unknown
+from covlaw.theory._numerics.errors import CovlawError, unknown
 
 SPLITS = ("train", "val", "test")
 SPLIT_SEED = 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from covlaw.llm.tasks.places import REMEDY, locate
 from covlaw.llm.tasks.problem import Problem
-from covlaw.theory.errors import CovlawError, unknown
+from covlaw.theory._numerics.errors import CovlawError, unknown
 
 SPLIT_SEED = 0
 """Of the partition of a single file into train, val and test (3 : 1 : 1)."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 
 REMEDY = "give a folder with train.{kind}, val.{kind} and test.{kind}, one {kind} file, or a hub id"
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from covlaw.llm.audit_schedule import SHARE, audit_count, relative_cost
-from covlaw.llm.config import TrainConfig
-from covlaw.llm.engine import Completions, TransformersEngine
-from covlaw.llm.log_prob import chunks, directional_log_prob, distinct, token_log_prob
-from covlaw.llm.parameters import trainable
-from covlaw.llm.policy import load_policy
+from covlaw.llm.audit.schedule import SHARE, audit_count, relative_cost
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop.trainer import Trainer
+from covlaw.llm.model.log_prob import chunks, directional_log_prob, distinct, token_log_prob
+from covlaw.llm.model.parameters import trainable
+from covlaw.llm.model.policy import load_policy
+from covlaw.llm.sampling.engine import Completions, TransformersEngine
 from covlaw.llm.tasks import load_task
-from covlaw.llm.trainer import Trainer
 
 pytestmark = pytest.mark.benchmark
 

@@ -12,8 +12,8 @@ import torch
 from timing import cpu_seconds
 from torch import Tensor
 
-from covlaw.theory.clipping import CHUNK, effective_weight
-from covlaw.theory.covariance import exact_change, within_prompt_covariance
+from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
+from covlaw.theory.losses.clipping import CHUNK, effective_weight
 
 pytestmark = pytest.mark.benchmark
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from timing import cpu_seconds
 
-from covlaw.llm.engine import TransformersEngine, encode_prompts
-from covlaw.llm.policy import load_policy
+from covlaw.llm.model.policy import load_policy
+from covlaw.llm.sampling.engine import TransformersEngine, encode_prompts
 from covlaw.llm.tasks import load_task
 
 pytestmark = pytest.mark.benchmark

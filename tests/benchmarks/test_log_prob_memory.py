@@ -28,8 +28,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from transformers import Qwen2Config, Qwen2ForCausalLM
 from covlaw.llm import chunked_head
-from covlaw.llm.engine import Completions
-from covlaw.llm.log_prob import token_values
+from covlaw.llm.sampling.engine import Completions
+from covlaw.llm.model.log_prob import token_values
 
 kind, vocabulary, tokens, entropy, out = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
 if kind == "plain":

@@ -8,9 +8,9 @@ import torch
 from timing import cpu_seconds
 
 from covlaw.theory.scalarizers import make
-from covlaw.toys.study_arms import Arm
-from covlaw.toys.study_engine import train
-from covlaw.toys.study_worlds import WORLDS
+from covlaw.toys.study.arms import Arm
+from covlaw.toys.study.engine import train
+from covlaw.toys.study.worlds import WORLDS
 
 pytestmark = pytest.mark.benchmark
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from covlaw.llm.config import TrainConfig
-from covlaw.llm.policy import load_policy
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop.trainer import Trainer
+from covlaw.llm.model.policy import load_policy
 from covlaw.llm.tasks import load_task
-from covlaw.llm.trainer import Trainer
 
 trl = pytest.importorskip("trl", reason="the peer is TRL: pip install 'covlaw[bench]'")
 

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from covlaw.llm.config import TrainConfig
-from covlaw.llm.policy import load_policy
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop.trainer import Trainer
+from covlaw.llm.model.policy import load_policy
+from covlaw.llm.sampling.vllm.start import import_vllm
 from covlaw.llm.tasks import load_task
-from covlaw.llm.trainer import Trainer
-from covlaw.llm.vllm_start import import_vllm
 
 PROMPTS, COMPLETIONS, TOKENS, RATE = 16, 16, 44, 5e-5
 STEPS, WARM = 8, 2

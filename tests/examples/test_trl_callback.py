@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from covlaw.theory.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.scalarizers import Batch, Observation, make
 
 from trl_audit import REWARDS, Score  # isort: skip  # on the path through the world

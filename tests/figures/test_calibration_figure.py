@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from fake_runs import calibration, lines, write_ladder, write_llm_run
 
-from covlaw.figures.available import available
-from covlaw.figures.forecasts import rows
+from covlaw.figures._drawing.available import available
+from covlaw.figures._drawing.forecasts import rows
+from covlaw.figures._drawing.signed_root import signed_root_axes
+from covlaw.figures._drawing.style import new_figure
 from covlaw.figures.predicted_vs_realised import describe, draw
-from covlaw.figures.signed_root import signed_root_axes
-from covlaw.figures.style import new_figure
 
 
 def test_a_row_for_each_rung_there_is(tmp_path: Path) -> None:

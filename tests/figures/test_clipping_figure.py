@@ -7,9 +7,9 @@ from fake_runs import clipping, lines, write_ladder
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
+from covlaw.figures._drawing.shares import draw_shares
+from covlaw.figures._drawing.style import OBJECTIVES
 from covlaw.figures.registry import Description, load
-from covlaw.figures.shares import draw_shares
-from covlaw.figures.style import OBJECTIVES
 
 
 def _words(folder: Path, records: list[dict]) -> Description:

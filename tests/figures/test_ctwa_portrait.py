@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from covlaw.figures._drawing.render import recorded
 from covlaw.figures.ctwa_portrait import describe, downset, draw, reachable
-from covlaw.figures.records import json_lines
-from covlaw.figures.render import recorded
+from covlaw.records.ladder import json_lines
 
 Change = Callable[[dict[str, Any]], None]
 

@@ -7,10 +7,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 
+from covlaw.figures._drawing.render import record_for
+from covlaw.figures._drawing.style import house_style
+from covlaw.figures._drawing.words import with_words
 from covlaw.figures.registry import FIGURES, load
-from covlaw.figures.render import record_for
-from covlaw.figures.style import house_style
-from covlaw.figures.words import with_words
 
 TOUCH = 0.5
 """Pixels: edges may meet within half of one, as bounding boxes are rounded outwards."""

@@ -7,14 +7,14 @@ import pytest
 from fake_runs import write_ladder, write_llm_run, write_study
 from PIL import Image
 
-from covlaw.figures.available import available, require
-from covlaw.figures.findings import interference_claim
-from covlaw.figures.records import audits, llm_runs
+from covlaw.figures._drawing.available import available, require
+from covlaw.figures._drawing.render import inline_svg, save
+from covlaw.figures._drawing.style import house_style
 from covlaw.figures.registry import FIGURES, load
-from covlaw.figures.render import inline_svg, save
-from covlaw.figures.study_records import study_summary, table_of
-from covlaw.figures.style import house_style
-from covlaw.theory.errors import CovlawError
+from covlaw.records.findings import interference_claim
+from covlaw.records.ladder import audits, llm_runs
+from covlaw.records.study import study_summary, table_of
+from covlaw.theory._numerics.errors import CovlawError
 
 PRINTED_WIDTH = 1300
 """Pixels: 6.5 inches at 200 dots an inch."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from covlaw.figures._drawing.render import recorded
+from covlaw.figures._drawing.style import power_of_ten
 from covlaw.figures.pl_rates import BOUNDS, PANELS, describe, draw
-from covlaw.figures.records import json_lines
 from covlaw.figures.registry import Description
-from covlaw.figures.render import recorded
-from covlaw.figures.style import power_of_ten
+from covlaw.records.ladder import json_lines
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from fake_runs import write_ladder
 from PIL import Image, ImageChops
+from record import record
 
-from covlaw.figures.record import record
-from covlaw.figures.records import llm_runs
+from covlaw.figures._drawing.render import record_for, recorded, save
 from covlaw.figures.registry import FIGURES
-from covlaw.figures.render import record_for, recorded, save
+from covlaw.records.ladder import llm_runs
 
 ROOT = Path(__file__).parents[2]
 SAME = 8

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fake_runs import write_llm_run
 
-from covlaw.figures.records import llm_runs
 from covlaw.figures.same_sample_optimism import describe, draw, excess
+from covlaw.records.ladder import llm_runs
 
 
 def rewrite(run: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:

@@ -64,7 +64,7 @@ def test_a_crash_is_not_taken_for_a_refuted_claim(
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr("covlaw.ladder.commands.write_report", crash)
+    monkeypatch.setattr("covlaw.ladder.commands.table.write_report", crash)
     assert main(["report", "somewhere"]) == 3
     assert "on purpose" in capsys.readouterr().err
 
@@ -122,7 +122,7 @@ def test_verbose_check_explains_a_statement_in_full(capsys: pytest.CaptureFixtur
     told = (statement.title, statement.explanation, statement.formula, *statement.assumptions)
     for words in told:
         assert " ".join(words.split()) in out
-    assert "theory/statements/law/small_gaps_certify_the_sign_of_the_change.py" in out
+    assert "theory/statements/updates/small_gaps_certify_the_sign_of_the_change.py" in out
     assert "0 violations" in out
     assert f"“{statement.control.name}”: refuted by" in out
 

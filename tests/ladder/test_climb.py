@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from covlaw.ladder import ladder_command, plan, run
 from covlaw.ladder.cli import main
+from covlaw.ladder.climb import plan, run
+from covlaw.ladder.commands.table import ladder as ladder_command
 from covlaw.theory.statements import STATEMENTS
 
 VERDICT_KEYS = [

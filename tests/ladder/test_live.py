@@ -8,10 +8,10 @@ import pytest
 import tomli_w
 from rich.console import Console
 
-from covlaw.ladder import state as ladder_state
-from covlaw.ladder.live import Display
-from covlaw.ladder.plan import Job, Settings
-from covlaw.ladder.state import State
+from covlaw.ladder.climb import state as ladder_state
+from covlaw.ladder.climb.live import Display
+from covlaw.ladder.climb.plan import Job, Settings
+from covlaw.ladder.climb.state import State
 
 
 class Clock:

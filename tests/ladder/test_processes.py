@@ -10,10 +10,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from covlaw.ladder import run
-from covlaw.ladder.folder import LadderFolder
-from covlaw.ladder.plan import Job, Settings
-from covlaw.ladder.state import State
+from covlaw.ladder.climb import run
+from covlaw.ladder.climb.folder import LadderFolder
+from covlaw.ladder.climb.plan import Job, Settings
+from covlaw.ladder.climb.state import State
 
 ORPHANING = """
 import os, signal, sys, time

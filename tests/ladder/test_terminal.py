@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from covlaw.ladder import cli, commands
+from covlaw.ladder import cli
+from covlaw.ladder.commands import table as commands
 from covlaw.ladder.exit_codes import FAILED, INTERRUPTED, READER_GONE
 from covlaw.ladder.terminal import stoppable
 

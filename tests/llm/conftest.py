@@ -8,8 +8,8 @@ import torch
 from ranked import Ranked
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from covlaw.llm.engine import Completions, TransformersEngine
-from covlaw.llm.tokenizer import build_tokenizer
+from covlaw.llm.model.tokenizer import build_tokenizer
+from covlaw.llm.sampling.engine import Completions, TransformersEngine
 
 PROMPTS = ("1 + 2 = ?", "3 -", "9 - 4 = ? the answer")
 WORDS = r"0 1 2 3 4 5 6 7 8 9 + - = ? step : answer the so is \boxed{ }"

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from covlaw.theory.advantages import group_advantage
-from covlaw.theory.clipped_law import clipped_law, no_clip_radius
-from covlaw.theory.clipping import effective_weight
-from covlaw.theory.covariance import covariance_matrix, exact_change, within_prompt_covariance
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.margin import clip_margin
-from covlaw.theory.thresholds import step_threshold
-from covlaw.theory.tilt import tilt_log_ratio
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.estimators.advantages import group_advantage
+from covlaw.theory.estimators.clipped_law import clipped_law, no_clip_radius
+from covlaw.theory.estimators.covariance import (
+    covariance_matrix,
+    exact_change,
+    within_prompt_covariance,
+)
+from covlaw.theory.estimators.margin import clip_margin
+from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.tilts.thresholds import step_threshold
+from covlaw.theory.worlds.tilt import tilt_log_ratio
 
 GOOD, PROMPT = torch.tensor([0.0, 1.0, 0.5], dtype=torch.float64), torch.tensor([4, 4, 4])
 MASS, TABLE = torch.full((3,), 1 / 3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)

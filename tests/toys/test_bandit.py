@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from covlaw.theory.covariance import within_prompt_covariance
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.natural_gradient import dense_natural_gradient
-from covlaw.theory.rounding import rounding
-from covlaw.theory.rungs import Rung, load_rung
-from covlaw.theory.statements.random_instances import centred_score, random_score
-from covlaw.theory.tilt import tilt_log_ratio
-from covlaw.theory.updates import InnerStep, Update
-from covlaw.theory.worlds import World
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.covariance import within_prompt_covariance
+from covlaw.theory.geometry.natural_gradient import dense_natural_gradient
+from covlaw.theory.statements._support.random_instances import centred_score, random_score
+from covlaw.theory.worlds.rungs import Rung, load_rung
+from covlaw.theory.worlds.tilt import tilt_log_ratio
+from covlaw.theory.worlds.updates import InnerStep, Update
+from covlaw.theory.worlds.world import World
 from covlaw.toys.bandit import RUNG, bandit_world, natural_step
 from covlaw.toys.softmax_steps import at, natural, policy_gradient, torch_step, vanilla_step
 

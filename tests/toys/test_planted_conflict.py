@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from covlaw.theory.covariance import covariance_matrix
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.covariance import covariance_matrix
 from covlaw.toys.planted_conflict import planted_rewards
 
 SIZES = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from covlaw.theory.covariance import within_prompt_covariance
-from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.random_instances import nearby, random_score
-from covlaw.theory.tilt import tilt_log_ratio
-from covlaw.theory.token_law import (
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.covariance import within_prompt_covariance
+from covlaw.theory.statements._support.random_instances import nearby, random_score
+from covlaw.theory.worlds.tilt import tilt_log_ratio
+from covlaw.theory.worlds.token_law import (
     TokenValues,
     centred_in_context,
     tilted_log_policy,

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
+from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.counterexamples import (
     controller_claims,
     estimator_claims,
@@ -13,7 +14,6 @@ from covlaw.theory.counterexamples import (
     step_claims,
 )
 from covlaw.theory.counterexamples.claim import Claim, Found
-from covlaw.theory.errors import CovlawError
 
 _FAMILIES = (
     gradient_claims,

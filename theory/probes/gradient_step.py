@@ -8,7 +8,7 @@ piece f'² − 2kf is constant, so f'²/(2f) is monotone and least at a knot, or
 import torch
 from torch import Tensor
 
-from covlaw.theory.pl_rates import improved_rate
+from covlaw.theory.dynamics.pl_rates import improved_rate
 from covlaw.theory.probes.probe import Probe
 
 PIECES = 6

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.probes.probe import Probe
-from covlaw.theory.thresholds import ONE_PROMPT_RANGES
+from covlaw.theory.tilts.thresholds import ONE_PROMPT_RANGES
 
 ARMS = 4
 
@@ -45,7 +45,7 @@ ONE_PROMPT_FLIP = Probe(
     id="one-prompt flip",
     statement="T6",
     question="With one prompt, can a sign flip before η = 32·|C|/(R·S²)?",
-    standing="no: proved (theory/thresholds.py); 32 is the best constant, approached as η → 0",
+    standing="no: proved (theory/tilts/thresholds.py); 32 is best, approached as η → 0",
     dimension=2 * ARMS - 1,
     value=earliest_flip,
     describe=_describe,

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from covlaw.theory.errors import CovlawError, unknown
+from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory._numerics.validation import check_names
 from covlaw.theory.scalarizers.covariance_mgda import CovarianceMgda
 from covlaw.theory.scalarizers.ctwa import Ctwa
 from covlaw.theory.scalarizers.dynamic import Dynamic
@@ -21,7 +22,6 @@ from covlaw.theory.scalarizers.protocol import Batch, Observation, Scalarizer, S
 from covlaw.theory.scalarizers.smooth_tchebycheff import SmoothTchebycheff
 from covlaw.theory.scalarizers.tchebycheff import Tchebycheff
 from covlaw.theory.scalarizers.upgrad import Upgrad
-from covlaw.theory.validation import check_names
 
 __all__ = ["SCALARIZERS", "Batch", "Observation", "Scalarizer", "Signal", "make"]
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.scalarizers.batch_headroom import batch_covariances, room_of_varying
-from covlaw.theory.scalarizers.given import weighted
-from covlaw.theory.scalarizers.options import choice, per_objective
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.scalarizers._batch_headroom import batch_covariances, room_of_varying
+from covlaw.theory.scalarizers._given import weighted
+from covlaw.theory.scalarizers._options import choice, per_objective
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
 GEOMETRIES = {"mean_std": "grpo", "raw": "raw"}

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_signals import SIGNALS
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.scalarizers.batch_headroom import batch_covariances
-from covlaw.theory.scalarizers.ctwa_targets import OBSERVED, STATISTICS, TargetRule
-from covlaw.theory.scalarizers.given import weighted
-from covlaw.theory.scalarizers.options import choice, per_objective, positive
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.dynamics.ctwa_signals import SIGNALS
+from covlaw.theory.scalarizers._batch_headroom import batch_covariances
+from covlaw.theory.scalarizers._ctwa_targets import OBSERVED, STATISTICS, TargetRule
+from covlaw.theory.scalarizers._given import weighted
+from covlaw.theory.scalarizers._options import choice, per_objective, positive
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
 LARGEST_CAP = 700.0

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.scalarizers.given import given_gramian, given_rewards, weighted
-from covlaw.theory.scalarizers.options import positive, shares
+from covlaw.theory.scalarizers._given import given_gramian, given_rewards, weighted
+from covlaw.theory.scalarizers._options import positive, shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
 REFERENCE_REGULARISATION = 1e-5

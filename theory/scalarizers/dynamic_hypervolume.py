@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.scalarizers.given import given_rewards, given_values
-from covlaw.theory.scalarizers.hypervolume import added_hypervolume
-from covlaw.theory.scalarizers.options import shares
+from covlaw.theory.scalarizers._given import given_rewards, given_values
+from covlaw.theory.scalarizers._hypervolume import added_hypervolume
+from covlaw.theory.scalarizers._options import shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
 FRONT = 32

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.rounding import rounding
-from covlaw.theory.scalarizers.given import given_rewards, row_weight
-from covlaw.theory.scalarizers.options import shares
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory._numerics.weighting import weighting
+from covlaw.theory.scalarizers._given import given_rewards, row_weight
+from covlaw.theory.scalarizers._options import shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
-from covlaw.theory.weighting import weighting
 
 
 class GdpoState(NamedTuple):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.scalarizers.given import given, given_gramian, given_rewards
-from covlaw.theory.scalarizers.options import not_negative, positive, shares
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.scalarizers._given import given, given_gramian, given_rewards
+from covlaw.theory.scalarizers._options import not_negative, positive, shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import unknown
-from covlaw.theory.rounding import rounding
-from covlaw.theory.scalarizers.given import given_rewards, given_values, row_weight
-from covlaw.theory.scalarizers.options import per_objective, positive
+from covlaw.theory._numerics.errors import unknown
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.scalarizers._given import given_rewards, given_values, row_weight
+from covlaw.theory.scalarizers._options import per_objective, positive
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.scalarizers.given import weighted
-from covlaw.theory.scalarizers.options import per_objective
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.scalarizers._given import weighted
+from covlaw.theory.scalarizers._options import per_objective
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
 

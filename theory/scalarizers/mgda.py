@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.min_norm import min_norm_weights
-from covlaw.theory.scalarizers.given import given_gramian, given_rewards, weighted
-from covlaw.theory.scalarizers.options import shares
+from covlaw.theory.scalarizers._given import given_gramian, given_rewards, weighted
+from covlaw.theory.scalarizers._options import shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
+from covlaw.theory.solvers.min_norm import min_norm_weights
 
 REFERENCE_STEPS = 200
 """Projected-gradient steps of the reference implementation's solver."""

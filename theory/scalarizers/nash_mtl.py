@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.nash_bargaining import nash_bargain
-from covlaw.theory.scalarizers.extra import from_aggregators
-from covlaw.theory.scalarizers.given import given_gramian, given_rewards, weighted
-from covlaw.theory.scalarizers.options import choice, shares
+from covlaw.theory.scalarizers._extra import from_aggregators
+from covlaw.theory.scalarizers._given import given_gramian, given_rewards, weighted
+from covlaw.theory.scalarizers._options import choice, shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
-from covlaw.theory.wolfe import correlation
+from covlaw.theory.solvers.nash_bargaining import nash_bargain
+from covlaw.theory.solvers.wolfe import correlation
 
 SOLVERS = ("exact", "torchjd")
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.scalarizers.given import centred_rewards, given_rewards, row_weight
-from covlaw.theory.scalarizers.options import not_negative
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.scalarizers._given import centred_rewards, given_rewards, row_weight
+from covlaw.theory.scalarizers._options import not_negative
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from covlaw.theory.scalarizers.given import given_rewards
-from covlaw.theory.scalarizers.options import per_objective, positive, shares
+from covlaw.theory.scalarizers._given import given_rewards
+from covlaw.theory.scalarizers._options import per_objective, positive, shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 from covlaw.theory.scalarizers.tchebycheff import TchebycheffState
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.scalarizers.given import given_rewards
-from covlaw.theory.scalarizers.options import per_objective, shares
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.scalarizers._given import given_rewards
+from covlaw.theory.scalarizers._options import per_objective, shares
+from covlaw.theory.scalarizers._token_tchebycheff import token_advantage
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
-from covlaw.theory.scalarizers.token_tchebycheff import token_advantage
 
 
 class TchebycheffState(NamedTuple):

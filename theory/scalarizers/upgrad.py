@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from covlaw.theory.min_norm import PSD_TOLERANCE
-from covlaw.theory.scalarizers.extra import from_aggregators
-from covlaw.theory.scalarizers.given import given_gramian, given_rewards
-from covlaw.theory.scalarizers.options import shares
+from covlaw.theory.scalarizers._extra import from_aggregators
+from covlaw.theory.scalarizers._given import given_gramian, given_rewards
+from covlaw.theory.scalarizers._options import shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
-from covlaw.theory.wolfe import correlation
+from covlaw.theory.solvers.min_norm import PSD_TOLERANCE
+from covlaw.theory.solvers.wolfe import correlation
 
 REGULARISATION = 2 * PSD_TOLERANCE
 """Added to the diagonal, relative to the trace: more than rounding can take from a Gramian."""

@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covlaw.theory.rungs import Rung, load_rung
-from covlaw.theory.statements import random_instances
+from covlaw.theory.statements._support import random_instances
 from covlaw.theory.statements.base import Proof, Statement, Status, Verdict
 from covlaw.theory.statements.judge import Judgement, judge
 from covlaw.theory.statements.registry import find
 from covlaw.theory.statements.tally import Tally
-from covlaw.theory.token_tree import TokenTree
-from covlaw.theory.updates import InnerStep, Update
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.rungs import Rung, load_rung
+from covlaw.theory.worlds.token_tree import TokenTree
+from covlaw.theory.worlds.updates import InnerStep, Update
+from covlaw.theory.worlds.world import World
 
 
 class Examination(NamedTuple):

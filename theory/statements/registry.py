@@ -5,11 +5,22 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 
-from covlaw.theory.errors import unknown
+from covlaw.theory._numerics.errors import unknown
 from covlaw.theory.statements.base import Statement
 
-PARTS = ("law", "clipping", "ctwa", "convergence", "scalarization", "false_claims")
-"""The parts A–F of THEORY, a folder each."""
+PARTS = {
+    "tilts": "A1. The covariance law of a tilt",
+    "updates": "A2. The law for any update",
+    "gradients": "A3. The law under gradient ascent",
+    "tokens": "A4. The law token by token",
+    "sampling": "A5. The law from samples",
+    "clipping": "B. The clipped surrogate",
+    "ctwa": "C. Covariance-targeted weight adaptation (CTWA)",
+    "convergence": "D. Convergence under PL, and interference",
+    "scalarization": "E. Scalarizers",
+    "false_claims": "F. Plausible, but false",
+}
+"""The parts of THEORY, a folder each, and their headings."""
 
 
 def _statements() -> Iterator[tuple[Statement, str]]:
@@ -46,3 +57,13 @@ def find(statement_id: str) -> Statement:
     if statement_id.lower() not in known:
         raise unknown("statement", statement_id, tuple(STATEMENTS))
     return STATEMENTS[known[statement_id.lower()]]
+
+
+def file_of(statement_id: str) -> str:
+    """Path of a statement's module below the root of the source tree."""
+    return f"{MODULE_OF[statement_id].removeprefix('covlaw.').replace('.', '/')}.py"
+
+
+def part_of(statement_id: str) -> str:
+    """Folder of a statement, a key of `PARTS`."""
+    return MODULE_OF[statement_id].split(".")[-2]

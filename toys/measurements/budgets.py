@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.budget import law_budget, short_budget
-from covlaw.theory.natural_gradient import DampedSolution, damped_natural_gradient
-from covlaw.theory.updates import Step, Update, UpdateRecipe, exact_update
-from covlaw.theory.worlds import World
-from covlaw.toys.float64_model import ModelShape
-from covlaw.toys.transformer_updates import ModuleOptimiser, adamw, sgd, warmed_up
-from covlaw.toys.transformer_worlds import TransformerWorld, transformer_world
+from covlaw.theory.estimators.budget import law_budget, short_budget
+from covlaw.theory.geometry.natural_gradient import DampedSolution, damped_natural_gradient
+from covlaw.theory.worlds.updates import Step, Update, UpdateRecipe, exact_update
+from covlaw.theory.worlds.world import World
+from covlaw.toys.transformer.float64_model import ModelShape
+from covlaw.toys.transformer.updates import ModuleOptimiser, adamw, sgd, warmed_up
+from covlaw.toys.transformer.worlds import TransformerWorld, transformer_world
 
 RATES = {
     "SGD": (0.01, 0.1, 1.0, 10.0),

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.budget import fitted_scale
-from covlaw.theory.covariance import Covariance, exact_change, within_prompt_covariance
-from covlaw.theory.worlds import World
+from covlaw.theory.estimators.budget import fitted_scale
+from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
+from covlaw.theory.worlds.world import World
 from covlaw.toys.clipped_updates import (
     Ascent,
     adamw_ascent,

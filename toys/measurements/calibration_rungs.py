@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 from covlaw.toys.bandit import bandit_world
-from covlaw.toys.float64_model import ModelShape
 from covlaw.toys.prefix_tree import PrefixTree
 from covlaw.toys.tabular import tabular_world
 from covlaw.toys.token_rewards import OBJECTIVES, token_rewards
-from covlaw.toys.transformer_worlds import transformer_world
+from covlaw.toys.transformer.float64_model import ModelShape
+from covlaw.toys.transformer.worlds import transformer_world
 
 PROMPTS = torch.tensor([[0, 1], [1, 0], [0, 2], [2, 0], [1, 2], [2, 1]])
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.clipped_law import clipped_law, no_clip_radius
-from covlaw.theory.clipping import Clip
-from covlaw.theory.margin import RELATIVE_MARGIN, clip_margin
-from covlaw.theory.tilt import tilt_log_ratio
+from covlaw.theory.estimators.clipped_law import clipped_law, no_clip_radius
+from covlaw.theory.estimators.margin import RELATIVE_MARGIN, clip_margin
+from covlaw.theory.losses.clipping import Clip
+from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.toys.planted_conflict import planted_rewards
 
 PROMPTS, ARMS = 3, 5

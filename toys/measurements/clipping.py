@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.margin import RELATIVE_MARGIN
+from covlaw.theory.estimators.margin import RELATIVE_MARGIN
 from covlaw.toys.measurements.clipped_bandits import ClippedBandits, drifted, effect, moved
 from covlaw.toys.measurements.elites import elites
 

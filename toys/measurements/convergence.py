@@ -5,10 +5,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from covlaw.theory.pl_rates import classic_rate, improved_rate, noise_floor, noisy_gap_bound
-from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.convergence import bumpy
-from covlaw.theory.statements.convergence.pl_problems import PLBatch
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.pl_rates import (
+    classic_rate,
+    improved_rate,
+    noise_floor,
+    noisy_gap_bound,
+)
+from covlaw.theory.statements.convergence import _bumpy as bumpy
+from covlaw.theory.statements.convergence._pl_problems import PLBatch
 from covlaw.toys.measurements.drift import drifting_weights
 from covlaw.toys.measurements.gap_records import record
 from covlaw.toys.measurements.softmax_gaps import softmax_gaps

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_dynamics import Controller, State, ctwa_path
-from covlaw.theory.ctwa_signals import SIGNALS
-from covlaw.theory.headroom import slack_rate
-from covlaw.theory.prompt_covariances import PromptCovariances
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, State, ctwa_path
+from covlaw.theory.dynamics.ctwa_signals import SIGNALS
+from covlaw.theory.estimators.headroom import slack_rate
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.toys.measurements.ctwa_ensemble import ensemble
 
 COVARIANCES = (((1.3, 0.5), (0.5, 0.7)), ((0.7, -0.1), (-0.1, 1.3)))

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_dynamics import Controller, run_ctwa
-from covlaw.theory.ctwa_signals import SIGNALS
-from covlaw.theory.prompt_covariances import PromptCovariances
-from covlaw.theory.statements.ctwa.bundles_and_weights import full_rank, target_scale
-from covlaw.theory.statements.ctwa.problems import drawn_targets, random_problems
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, run_ctwa
+from covlaw.theory.dynamics.ctwa_signals import SIGNALS
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.statements.ctwa._bundles_and_weights import full_rank, target_scale
+from covlaw.theory.statements.ctwa._problems import drawn_targets, random_problems
 
 OBJECTIVES, PROMPTS = 3, 3
 RATIOS = (0.3, 1.0, 3.0, 10.0)

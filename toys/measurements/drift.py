@@ -7,15 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_dynamics import Controller, ctwa_path
-from covlaw.theory.pl_rates import drift_bound, improved_rate
-from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.convergence.drifting_problems import DriftBatch, ascend
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, ctwa_path
+from covlaw.theory.dynamics.pl_rates import drift_bound, improved_rate
+from covlaw.theory.statements.convergence._drifting_problems import DriftBatch, ascend
 from covlaw.theory.statements.convergence.drifting_weights_cost_their_path_length import (
     exact_drifts,
     path_drifts,
 )
-from covlaw.theory.statements.ctwa.problems import one_prompt
+from covlaw.theory.statements.ctwa._problems import one_prompt
 from covlaw.toys.measurements.gap_records import record
 
 COVARIANCE, TARGET, STEP = [[1.0, -0.6], [-0.6, 1.0]], (0.4, 0.2), 0.2

@@ -7,17 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.gradient_angle import (
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.geometry.gradient_angle import (
     disagreement_by_spectrum,
     disagreement_probability,
     score_threshold,
 )
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.kernel_spectrum import KernelSpectrum, score_kernel_spectrum, sign_threshold
-from covlaw.theory.rounding import rounding
-from covlaw.theory.worlds import World
-from covlaw.toys.float64_model import ModelShape
-from covlaw.toys.transformer_worlds import transformer_world
+from covlaw.theory.geometry.kernel_spectrum import (
+    KernelSpectrum,
+    score_kernel_spectrum,
+    sign_threshold,
+)
+from covlaw.theory.worlds.world import World
+from covlaw.toys.transformer.float64_model import ModelShape
+from covlaw.toys.transformer.worlds import transformer_world
 
 ARCHITECTURES = ("qwen2", "llama", "gpt2")
 WIDTHS = (8, 16)

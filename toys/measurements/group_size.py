@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.same_sample import same_sample, softmax_kernel
+from covlaw.theory.estimators.same_sample import same_sample, softmax_kernel
 from covlaw.toys.bandit import bandit_world
 
 SIZES = (2, 4, 8, 16, 32, 64)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.statements.support.adversaries import EXTREMAL_MASS
+from covlaw.theory.statements._support.adversaries import EXTREMAL_MASS
 from covlaw.toys.measurements.elites import elites
 from covlaw.toys.measurements.tilted_bandits import (
     TiltedBandits,

@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.kl_bandit import best_log_prob, divergence, natural_step, oscillation
-from covlaw.theory.rounding import rounding
-from covlaw.theory.softmax_convergence import (
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.kl_bandit import best_log_prob, divergence, natural_step, oscillation
+from covlaw.theory.dynamics.softmax_convergence import (
     CURVATURE,
     progress,
     tilt_gap_bound,
     vanilla_gap_bound,
 )
-from covlaw.theory.statements.convergence.softmax_ascent import ascend
-from covlaw.theory.statements.convergence.softmax_rows import SoftmaxRows
+from covlaw.theory.statements.convergence._softmax_ascent import ascend
+from covlaw.theory.statements.convergence._softmax_rows import SoftmaxRows
 from covlaw.toys.measurements.gap_records import record
 
 ARMS = 5

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.covariance import exact_change, within_prompt_covariance
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.remainder import THIRD_CUMULANT
-from covlaw.theory.thresholds import ONE_PROMPT_RANGES
-from covlaw.theory.tilt import tilt_log_ratio
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
+from covlaw.theory.tilts.remainder import THIRD_CUMULANT
+from covlaw.theory.tilts.thresholds import ONE_PROMPT_RANGES
+from covlaw.theory.worlds.tilt import tilt_log_ratio
 
 ARMS = 5
 SCAN = tuple(float(x) for x in np.logspace(-2, 2, 49))

@@ -12,15 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.clipped_ascent import (
-    GEOMETRIES,
-    Bandits,
-    clipped_ascent,
-    first_order_law,
-    worst_own_step,
-)
-from covlaw.theory.clipping import Clip
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.losses.clipping import Clip
 from covlaw.theory.statements.base import (
     Ensemble,
     NegativeControl,
@@ -28,6 +21,13 @@ from covlaw.theory.statements.base import (
     Sides,
     Statement,
     joined,
+)
+from covlaw.theory.statements.clipping._clipped_ascent import (
+    GEOMETRIES,
+    Bandits,
+    clipped_ascent,
+    first_order_law,
+    worst_own_step,
 )
 
 Part = tuple[Tensor, Tensor, Tensor]
@@ -111,7 +111,7 @@ def remarks() -> list[str]:
 @cache
 def proofs() -> list[Proof]:
     """Two arms never fall; the three of the example do."""
-    from covlaw.theory.statements.support import symbolic_clipping as symbolic
+    from covlaw.theory.statements.clipping import _symbolic_clipping as symbolic
 
     return [
         Proof(

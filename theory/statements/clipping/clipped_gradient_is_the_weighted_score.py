@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.clipping import Clip, effective_weight
-from covlaw.theory.losses import clipped_surrogate
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.losses.clipping import Clip, effective_weight
+from covlaw.theory.losses.policy_losses import clipped_surrogate
+from covlaw.theory.statements._support.random_instances import centred_score, nearby, random_score
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.random_instances import centred_score, nearby, random_score
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 DIRECTIONS = 3
 """Random directions along which the two gradients are compared."""

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.margin import ClipMargin, clip_margin
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.margin import ClipMargin, clip_margin
+from covlaw.theory.statements._support.rollout_rounding import weighted_rounding
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.support.rollout_rounding import weighted_rounding
-from covlaw.theory.updates import InnerStep
+from covlaw.theory.worlds.updates import InnerStep
 
 LONGEST = 4
 """Tokens of a completion at token level."""

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.clipped_law import no_clip_radius
-from covlaw.theory.clipping import Clip, effective_weight
-from covlaw.theory.covariance import within_prompt_covariance
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.clipped_law import no_clip_radius
+from covlaw.theory.estimators.covariance import within_prompt_covariance
+from covlaw.theory.losses.clipping import Clip, effective_weight
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.tilt import tilt_log_ratio
-from covlaw.theory.updates import InnerStep
+from covlaw.theory.worlds.tilt import tilt_log_ratio
+from covlaw.theory.worlds.updates import InnerStep
 
 ANY_STRENGTH = 1.0
 """Tilt of log-ratios up to this size where clipping is off and every radius is inside."""

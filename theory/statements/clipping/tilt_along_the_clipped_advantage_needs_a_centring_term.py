@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from covlaw.theory.clipped_law import clipped_law
+from covlaw.theory.estimators.clipped_law import clipped_law
+from covlaw.theory.statements._support.rollout_rounding import ratio_size, weighted_rounding
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.support.rollout_rounding import ratio_size, weighted_rounding
-from covlaw.theory.updates import InnerStep
+from covlaw.theory.worlds.updates import InnerStep
 
 IMAGINARY_STEP = 1e-100
 """Complex step: Im J(i·h)/h is the derivative, its truncation error O(h²) far below rounding."""

@@ -15,23 +15,23 @@ import torch
 from torch import Tensor
 from torch.func import jvp
 
-from covlaw.theory.clipping import Clip
-from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.random_instances import centred_score, nearby, random_score
-from covlaw.theory.statements.support.inapplicable import NO_CONTEXTS_IN_AN_LLM
-from covlaw.theory.statements.support.token_enumeration import (
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.losses.clipping import Clip
+from covlaw.theory.statements._support.inapplicable import NO_CONTEXTS_IN_AN_LLM
+from covlaw.theory.statements._support.random_instances import centred_score, nearby, random_score
+from covlaw.theory.statements._support.token_enumeration import (
     token_rounding,
     token_tilt_derivative,
 )
-from covlaw.theory.statements.support.token_losses import (
+from covlaw.theory.statements._support.token_losses import (
     loss_ascent,
     natural_slope,
     natural_slope_rounding,
 )
-from covlaw.theory.token_clip import clipped_natural_law, clipped_token_weight
-from covlaw.theory.token_law import TokenValues, token_covariance, token_values
-from covlaw.theory.token_tree import TokenTree
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.clipping._token_clip import clipped_natural_law, clipped_token_weight
+from covlaw.theory.worlds.token_law import TokenValues, token_covariance, token_values
+from covlaw.theory.worlds.token_tree import TokenTree
 
 Part = tuple[Tensor, Tensor, Tensor]
 

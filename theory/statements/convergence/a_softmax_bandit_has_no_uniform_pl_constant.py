@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement
-from covlaw.theory.statements.convergence.softmax_rows import world_rows
-from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.convergence._softmax_rows import world_rows
+from covlaw.theory.worlds.world import World
 
 CHUNK = 4096
 NO_FREE_LOGITS = "its policy has no free logit a completion"
@@ -82,7 +82,7 @@ def draw_two_arms(rng: np.random.Generator, count: int) -> Iterator[TwoArms]:
 @cache
 def proofs() -> list[Proof]:
     """The ratio itself, and its limits."""
-    from covlaw.theory.statements.convergence import symbolic_softmax as symbolic
+    from covlaw.theory.statements.convergence import _symbolic_softmax as symbolic
 
     at_zero, at_one = symbolic.two_arm_limits()
     return [

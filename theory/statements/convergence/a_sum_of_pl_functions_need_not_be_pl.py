@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.convergence import bumpy
-from covlaw.theory.statements.convergence.pl_problems import NO_PL_POLICY
+from covlaw.theory.statements.convergence import _bumpy as bumpy
+from covlaw.theory.statements.convergence._pl_problems import NO_PL_POLICY
 
 SHIFT, WEIGHTS = 3.0, (0.48, 0.52)
 SPURIOUS, BEST = (0.3835, 0.3836), 2.654

@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.pl_rates import drift_bound, improved_rate
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.pl_rates import drift_bound, improved_rate
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.convergence.drifting_problems import (
+from covlaw.theory.statements.convergence._drifting_problems import (
     Ascent,
     DriftBatch,
     ascend,
     draw_drifting,
 )
-from covlaw.theory.statements.convergence.pl_problems import NO_PL_POLICY
+from covlaw.theory.statements.convergence._pl_problems import NO_PL_POLICY
 
 
 def sides(batch: DriftBatch, _: np.random.Generator) -> Sides:

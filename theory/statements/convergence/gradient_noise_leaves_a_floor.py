@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.pl_rates import classic_rate, noisy_gap_bound
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.pl_rates import classic_rate, noisy_gap_bound
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.convergence.pl_problems import NO_PL_POLICY, PLBatch, draw_problems
+from covlaw.theory.statements.convergence._pl_problems import NO_PL_POLICY, PLBatch, draw_problems
 
 STEPS = 6
 LONG = 300

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.errors import CovlawError
-from covlaw.theory.pepit_rates import performance_estimation_rate
-from covlaw.theory.pl_rates import classic_rate, improved_rate
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.pl_rates import classic_rate, improved_rate
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement
-from covlaw.theory.statements.convergence import symbolic_pl as symbolic
-from covlaw.theory.statements.convergence.pl_problems import NO_PL_POLICY, PLBatch, draw_problems
+from covlaw.theory.statements.convergence import _symbolic_pl as symbolic
+from covlaw.theory.statements.convergence._pepit_rates import performance_estimation_rate
+from covlaw.theory.statements.convergence._pl_problems import NO_PL_POLICY, PLBatch, draw_problems
 
 STEPS = 3
 Rate = Callable[[Tensor, Tensor, Tensor], Tensor]

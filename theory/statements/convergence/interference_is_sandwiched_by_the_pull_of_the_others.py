@@ -10,16 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.interference_bounds import interference, regression_bound, sacrifice_bounds
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
+from covlaw.theory.statements._support.random_instances import random_world
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.convergence import bumpy
-from covlaw.theory.statements.convergence.tangled_problems import TangledBatch, draw_tangled
-from covlaw.theory.statements.random_instances import random_world
-from covlaw.theory.statements.support.inapplicable import NO_TILT_IN_AN_LLM
-from covlaw.theory.tilt import tilt_log_ratio
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.convergence import _bumpy as bumpy
+from covlaw.theory.statements.convergence._interference_bounds import (
+    interference,
+    regression_bound,
+    sacrifice_bounds,
+)
+from covlaw.theory.statements.convergence._tangled_problems import TangledBatch, draw_tangled
+from covlaw.theory.worlds.tilt import tilt_log_ratio
+from covlaw.theory.worlds.world import World
 
 Part = tuple[Tensor, Tensor, Tensor]
 CONFLICT = (0.49, 0.51)

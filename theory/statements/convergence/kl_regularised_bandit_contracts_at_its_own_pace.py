@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.kl_bandit import (
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.kl_bandit import (
     PlConstants,
     best_log_prob,
     divergence,
@@ -18,7 +19,7 @@ from covlaw.theory.kl_bandit import (
     oscillation,
     pl_constants,
 )
-from covlaw.theory.rounding import rounding
+from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements.base import (
     Ensemble,
     NegativeControl,
@@ -27,14 +28,13 @@ from covlaw.theory.statements.base import (
     Statement,
     joined,
 )
-from covlaw.theory.statements.convergence.regularised_rows import (
+from covlaw.theory.statements.convergence._regularised_rows import (
     RegularisedRows,
     draw_regularised,
     regularised_rows,
     sizes,
 )
-from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 Part = tuple[Tensor, Tensor, Tensor]
 
@@ -108,7 +108,7 @@ def _contraction(rows: RegularisedRows, best: Tensor, rng: np.random.Generator) 
 @cache
 def proofs() -> list[Proof]:
     """Gap and gradient in terms of ℓ, three arms."""
-    from covlaw.theory.statements.convergence import symbolic_softmax as symbolic
+    from covlaw.theory.statements.convergence import _symbolic_softmax as symbolic
 
     return [
         Proof("3 arms: J* − J − β·KL(π‖π*) = 0", symbolic.regularised_gap_residual()),

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.rounding import rounding
-from covlaw.theory.softmax_convergence import progress, tilt_gap_bound, vanilla_gap_bound
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.softmax_convergence import progress, tilt_gap_bound, vanilla_gap_bound
+from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements.base import (
     Ensemble,
     NegativeControl,
@@ -20,10 +21,9 @@ from covlaw.theory.statements.base import (
     Statement,
     joined,
 )
-from covlaw.theory.statements.convergence.softmax_ascent import STEPS, Path, ascend
-from covlaw.theory.statements.convergence.softmax_rows import SoftmaxRows, draw_rows, rows_of
-from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.convergence._softmax_ascent import STEPS, Path, ascend
+from covlaw.theory.statements.convergence._softmax_rows import SoftmaxRows, draw_rows, rows_of
+from covlaw.theory.worlds.world import World
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Total strengths ηt of the tilts, in units of 1/R."""
@@ -89,7 +89,7 @@ def _tilts(rows: SoftmaxRows, factor: Tensor | float) -> Part:
 @cache
 def proofs() -> list[Proof]:
     """The gradient's coordinate a*, the recursion of the rate, and the tilted gap."""
-    from covlaw.theory.statements.convergence import symbolic_softmax as symbolic
+    from covlaw.theory.statements.convergence import _symbolic_softmax as symbolic
 
     return [
         Proof("3 arms: ∂J/∂z_1 − π_1(r_1 − J) = 0", symbolic.coordinate_residual()),

@@ -7,21 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.ntk import centred_ntk_floor, centred_scores
-from covlaw.theory.rounding import rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.law.gradients_align_through_a_kernel import (
-    advantages,
-    value_gradients,
-)
-from covlaw.theory.statements.support.gradient_rounding import (
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.statements._support.gradient_rounding import (
     gradient_roundings,
     is_dense,
     largest_score_norm,
 )
-from covlaw.theory.statements.support.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.convergence._ntk import centred_ntk_floor, centred_scores
+from covlaw.theory.statements.gradients.gradients_align_through_a_kernel import (
+    advantages,
+    value_gradients,
+)
+from covlaw.theory.worlds.world import World
 
 Part = tuple[Tensor, Tensor, Tensor]
 

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.feasibility import max_margin
-from covlaw.theory.min_norm import min_norm_point
-from covlaw.theory.prompt_covariances import PromptCovariances
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.solvers.min_norm import min_norm_point
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement
-from covlaw.theory.statements.ctwa.problems import (
+from covlaw.theory.statements.ctwa._feasibility import max_margin
+from covlaw.theory.statements.ctwa._problems import (
     as_problems,
     correlations,
     draw_problems,
     with_dependent_objective,
 )
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 
 class Decision(NamedTuple):
@@ -71,7 +71,7 @@ def _indicators(measured: Tensor, predicted: Tensor, decided: Tensor) -> Sides:
 @cache
 def proofs() -> list[Proof]:
     """The two ingredients, for M = 2 and 3 with C = R'R."""
-    from covlaw.theory.statements.support import symbolic_ctwa as symbolic
+    from covlaw.theory.statements.ctwa import _symbolic_ctwa as symbolic
 
     return [
         proof

@@ -10,26 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_bounds import grpo_step_limit
-from covlaw.theory.ctwa_dynamics import Controller, run_ctwa
-from covlaw.theory.ctwa_signals import whitened_signal
-from covlaw.theory.headroom import headroom
-from covlaw.theory.prompt_covariances import PromptCovariances
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.ctwa_bounds import grpo_step_limit
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, run_ctwa
+from covlaw.theory.dynamics.ctwa_signals import whitened_signal
+from covlaw.theory.estimators.headroom import headroom
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
-from covlaw.theory.statements.ctwa.bundles_and_weights import full_rank, target_scale
-from covlaw.theory.statements.ctwa.climbing import Part
-from covlaw.theory.statements.ctwa.grpo_ctwa_converges_exactly_if_feasible import grpo_climb
-from covlaw.theory.statements.ctwa.problems import as_problems, draw_problems, drawn_targets
-from covlaw.theory.statements.ctwa.whitening_examples import (
+from covlaw.theory.statements.ctwa._bundles_and_weights import full_rank, target_scale
+from covlaw.theory.statements.ctwa._climbing import Part
+from covlaw.theory.statements.ctwa._problems import as_problems, draw_problems, drawn_targets
+from covlaw.theory.statements.ctwa._whitening_examples import (
     FEASIBLE_WEIGHTS,
     example,
     example_targets,
     gain_size,
     own_gains,
 )
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.ctwa.grpo_ctwa_converges_exactly_if_feasible import grpo_climb
+from covlaw.theory.worlds.world import World
 
 STEP, STEPS, CLIMB = 0.1, 400, 20
 """η and updates on the example; updates of the climb."""
@@ -103,7 +103,7 @@ def _missing(signal: str) -> Part:
 @cache
 def proofs() -> list[Proof]:
     """The gain formula, for M = 2 and 3 and any symmetric C and Σ."""
-    from covlaw.theory.statements.support import symbolic_ctwa as symbolic
+    from covlaw.theory.statements.ctwa import _symbolic_ctwa as symbolic
 
     claim = "(λ'Σλ)^{3/2} ∂y_1/∂λ_1 = C_11 λ'Σλ − (Cλ)_1(Σλ)_1"
     return [Proof(f"M = {m}: {claim}", symbolic.gain_residual(m)) for m in (2, 3)]

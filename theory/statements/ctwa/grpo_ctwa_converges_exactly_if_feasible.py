@@ -11,24 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_bounds import grpo_potential, grpo_step_limit, grpo_weight_bound
-from covlaw.theory.ctwa_dynamics import Controller, State, ctwa_path
-from covlaw.theory.headroom import headroom
-from covlaw.theory.prompt_covariances import PromptCovariances
-from covlaw.theory.rounding import UNIT_ROUNDOFF, rounding
+from covlaw.theory._numerics.rounding import UNIT_ROUNDOFF, rounding
+from covlaw.theory.dynamics.ctwa_bounds import grpo_potential, grpo_step_limit, grpo_weight_bound
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, State, ctwa_path
+from covlaw.theory.estimators.headroom import headroom
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.ctwa.bundles_and_weights import full_rank, target_scale
-from covlaw.theory.statements.ctwa.climbing import Ceiling, Climb, Part, climb_sides
-from covlaw.theory.statements.ctwa.problems import (
+from covlaw.theory.statements.ctwa._bundles_and_weights import full_rank, target_scale
+from covlaw.theory.statements.ctwa._climbing import Ceiling, Climb, Part, climb_sides
+from covlaw.theory.statements.ctwa._problems import (
     COUNTEREXAMPLE_TARGETS,
     as_problems,
     counterexample,
     draw_problems,
     drawn_targets,
 )
-from covlaw.theory.statements.ctwa.std_rounding import mean_std_error, signal_error
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.ctwa._std_rounding import mean_std_error, signal_error
+from covlaw.theory.worlds.world import World
 
 STEPS = 30
 FEASIBLE, INFEASIBLE = 0.9, 1.1

@@ -9,26 +9,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_signals import grpo_signal
-from covlaw.theory.headroom import headroom, raw_headroom
-from covlaw.theory.prompt_covariances import PromptCovariances
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.ctwa_signals import grpo_signal
+from covlaw.theory.estimators.headroom import headroom, raw_headroom
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
-from covlaw.theory.statements.ctwa.bundles_and_weights import (
+from covlaw.theory.statements.ctwa._bundles_and_weights import (
     attained,
     full_rank,
     near_optimum,
     target_scale,
 )
-from covlaw.theory.statements.ctwa.climbing import Part
-from covlaw.theory.statements.ctwa.problems import as_problems, draw_problems, drawn_targets
-from covlaw.theory.statements.ctwa.std_rounding import (
+from covlaw.theory.statements.ctwa._climbing import Part
+from covlaw.theory.statements.ctwa._problems import as_problems, draw_problems, drawn_targets
+from covlaw.theory.statements.ctwa._std_rounding import (
     gradient_error,
     mean_std_error,
     signal_error,
 )
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 
 def sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
@@ -89,7 +89,7 @@ def _one_prompt(problems: PromptCovariances, targets: Tensor) -> list[Part]:
 @cache
 def proofs() -> list[Proof]:
     """λ·y(λ) = g(λ): so Σ μ_j(y_j − t*c_j) = 0 at the minimiser, for M = 2 and 3."""
-    from covlaw.theory.statements.support import symbolic_ctwa as symbolic
+    from covlaw.theory.statements.ctwa import _symbolic_ctwa as symbolic
 
     return [Proof(f"M = {m}: λ·∇g = g", symbolic.homogeneity_residual(m)) for m in (2, 3)]
 

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_dynamics import Controller, ctwa_path
-from covlaw.theory.prompt_covariances import PromptCovariances
-from covlaw.theory.rounding import UNIT_ROUNDOFF, rounding
+from covlaw.theory._numerics.rounding import UNIT_ROUNDOFF, rounding
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, ctwa_path
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.ctwa.problems import (
+from covlaw.theory.statements.ctwa._problems import (
     as_problems,
     combined,
     draw_problems,
     drawn_targets,
 )
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 STEPS = 30
 

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.feasibility import Game, max_margin
-from covlaw.theory.min_norm import MinNorm, min_norm_point
-from covlaw.theory.prompt_covariances import PromptCovariances
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.solvers.min_norm import MinNorm, min_norm_point
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
-from covlaw.theory.statements.ctwa.problems import (
+from covlaw.theory.statements.ctwa._feasibility import Game, max_margin
+from covlaw.theory.statements.ctwa._problems import (
     as_problems,
     draw_problems,
     with_dependent_objective,
 )
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 
 def sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
@@ -65,7 +65,7 @@ def gain_rounding(within: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 @cache
 def proofs() -> list[Proof]:
     """The optimality conditions suffice, for M = 2 and 3."""
-    from covlaw.theory.statements.support import symbolic_ctwa as symbolic
+    from covlaw.theory.statements.ctwa import _symbolic_ctwa as symbolic
 
     claim = "μ'Cμ − λ'Cλ − 2(μ − λ)'Cλ − |R(μ − λ)|² = 0: (Cλ)_j ≥ λ'Cλ suffices"
     return [Proof(f"M = {m}: {claim}", symbolic.kkt_residual(m)) for m in (2, 3)]

@@ -10,22 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_bounds import raw_potential, raw_step_limit, raw_weight_bound
-from covlaw.theory.ctwa_dynamics import Controller, State, ctwa_path
-from covlaw.theory.min_norm import min_norm_point
-from covlaw.theory.prompt_covariances import PromptCovariances
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.ctwa_bounds import raw_potential, raw_step_limit, raw_weight_bound
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, State, ctwa_path
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.solvers.min_norm import min_norm_point
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
-from covlaw.theory.statements.ctwa.climbing import Ceiling, Climb, climb_sides, kept
-from covlaw.theory.statements.ctwa.problems import (
+from covlaw.theory.statements.ctwa._climbing import Ceiling, Climb, climb_sides, kept
+from covlaw.theory.statements.ctwa._problems import (
     as_problems,
     correlations,
     draw_problems,
     drawn_targets,
     one_prompt,
 )
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 STEPS = 40
 EXAMPLE = [[1.0, -0.9], [-0.9, 1.0]]
@@ -95,7 +95,7 @@ def _term_size(within: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 @cache
 def proofs() -> list[Proof]:
     """The identity behind the ascent, for M = 2 and 3."""
-    from covlaw.theory.statements.support import symbolic_ctwa as symbolic
+    from covlaw.theory.statements.ctwa import _symbolic_ctwa as symbolic
 
     claim = "f(λ+δ) − f(λ) = Σ δ_j d_j − ½δ'Cδ, d = c − Cλ"
     return [Proof(f"M = {m}: {claim}", symbolic.ascent_residual(m)) for m in (2, 3)]

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.feasibility import max_margin
-from covlaw.theory.min_norm import min_norm_point
-from covlaw.theory.prompt_covariances import PromptCovariances
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.solvers.min_norm import min_norm_point
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
-from covlaw.theory.statements.ctwa.problems import (
+from covlaw.theory.statements.ctwa._feasibility import max_margin
+from covlaw.theory.statements.ctwa._problems import (
     as_problems,
     correlations,
     draw_problems,
     drawn_targets,
     with_dependent_objective,
 )
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 
 class Reach(NamedTuple):

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_dynamics import Controller, ctwa_path
-from covlaw.theory.overshoot import overshoot
-from covlaw.theory.prompt_covariances import PromptCovariances
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, ctwa_path
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
+from covlaw.theory.statements.ctwa._overshoot import overshoot
 
 LAG = 1 / 128
 """τ of the coarser of two runs."""

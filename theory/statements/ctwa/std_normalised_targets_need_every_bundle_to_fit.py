@@ -8,22 +8,22 @@ from functools import cache
 import numpy as np
 import torch
 
-from covlaw.theory.prompt_covariances import PromptCovariances
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
-from covlaw.theory.statements.ctwa.bundles_and_weights import (
+from covlaw.theory.statements.ctwa._bundles_and_weights import (
     both_directions,
     full_rank,
     target_scale,
 )
-from covlaw.theory.statements.ctwa.problems import (
+from covlaw.theory.statements.ctwa._problems import (
     COUNTEREXAMPLE_TARGETS,
     as_problems,
     counterexample,
     draw_problems,
     drawn_targets,
 )
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 
 def sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
@@ -47,7 +47,7 @@ def _counterexample_sides() -> Sides:
 @cache
 def proofs() -> list[Proof]:
     """Y is the gradient of g, and g has degree 1, for M = 2 and 3."""
-    from covlaw.theory.statements.support import symbolic_ctwa as symbolic
+    from covlaw.theory.statements.ctwa import _symbolic_ctwa as symbolic
 
     return [
         proof

@@ -10,20 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_signals import mean_std
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.ctwa_signals import mean_std
+from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.ctwa.climbing import Part
-from covlaw.theory.statements.ctwa.closed_loop import (
+from covlaw.theory.statements.ctwa._climbing import Part
+from covlaw.theory.statements.ctwa._closed_loop import (
     Bandits,
     Moment,
     as_bandits,
     closed_loop,
     draw_bandits,
 )
-from covlaw.theory.statements.ctwa.std_rounding import mean_std_error, signal_error
-from covlaw.theory.statements.support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.ctwa._std_rounding import mean_std_error, signal_error
+from covlaw.theory.worlds.world import World
 
 STEP, RATE, STEPS = 0.05, 1.5, 25
 """η, the tilt on standardised advantages, and updates."""

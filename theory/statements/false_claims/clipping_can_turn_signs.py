@@ -9,17 +9,17 @@ from fractions import Fraction
 import numpy as np
 from torch import Tensor
 
-from covlaw.theory.clipped_ascent import Bandits
-from covlaw.theory.clipping import Clip
+from covlaw.theory.losses.clipping import Clip
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.support.explicit_worlds import (
+from covlaw.theory.statements.clipping._clipped_ascent import Bandits
+from covlaw.theory.statements.false_claims._explicit_worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,
     forecast_against_change,
 )
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 OLD = (Fraction(1, 4), Fraction(1, 4), Fraction(1, 2))
 NEW = (Fraction(1, 4), Fraction(1, 2), Fraction(1, 4))

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.support.explicit_trees import fan_tree
-from covlaw.theory.statements.support.explicit_worlds import as_tensor
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.statements.support.token_losses import (
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
+from covlaw.theory.statements._support.token_losses import (
     loss_ascent,
     natural_slope,
     natural_slope_rounding,
     pair_loss_ascent,
 )
-from covlaw.theory.token_tree import TokenTree
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.false_claims._explicit_trees import fan_tree
+from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor
+from covlaw.theory.worlds.token_tree import TokenTree
+from covlaw.theory.worlds.world import World
 
 POLICY = (Fraction(1, 4), Fraction(1, 4), Fraction(1, 2))
 LENGTHS, REWARD, SCORE = (4, 4, 1), (0, 1, 0), (0, 1, 1)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.ctwa_dynamics import Controller, observed, run_ctwa, uniform_start
-from covlaw.theory.prompt_covariances import PromptCovariances, prompt_covariances
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, observed, run_ctwa, uniform_start
+from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 FIRST, OWN = (1.0, 1.0, -1.0, -1.0), (1.0, -1.0, 1.0, -1.0)
 SHIFT = 5.0

@@ -11,21 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.advantages import NORMALISERS
-from covlaw.theory.covariance import within_prompt_covariance
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.advantages import NORMALISERS
+from covlaw.theory.estimators.covariance import within_prompt_covariance
+from covlaw.theory.statements._support.batches import all_batches
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.support.batches import all_batches
-from covlaw.theory.statements.support.explicit_prompts import explicit_prompts, flat
-from covlaw.theory.statements.support.explicit_worlds import (
+from covlaw.theory.statements.false_claims._explicit_prompts import explicit_prompts, flat
+from covlaw.theory.statements.false_claims._explicit_worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,
     forecast_against_change,
 )
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 HALF, QUARTER = Fraction(1, 2), Fraction(1, 4)
 UNIFORM = ((HALF, HALF), (HALF, HALF))

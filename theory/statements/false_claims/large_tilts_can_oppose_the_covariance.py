@@ -8,14 +8,14 @@ from fractions import Fraction
 
 import numpy as np
 
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.support.explicit_worlds import (
+from covlaw.theory.statements.false_claims._explicit_worlds import (
     as_tensor,
     explicit_bandit,
     forecast_against_change,
 )
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 POLICY = (Fraction(1, 4), Fraction(1, 2), Fraction(1, 4))
 REWARD, SCORE = (0, 1, Fraction(1, 5)), (0, Fraction(1, 2), 1)

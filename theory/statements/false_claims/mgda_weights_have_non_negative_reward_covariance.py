@@ -10,16 +10,16 @@ from functools import cache
 import numpy as np
 from torch import Tensor
 
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.scalarization.frozen_worlds import mgda_weights, policy_gradients
-from covlaw.theory.statements.support.explicit_objectives import (
+from covlaw.theory.statements.false_claims._explicit_objectives import (
     claimed_gain,
     explicit_objectives,
     gradient_direction,
     tilt_direction,
 )
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.scalarization._frozen_worlds import mgda_weights, policy_gradients
+from covlaw.theory.worlds.world import World
 
 POLICY = (Fraction(1, 5), Fraction(1, 5), Fraction(3, 5))
 REWARDS = ((0, 1, 2), (1, 0, 0))

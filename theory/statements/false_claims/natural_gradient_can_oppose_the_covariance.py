@@ -9,17 +9,17 @@ from fractions import Fraction
 
 import numpy as np
 
-from covlaw.theory.natural_gradient import dense_natural_gradient
+from covlaw.theory.geometry.natural_gradient import dense_natural_gradient
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
+from covlaw.theory.statements._support.random_instances import centred_score
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.random_instances import centred_score
-from covlaw.theory.statements.support.explicit_worlds import (
+from covlaw.theory.statements.false_claims._explicit_worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,
     forecast_against_change,
 )
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 POLICY = (Fraction(1, 3),) * 3
 FEATURES = ((-1,), (-1,), (0,))

@@ -9,12 +9,12 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from covlaw.theory.covariance import within_prompt_covariance
+from covlaw.theory.estimators.covariance import within_prompt_covariance
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.support.explicit_prompts import Rows, explicit_prompts, flat
-from covlaw.theory.statements.support.explicit_worlds import forecast_against_change
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.false_claims._explicit_prompts import Rows, explicit_prompts, flat
+from covlaw.theory.statements.false_claims._explicit_worlds import forecast_against_change
+from covlaw.theory.worlds.world import World
 
 HALF = Fraction(1, 2)
 UNIFORM = ((HALF, HALF), (HALF, HALF))

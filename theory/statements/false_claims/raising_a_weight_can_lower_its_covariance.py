@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.covariance import within_prompt_covariance
-from covlaw.theory.groups import group_by_prompt
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.covariance import within_prompt_covariance
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 REWARDS = ((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 PROMPT = (0, 0, 1, 1)

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.kl_bandit import divergence, excess
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.kl_bandit import divergence, excess
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 RARE = (1e-2, 1e-4, 1e-6)
 MIDDLE = (0.45, 0.5, 0.6)

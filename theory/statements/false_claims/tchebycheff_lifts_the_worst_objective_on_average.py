@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.scalarizers import make
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.scalarization.frozen_worlds import frozen_batch
-from covlaw.theory.statements.support.explicit_objectives import (
+from covlaw.theory.statements.false_claims._explicit_objectives import (
     claimed_gain,
     explicit_objectives,
     tilt_direction,
 )
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.scalarization._frozen_worlds import frozen_batch
+from covlaw.theory.worlds.world import World
 
 POLICY = (Fraction(3, 4), Fraction(1, 4))
 REWARDS = ((0, 1), (3, 1))

@@ -9,12 +9,12 @@ from fractions import Fraction
 
 import numpy as np
 
+from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
+from covlaw.theory.statements._support.random_instances import centred_score
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.random_instances import centred_score
-from covlaw.theory.statements.support.explicit_prompts import Rows, explicit_prompts, flat
-from covlaw.theory.statements.support.explicit_worlds import forecast_against_change
-from covlaw.theory.statements.support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.false_claims._explicit_prompts import Rows, explicit_prompts, flat
+from covlaw.theory.statements.false_claims._explicit_worlds import forecast_against_change
+from covlaw.theory.worlds.world import World
 
 HALF = Fraction(1, 2)
 UNEVEN = ((HALF, HALF), (Fraction(9, 10), Fraction(1, 10)))

@@ -6,19 +6,19 @@ from torch import Tensor
 
 from covlaw.theory.scalarizers import Observation
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.scalarization.constraint_pairs import (
+from covlaw.theory.statements.scalarization._constraint_pairs import (
     Constraint,
     constrained_covariance,
     constraint_of,
     lagrangian,
     random_pair,
 )
-from covlaw.theory.statements.scalarization.frozen_worlds import (
+from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     NOTHING,
     conflict_worlds,
 )
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 LONGEST = 12
 """Most steps of the multiplier that a delay is checked over."""

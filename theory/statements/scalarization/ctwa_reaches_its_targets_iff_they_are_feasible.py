@@ -3,16 +3,16 @@
 import numpy as np
 from torch import Tensor
 
-from covlaw.theory.ctwa_signals import mean_std
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.ctwa_signals import mean_std
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.scalarization.frozen_ctwa import ASKED, Frozen, frozen_at, run
-from covlaw.theory.statements.scalarization.frozen_worlds import (
+from covlaw.theory.statements.scalarization._frozen_ctwa import ASKED, Frozen, frozen_at, run
+from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     NOTHING,
     conflict_worlds,
 )
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 Part = tuple[Tensor, Tensor, Tensor]
 """(measured, predicted, tolerance)."""

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.scalarizers import make
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.scalarization.frozen_worlds import (
+from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     NOTHING,
     conflict_worlds,
@@ -16,7 +16,7 @@ from covlaw.theory.statements.scalarization.frozen_worlds import (
     policy_gradients,
     weights_of,
 )
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.covariance import covariance_matrix
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.covariance import covariance_matrix
 from covlaw.theory.scalarizers import Batch, make
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.scalarization.frozen_worlds import (
+from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     NOTHING,
     conflict_worlds,
     gradient_operations,
     policy_gradients,
 )
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 STEPS = (0.1, 0.02, 0.004)
 """Steps of the weights, from coarse to fine."""

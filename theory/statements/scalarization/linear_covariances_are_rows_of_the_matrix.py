@@ -3,18 +3,18 @@
 import numpy as np
 from torch import Tensor
 
-from covlaw.theory.covariance import covariance_matrix
+from covlaw.theory.estimators.covariance import covariance_matrix
 from covlaw.theory.scalarizers import make
+from covlaw.theory.statements._support.enumeration import tilted_derivative
+from covlaw.theory.statements._support.tolerances import covariance_rounding
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
-from covlaw.theory.statements.scalarization.frozen_worlds import (
+from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     conflict_worlds,
     frozen_batch,
     weights_of,
 )
-from covlaw.theory.statements.support.enumeration import tilted_derivative
-from covlaw.theory.statements.support.tolerances import covariance_rounding
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

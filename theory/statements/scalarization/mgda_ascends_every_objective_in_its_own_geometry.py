@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from covlaw.theory.covariance import covariance_matrix
-from covlaw.theory.rounding import rounding
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.covariance import covariance_matrix
+from covlaw.theory.statements._support.tolerances import covariance_rounding
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.scalarization.covariance_weights import covariance_parts
-from covlaw.theory.statements.scalarization.frozen_worlds import (
+from covlaw.theory.statements.scalarization._covariance_weights import covariance_parts
+from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     conflict_worlds,
     gradient_operations,
     mgda_weights,
     policy_gradients,
 )
-from covlaw.theory.statements.support.tolerances import covariance_rounding
-from covlaw.theory.worlds import World
+from covlaw.theory.worlds.world import World
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

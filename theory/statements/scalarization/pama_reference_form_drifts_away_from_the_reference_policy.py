@@ -4,20 +4,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.covariance import within_prompt_covariance
-from covlaw.theory.groups import group_by_prompt
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.scalarizers import make
+from covlaw.theory.statements._support.enumeration import tilted_derivative
+from covlaw.theory.statements._support.random_instances import nearby
+from covlaw.theory.statements._support.tolerances import covariance_rounding
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.random_instances import nearby
-from covlaw.theory.statements.scalarization.frozen_worlds import (
+from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     conflict_worlds,
     frozen_batch,
 )
-from covlaw.theory.statements.scalarization.short_response_drift import drift_part
-from covlaw.theory.statements.support.enumeration import tilted_derivative
-from covlaw.theory.statements.support.tolerances import covariance_rounding
-from covlaw.theory.worlds import World
+from covlaw.theory.statements.scalarization._short_response_drift import drift_part
+from covlaw.theory.worlds.world import World
 
 Part = tuple[Tensor, Tensor, Tensor]
 

@@ -1,0 +1,1 @@
+"""Climbing the ladder: jobs, processes, folder, live table."""

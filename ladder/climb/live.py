@@ -1,0 +1,80 @@
+"""The live table of a climbing ladder; plain lines where there is no terminal."""
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from covlaw.ladder.climb.matrix import MARKS, by_rung, totals
+from covlaw.ladder.climb.state import State
+
+QUIET_SECONDS = 20
+"""Between lines where there is no terminal."""
+
+
+class Display:
+    """Shows a ladder's state while it climbs.
+
+    Args:
+        console: Where to.
+        jobs: Processes at a time, for the ETA.
+    """
+
+    def __init__(self, console: Console, jobs: int) -> None:
+        self.console, self.jobs = console, jobs
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._last_line = 0.0
+
+    def __enter__(self) -> Callable[[State], None]:
+        if self.console.is_terminal:
+            self._live.start()
+        return self.show
+
+    def __exit__(self, *_: object) -> None:
+        if self.console.is_terminal:
+            self._live.stop()
+
+    def show(self, state: State) -> None:
+        """Refresh."""
+        if self.console.is_terminal:
+            self._live.update(_table(state, self.jobs), refresh=True)
+        elif time.perf_counter() - self._last_line > QUIET_SECONDS:
+            self._last_line = time.perf_counter()
+            self.console.print(Text(_line(state, self.jobs)), soft_wrap=True)
+
+
+def duration(seconds: float | None) -> str:
+    """Return minutes and seconds, or "…" while there is nothing to judge by."""
+    return "…" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _table(state: State, jobs: int) -> Group:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("rung", *(f"{m.symbol} {m.word}" for m in MARKS.values())):
+        table.add_column(column, justify="left" if column == "rung" else "right")
+    for rung in state.settings.rungs:
+        counts = by_rung(state.verdicts, rung)
+        table.add_row(rung, *(str(counts[s] or "") for s in MARKS))
+    running = [Text(f"  ▸ {_job(state, name)}") for name in state.running]
+    return Group(table, Text(), *running, Text(_clock(state, jobs), style="dim"))
+
+
+def _line(state: State, jobs: int) -> str:
+    running = ", ".join(_job(state, name) for name in state.running)
+    return f"{_clock(state, jobs)}: {totals(state.verdicts).plain.strip()}  [{running}]"
+
+
+def _clock(state: State, jobs: int) -> str:
+    return f"{duration(state.elapsed)} gone, about {duration(state.remaining(jobs))} to go"
+
+
+def _job(state: State, name: str) -> str:
+    progress = state.training(name)
+    if progress is None:
+        return name
+    done, total, record = progress
+    means = zip(record["objectives"], record["reward_mean"], strict=True)
+    return f"{name} {done}/{total} " + " ".join(f"{o[:12]} {m:.2f}" for o, m in means)

@@ -1,0 +1,137 @@
+"""What a ladder consists of: its settings, its jobs, and what a quick one leaves out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple
+
+from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory.statements import STATEMENTS
+from covlaw.theory.worlds.rungs import RUNG_NAMES
+from covlaw.toys.measurements import MEASUREMENTS
+
+SCALARIZERS = {"linear": 60.0, "covariance_mgda": 60.0, "ctwa": 90.0}
+"""Algorithms of the LLM rung, and the rough cost of a run."""
+SEEDS, QUICK_SEEDS = 3, 1
+QUICK_TRAINING = {"steps": 8, "audits": 2, "audit_prompts": 8, "audit_completions": 8}
+"""Training settings of a quick ladder, instead of the preset's."""
+QUICK_INSTANCES = {"theory": 40, "bandit": 20, "tabular": 8, "transformer": 3}
+"""Instances a statement in a quick ladder."""
+
+Kind = Literal["check", "measure", "base", "train"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a ladder's verdicts; recorded in its config.toml.
+
+    Args:
+        rungs: Which rungs to climb, in order.
+        seed: Of every instance and of the LLM runs (seed, seed + 1, …).
+        quick: A minute instead of some; leaves out what `omitted` says.
+        base: Folder or hub id of the LLM rung's base model; "base": the cached small one.
+    """
+
+    rungs: tuple[str, ...] = RUNG_NAMES
+    seed: int = 0
+    quick: bool = False
+    base: str = "base"
+
+    def __post_init__(self) -> None:
+        if not self.rungs:
+            raise CovlawError(f"no rungs: choose from {', '.join(RUNG_NAMES)}")
+        for rung in self.rungs:
+            if rung not in RUNG_NAMES:
+                raise unknown("rung", rung, RUNG_NAMES)
+        if self.seed < 0:
+            raise CovlawError(f"seed is {self.seed}: use a whole number ≥ 0")
+        needing = [r for r in ("transformer", "llm") if r in self.rungs]
+        if needing and find_spec("transformers") is None:
+            raise CovlawError(f"rung {needing[0]!r} needs transformers: pip install 'covlaw[llm]'")
+
+    def to_dict(self) -> dict[str, Any]:
+        """TOML-able record."""
+        return {
+            "kind": "ladder",
+            "rungs": list(self.rungs),
+            "seed": self.seed,
+            "quick": self.quick,
+            "base": self.base,
+        }
+
+    @property
+    def omitted(self) -> list[str]:
+        """What this ladder leaves out of the whole one, a phrase each."""
+        phrases = [f"rung {rung}" for rung in RUNG_NAMES if rung not in self.rungs]
+        if self.quick:
+            phrases += [
+                f"most instances (kept: {_kept(self.rungs)})",
+                "larger worlds in what is measured",
+            ]
+            if "llm" in self.rungs:
+                phrases.append(
+                    f"LLM: {QUICK_SEEDS} seed of {SEEDS}, {QUICK_TRAINING['steps']} steps a run, "
+                    "small audits: too short to see who is traded away"
+                )
+        return phrases
+
+
+class Job(NamedTuple):
+    """One unit of work, done in a process of its own."""
+
+    kind: Kind
+    name: str
+    """Unique; a finished check is found again by it."""
+    arguments: tuple[Any, ...]
+    cost: float
+    """Rough seconds on one core: only for the order of work and the ETA."""
+
+
+def exact_jobs(settings: Settings) -> list[Job]:
+    """Checks and measurements of the exact rungs, long ones first."""
+    jobs = [
+        Job("check", f"{id} {rung}", (id, rung, settings.seed, _instances(settings, rung)), cost)
+        for rung, cost in _COSTS.items()
+        if rung in settings.rungs
+        for id in STATEMENTS
+    ]
+    jobs += [
+        Job("measure", name, (name, settings.seed, settings.quick), measurement.cost)
+        for name, measurement in MEASUREMENTS.items()
+        if set(measurement.rungs) <= set(settings.rungs)
+    ]
+    return sorted(jobs, key=lambda job: -job.cost)
+
+
+def training_jobs(settings: Settings, out: str) -> list[Job]:
+    """The LLM runs, every scalarizer with every seed, long ones first."""
+    if "llm" not in settings.rungs:
+        return []
+    count = QUICK_SEEDS if settings.quick else SEEDS
+    changes = dict(QUICK_TRAINING) if settings.quick else {}
+    jobs = []
+    for scalarizer, seconds in reversed(SCALARIZERS.items()):
+        for seed in range(settings.seed, settings.seed + count):
+            name = f"{scalarizer}-seed{seed}"
+            run = {"out": f"{out}/llm/{name}", "model": settings.base, "seed": seed}
+            cost = seconds * (0.25 if settings.quick else 1)
+            arguments = ("cpu-demo", {"scalarizer": scalarizer, **run, **changes})
+            jobs.append(Job("train", name, arguments, cost))
+    return jobs
+
+
+def order_of(verdict: dict[str, Any]) -> tuple[int, int]:
+    """Sorting key of a verdict: statement, then rung."""
+    ids: Sequence[str] = tuple(STATEMENTS)
+    return ids.index(verdict["id"]), RUNG_NAMES.index(verdict["rung"])
+
+
+_COSTS = {"theory": 4.0, "bandit": 2.0, "tabular": 2.0, "transformer": 5.0}
+
+
+def _instances(settings: Settings, rung: str) -> int | None:
+    return QUICK_INSTANCES[rung] if settings.quick else None
+
+
+def _kept(rungs: Sequence[str]) -> str:
+    return ", ".join(f"{QUICK_INSTANCES[r]} {r}" for r in rungs if r in QUICK_INSTANCES)

@@ -1,0 +1,120 @@
+"""Climb the ladder: jobs to processes, verdicts to the folder, and where it stands."""
+
+import os
+import traceback
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from covlaw.ladder.climb.folder import LadderFolder
+from covlaw.ladder.climb.plan import Job, Settings, exact_jobs, training_jobs
+from covlaw.ladder.climb.state import State
+from covlaw.ladder.workers import check_recorded, start_worker, work
+from covlaw.theory._numerics.errors import CovlawError
+
+POLL = 0.5
+"""Seconds between looks at the running jobs."""
+
+
+def climb(
+    folder: LadderFolder, settings: Settings, jobs: int, show: Callable[[State], None]
+) -> State:
+    """Do everything that is left of a ladder, `jobs` processes at a time.
+
+    Finished checks are found in the folder and not repeated; LLM runs continue where they stood.
+    A job that crashes is recorded and counted; the others go on, in new processes where one died.
+    """
+    done = folder.finished()
+    state = State(settings, folder.path, dict(done))
+    waiting = [j for j in exact_jobs(settings) if j.name not in done]
+    waiting = [j for j in waiting if j.kind != "measure" or not folder.has_records(j.name)]
+    if "llm" in settings.rungs:
+        # the base model comes first: the runs wait for it
+        waiting.insert(0, Job("base", "base model", (settings.base,), 100.0))
+    os.environ["OMP_NUM_THREADS"] = "1"  # before the workers import torch
+    context = get_context("spawn")
+    state.plan(waiting, training_jobs(settings, str(folder.path)))
+    while waiting:
+        with ProcessPoolExecutor(jobs, context, initializer=start_worker) as pool:
+            try:
+                _drive(pool, waiting, jobs, folder, state, show)
+            except BaseException:
+                stop(pool)
+                raise
+    _check_llm(folder, settings, state)
+    show(state)
+    return state
+
+
+def stop(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes at once, whatever they are doing."""
+    processes = dict(getattr(pool, "_processes", None) or {})  # shutdown forgets them
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes.values():
+        process.terminate()
+
+
+def _drive(
+    pool: ProcessPoolExecutor,
+    waiting: list[Job],
+    jobs: int,
+    folder: LadderFolder,
+    state: State,
+    show: Callable[[State], None],
+) -> None:
+    """Work until nothing is left, or until a process has died: then the pool takes no more."""
+    running: dict[Future[Any], Job] = {}
+    usable = True
+    while (waiting and usable) or running:
+        while waiting and usable and len(running) < jobs:
+            try:
+                running[pool.submit(work, waiting[0])] = waiting[0]
+            except BrokenProcessPool:
+                usable = False
+            else:
+                state.started(waiting.pop(0))
+        finished, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
+        for future in finished:
+            job = running.pop(future)
+            waiting[:0] = _finish(job, future, folder, state)
+            state.finished(job)
+        show(state)
+
+
+def _finish(job: Job, future: Future[Any], folder: LadderFolder, state: State) -> list[Job]:
+    """Record a job's result; return the jobs that it makes possible."""
+    error = future.exception()
+    if isinstance(error, CovlawError) and job.kind in ("base", "train"):
+        raise error  # a mistake in the settings, not a failed check
+    if error is not None:
+        state.failures[job.name] = _crash(folder, job.name, error)
+        return []
+    result = future.result()
+    if job.kind == "check":
+        folder.add(result)
+        state.verdicts[job.name] = result
+    elif job.kind == "measure":
+        folder.write_records(job.name, result)
+    elif job.kind == "base":
+        return training_jobs(state.settings, str(folder.path))
+    return []
+
+
+def _crash(folder: LadderFolder, name: str, error: BaseException) -> str:
+    folder.fail(name, "".join(traceback.format_exception(error)))
+    return f"{type(error).__name__}: {error}"
+
+
+def _check_llm(folder: LadderFolder, settings: Settings, state: State) -> None:
+    runs = sorted(Path(folder.path).glob("llm/*/audits"))
+    if "llm" not in settings.rungs or not runs:
+        return
+    try:
+        verdicts = check_recorded([audits.parent for audits in runs], settings.seed)
+    except Exception as error:
+        state.failures["checks on the LLM runs"] = _crash(folder, "checks on the LLM runs", error)
+        return
+    state.verdicts |= {f"{verdict['id']} llm": verdict for verdict in verdicts}

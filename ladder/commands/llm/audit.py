@@ -1,0 +1,147 @@
+"""`covlaw llm audit`: the verdict of one or several runs, as tables and as JSON."""
+
+from collections.abc import Iterable, Sequence
+from math import isfinite, isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from covlaw.ladder.commands.llm.settings import require_llm
+
+if TYPE_CHECKING:
+    from covlaw.records.verdict.rows import Estimate
+    from covlaw.records.verdict.verdict import Agreement, RunVerdict
+
+_console = Console()
+_TIMES = {"1": "audited step", "1 held-out": "audited step, held-out prompts"}
+_LABELS = ("law", "first_order", "exact_change", "own_batch")
+
+
+def audit(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    rows: bool = False,
+    json: Path | None = None,
+) -> None:
+    """Show what the law forecast at the audits of one or several runs, and what then happened.
+
+    Args:
+        runs: Run folders, judged together.
+        rows: Whether to show every audit of several runs; one run's are shown anyway.
+        json: File for the whole verdict, every forecast and audit included.
+    """
+    require_llm()
+    from covlaw.records.files import to_json, write_text, writing_to
+    from covlaw.records.verdict.verdict import run_verdict
+
+    verdict = run_verdict(runs)
+    if json:
+        with writing_to(json):
+            write_text(json, to_json(verdict.to_dict(), indent=1) + "\n")
+    _show(verdict, rows or len(runs) == 1)
+
+
+def _show(verdict: "RunVerdict", rows: bool) -> None:
+    if rows:
+        _titled("Change of each objective in one step, ± standard error clustered by prompt")
+        _console.print(_audits(verdict))
+    _titled("Signs and size: what happened, compared with each forecast")
+    _console.print(_agreement(verdict))
+    _titled("Alarms: certified forecasts of a fall, and the step's measured change")
+    _console.print(_alarms(verdict))
+    _titled("Power: change in one step that the exact form certifies")
+    _console.print(_power(verdict))
+    _titled("Objectives that fell over a run for certain, and the steps of warning")
+    _console.print(_falls(verdict) if verdict.falls else "none")
+    heavy, tails = verdict.heavy_tails
+    if tails:
+        _console.print(
+            f"\nImportance ratios had tails too heavy to trust in {heavy} of {tails} audits."
+        )
+    _console.print("What each column means: docs/audits.md", style="dim")
+
+
+def _titled(title: str) -> None:
+    _console.print(f"\n{title}", style="bold")
+
+
+def _audits(verdict: "RunVerdict") -> Table:
+    names = ("law", "first order", "exact", "measured", "own batch")
+    table = _table(("run", "step", "objective", *names), left={"run", "objective"})
+    for pair in verdict.audits:
+        forecasts = (pair.forecasts[n] for n in ("law", "first_order", "exact_change"))
+        cells = [_estimate(e) for e in (*forecasts, pair.realised)]
+        own = f"{pair.forecasts['own_batch'].value:+.3f}"
+        table.add_row(Text(pair.run), str(pair.step), Text(pair.objective), *cells, own)
+    return table
+
+
+def _agreement(verdict: "RunVerdict") -> Table:
+    columns = ("over", "forecast", "sign right", "expected", "certified", "slope", "95 %", "points")
+    table = _table(columns, left={"over", "forecast"})
+    for horizon, forecasts in verdict.agreement.items():
+        over = _TIMES.get(horizon, f"{horizon} steps")
+        for name in _shown(forecasts):
+            table.add_row(over, name.replace("_", " "), *_agreement_cells(forecasts[name]))
+            over = ""
+    return table
+
+
+def _agreement_cells(found: "Agreement") -> Iterable[str]:
+    signs, slope = found
+    yield f"{signs.agree}/{signs.of}"
+    yield f"{signs.expected:.1f}"
+    yield f"{signs.agree_certified}/{signs.certified} ({signs.expected_certified:.1f})"
+    known = isfinite(slope.error)
+    yield f"{slope.value:.2f}±{slope.error:.2f}" if known else "–"
+    yield f"{slope.low:.2f} … {slope.high:.2f}" if known else "–"
+    yield str(slope.points)
+
+
+def _alarms(verdict: "RunVerdict") -> Table:
+    columns = ("forecast", "alarms", "confirmed", "false", "undecided", "clear falls", "missed")
+    table = _table(columns, left={"forecast"})
+    for name in _shown(verdict.alarms):
+        table.add_row(name.replace("_", " "), *map(str, verdict.alarms[name]))
+    return table
+
+
+def _power(verdict: "RunVerdict") -> Table:
+    columns = ("objective", "certified from", "seen 4 times in 5 from", "certified audits")
+    table = _table(columns, left={"objective"})
+    for objective, forecasts in verdict.power.items():
+        found = forecasts["exact_change"]
+        share = f"{found.certified}/{found.of}"
+        cells = (f"{found.certified_from:.4f}", f"{found.seen_from:.4f}", share)
+        table.add_row(Text(objective), *cells)
+    return table
+
+
+def _falls(verdict: "RunVerdict") -> Table:
+    warned = [name.replace("_", " ") for name in _LABELS]
+    columns = ("run", "objective", "change", "shows at step", *(f"by {n}" for n in warned))
+    table = _table(columns, left={"run", "objective"})
+    for fall in verdict.falls:
+        leads = (fall.lead[name] for name in _LABELS)
+        cells = ("no warning" if lead is None else f"{lead} ahead" for lead in leads)
+        change = _estimate(fall.change)
+        table.add_row(Text(fall.run), Text(fall.objective), change, str(fall.step), *cells)
+    return table
+
+
+def _shown(forecasts: Iterable[str]) -> list[str]:
+    return [name for name in forecasts if name in _LABELS]
+
+
+def _estimate(found: "Estimate") -> str:
+    return "–" if isnan(found.value) else f"{found.value:+.3f}±{found.error:.3f}"
+
+
+def _table(columns: Sequence[str], left: set[str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="left" if name in left else "right")
+    return table

@@ -1,0 +1,92 @@
+"""`covlaw llm train` and `covlaw llm presets`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from covlaw.ladder.commands.llm.settings import read_settings, require_llm
+from covlaw.ladder.progress import progress, training_news
+
+_console = Console()
+
+Settings = tyro.conf.UseAppendAction[
+    Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE …")]
+]
+
+
+def train(
+    preset: str = "cpu-demo",
+    out: Path | None = None,
+    scalarizer: str | None = None,
+    model: str | None = None,
+    seed: int | None = None,
+    set: Settings = (),
+    dry_run: bool = False,
+) -> None:
+    """Train with RL on several rewards, auditing the covariance law on the way.
+
+    A run that was killed continues when the same command is given again.
+
+    Args:
+        preset: Settings to start from (`covlaw llm presets`), or a TOML file of your own.
+        out: Run folder; none: runs/<scalarizer>-seed<seed>.
+        scalarizer: Name in `covlaw.theory.scalarizers.SCALARIZERS`.
+        model: Hub id, local path, "base", or "base:MIXTURE".
+        seed: Of the run.
+        set: Other settings of `covlaw.llm.config.train_config.TrainConfig`, as TOML values, e.g.
+            normaliser=pooled_within or options.ctwa.target=0.02.
+        dry_run: Check all that can be checked without the model, print the plan, and stop.
+    """
+    require_llm()
+    from covlaw.llm.config.train_config import TrainConfig
+    from covlaw.llm.distributed.checks import launched
+    from covlaw.llm.train import train as run_training
+
+    chosen: dict[str, Any] = {"scalarizer": scalarizer, "model": model, "seed": seed}
+    overrides = read_settings(set) | {k: v for k, v in chosen.items() if v is not None}
+    config = TrainConfig.preset(preset, **overrides)
+    default = f"runs/{config.scalarizer}-seed{config.seed}"
+    config = config.with_options(out=str(out or overrides.get("out", default)))
+    if launched(os.environ).rank > 0:  # rank 0 shows what there is to show
+        if not dry_run:
+            run_training(config)
+        return
+    if dry_run:
+        _show_plan(config)
+        return
+    with progress("training") as show:
+
+        def news(done: int, total: int, record: dict[str, Any]) -> None:
+            show(done, total, training_news(record))
+
+        path = run_training(config, news)
+    _console.print(Text(f"run: {path} (covlaw report {path})"), soft_wrap=True)
+
+
+def presets() -> None:
+    """List the presets of `covlaw llm train`, a line each."""
+    require_llm()
+    from covlaw.llm.config.preset_files import preset_names
+
+    table = Table.grid(padding=(0, 2))
+    for name, about in preset_names().items():
+        table.add_row(Text(name, style="bold", no_wrap=True), Text(about))
+    _console.print(table)
+
+
+def _show_plan(config: Any) -> None:
+    from covlaw.ladder.commands.llm.plan import plan_rows
+    from covlaw.llm.plan.train_plan import make_plan
+
+    plan = make_plan(config)
+    table = Table.grid(padding=(0, 2))
+    for name, value in plan_rows(plan):
+        table.add_row(Text(name, style="bold", no_wrap=True), Text(value))
+    _console.print(table)
+    for note in plan.notes:
+        _console.print(Text(f"note: {note}"), soft_wrap=True)

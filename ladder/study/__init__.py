@@ -1,0 +1,1 @@
+"""The interference study: plan, runs, table, summary."""

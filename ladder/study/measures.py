@@ -1,0 +1,71 @@
+"""What a study averages over runs, and what each reference defect costs, with intervals."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from covlaw.ladder.study.bootstrap import bootstrap
+from covlaw.ladder.study.table import Row, place
+from covlaw.toys.study.algorithms import REFERENCE
+
+ALL = "all"
+"""In place of a world's name: every world together."""
+MEASURES: dict[str, Callable[[Row], float]] = {
+    "sacrifices": lambda row: float(any(row["sacrificed"])),
+    "worst_regression": lambda row: max(row["regression"]),
+    "hypervolume": lambda row: row["hypervolume"],
+    "hypervolume_start": lambda row: row["hypervolume_start"],
+    "hypervolume_lost": lambda row: row["hypervolume_visited"] - row["hypervolume"],
+    "dominated_earlier": lambda row: float(row["dominated_earlier"]),
+    "dominated_by_another": lambda row: float(bool(row["dominated_by"])),
+}
+"""What is averaged over runs, each with a bootstrap interval."""
+PRICED = ("sacrifices", "worst_regression", "hypervolume")
+
+
+Sorted = Mapping[tuple[str, str], Sequence[Row]]
+"""(world, algorithm) → rows; the world may be `ALL`."""
+
+
+def sorted_out(rows: Iterable[Row]) -> Sorted:
+    """The rows of each algorithm in each world, and in all."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        for world in (row["world"], ALL):
+            found.setdefault((world, row["algorithm"]), []).append(row)
+    return found
+
+
+def went_through(rows: Iterable[Row]) -> list[Row]:
+    """Those that did not stop."""
+    return [row for row in rows if row["error"] is None]
+
+
+def interval(rows: Sequence[Row], measure: Callable[[Row], float], seed: int) -> dict[str, Any]:
+    """Mean of a measure with its bootstrap interval over drawn worlds."""
+    values = np.array([measure(row) for row in rows], dtype=np.float64)
+    return bootstrap(values, [_cluster(row) for row in rows], seed)._asdict()
+
+
+def price(rows: Sorted, algorithm: str, world: str, seed: int) -> dict[str, Any] | None:
+    """What the reference's defects cost: reference minus published, in the same world and arm."""
+    if not algorithm.endswith(REFERENCE):
+        return None
+    published = algorithm.removesuffix(REFERENCE)
+    own, twin_rows = (went_through(rows.get((world, a), ())) for a in (algorithm, published))
+    twins = {place(row): row for row in twin_rows}
+    pairs = [(row, twins[place(row)]) for row in own if place(row) in twins]
+    if not pairs:
+        return None
+    found: dict[str, Any] = {"scalarizer": published, "world": world, "pairs": len(pairs)}
+    for name in PRICED:
+        measure = MEASURES[name]
+        gaps = np.array([measure(row) - measure(twin) for row, twin in pairs], dtype=np.float64)
+        found[name] = bootstrap(gaps, [_cluster(row) for row, _ in pairs], seed)._asdict()
+    return found
+
+
+def _cluster(row: Row) -> str:
+    """The drawn world that a run was made in."""
+    return f"{row['world']}/{row['cell']}/{row['seed']}"

@@ -1,0 +1,94 @@
+"""The runs of a study, and the jobs that they are done in."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from covlaw.ladder.study.bases import BASES
+from covlaw.ladder.study.settings import LLM, QUICK_CELLS, QUICK_SEEDS, StudySettings
+from covlaw.toys.study.worlds import find_world
+
+LLM_SEEDS = 2
+SEEDS_A_JOB = 42
+"""Some ten seconds: the more runs side by side, the less each costs."""
+
+
+class Run(NamedTuple):
+    """One run of one algorithm in one drawn world."""
+
+    world: str
+    cell: int
+    seed: int
+    algorithm: str
+    signal: str
+    clip: str
+
+    @property
+    def name(self) -> str:
+        """Unique in a study."""
+        return "/".join(map(str, self))
+
+
+class StudyJob(NamedTuple):
+    """Runs that are done together, in a process of its own."""
+
+    name: str
+    world: str
+    cell: int
+    runs: tuple[Run, ...]
+    quick: bool
+
+
+def cells_of(world: str) -> Sequence[Any]:
+    """The settings that a world sweeps: of the LLM its base models."""
+    if world == LLM:
+        return [{"base": name} for name in BASES]
+    return find_world(world).cells
+
+
+def study_jobs(settings: StudySettings) -> list[StudyJob]:
+    """All jobs; the order depends on the settings alone."""
+    return [job for world in settings.worlds for job in _jobs_of(settings, world)]
+
+
+def all_runs(settings: StudySettings) -> list[Run]:
+    """All runs, in the order of the table."""
+    return [run for job in study_jobs(settings) for run in job.runs]
+
+
+def _jobs_of(settings: StudySettings, world: str) -> Iterator[StudyJob]:
+    cells = range(len(cells_of(world)))
+    kept = (cells[0], cells[-1])[:QUICK_CELLS] if settings.quick else cells
+    together = 1 if world == LLM else SEEDS_A_JOB
+    for cell in kept:
+        drawn = list(_draws(settings, world, cell))
+        for k in range(0, len(drawn), together):
+            runs = [run for group in drawn[k : k + together] for run in group]
+            if world == LLM:
+                for run in runs:
+                    yield StudyJob(run.name, world, cell, (run,), settings.quick)
+            else:
+                yield StudyJob(f"{world}/{cell}/{k}", world, cell, tuple(runs), settings.quick)
+
+
+def _draws(settings: StudySettings, world: str, cell: int) -> Iterator[list[Run]]:
+    """For each seed, all its runs: every algorithm under the same treatments.
+
+    Not every seed sees every signal and clip: they take turns, so that the same time goes to more
+    worlds. With `full` every seed sees them all.
+    """
+    treatments, count = settings.treatments, _seeds(settings, world)
+    for k in range(count):
+        turns = cell * count + k
+        # a round of turns starts one further each time, or cells would keep meeting the same ones
+        turn = treatments[(turns + turns // len(treatments)) % len(treatments)]
+        yield [
+            Run(world, cell, settings.seed + k, algorithm, signal, clip)
+            for signal, clip in (treatments if settings.full else [turn])
+            for algorithm in settings.scalarizers
+        ]
+
+
+def _seeds(settings: StudySettings, world: str) -> int:
+    default = LLM_SEEDS if world == LLM else find_world(world).seeds
+    quick = 1 if world == LLM else QUICK_SEEDS
+    return settings.seeds or (quick if settings.quick else default)

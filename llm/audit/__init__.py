@@ -1,0 +1,1 @@
+"""Audits of a run's updates: forecasts, diagnoses, what happened."""

@@ -1,0 +1,124 @@
+"""When and on what to audit: draws the samples before and after an update, writes the records."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from covlaw.llm.audit.change import Before, Change, HeldOutChange
+from covlaw.llm.audit.facts import audit_facts, optimism, rounded
+from covlaw.llm.audit.inner_weights import inner_weights
+from covlaw.llm.audit.leak import leak_record
+from covlaw.llm.audit.penalty import penalty_record
+from covlaw.llm.audit.record import Evidence, audit_record, measure_change, save_evidence
+from covlaw.llm.audit.schedule import audit_count, audit_steps
+from covlaw.llm.audit.terms import Sample, Transition, same_sample_fields, update_fields
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.distributed.processes import active
+from covlaw.llm.loop.gramian import policy_gramian
+from covlaw.llm.loop.randomness import numpy_stream, torch_stream
+from covlaw.llm.loop.signals import Applied, Signals
+from covlaw.llm.model.parameters import at
+from covlaw.llm.rewards import RewardState
+from covlaw.llm.sampling.engines import truncation_of
+from covlaw.llm.sampling.rollout import Sampler, choose
+from covlaw.llm.tasks import Problem
+
+
+class Pending(NamedTuple):
+    """What is drawn from π_old before the update."""
+
+    gradient: Sample
+    test: Sample
+    measured: Before
+    """The sample that measures the values before."""
+    held_out: Before | None
+    """Likewise, on held-out prompts."""
+
+
+class Auditor:
+    """Audits a run's updates at chosen steps, on samples apart from the batches.
+
+    Args:
+        model: The policy.
+        sampler: Draws from it.
+        signals: Of the run.
+        problems: That the run trains on.
+        held_out: That it does not; read where `audit_held_out` asks for any.
+        config: Of the run.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        sampler: Sampler,
+        signals: Signals,
+        problems: Sequence[Problem],
+        held_out: Sequence[Problem],
+        config: TrainConfig,
+    ) -> None:
+        self.model, self.sampler, self.signals = model, sampler, signals
+        self.problems, self.config = problems, config
+        self.change = Change(sampler, config, "measure")
+        self.held_out = HeldOutChange(sampler, held_out, config)
+        self.folder = Path(config.out) / "audits"
+        self.steps = audit_steps(config.steps, audit_count(config, config.steps))
+
+    def before(self, step: int, applied: Applied, reward_state: RewardState) -> Pending:
+        """Draw π_old's two samples, under the signal that this batch got."""
+        config = self.config
+        generator = torch_stream(config.seed, step, "audit", config.device)
+        rng = numpy_stream(config.seed, step, "audit")
+        problems = choose(self.problems, config.audit_prompts, rng)
+        gradient, test = (
+            self._sample(problems, applied, reward_state, generator) for _ in range(2)
+        )
+        measured = self.change.before(step, problems, reward_state)
+        return Pending(gradient, test, measured, self.held_out.before(step, reward_state))
+
+    def after(
+        self, step: int, pending: Pending, batch: Sample, moved: Transition
+    ) -> list[dict[str, Any]]:
+        """Judge the update on π_old's test sample and on the batch itself; keep the arrays."""
+        config, model = self.config, self.model
+        new, old = self.change.after(pending.measured), pending.measured.drawn
+        measured = measure_change(new, old, len(pending.measured.problems))
+        fields = update_fields(model, pending.test, pending.gradient, moved, config)
+        independent = self._evidence(pending.test, fields, moved)
+        own = self._evidence(batch, same_sample_fields(model, batch, moved, config), moved)
+        if active().first:
+            save_evidence(self.folder / f"step_{step:05d}.safetensors", independent, measured)
+        record = audit_record("independent", independent, measured)
+        record |= audit_facts(independent, config)
+        if pending.held_out:
+            record["held_out"] = self.held_out.record(pending.held_out)
+        if config.audit_gramian:
+            record["gramian"] = self._gramian(pending.gradient, moved)
+        if truncation_of(config).on:
+            record["leak"] = leak_record(model, pending.test, new, moved, config)
+        penalty = penalty_record(model, pending.test, pending.gradient, moved, config)
+        if penalty is not None:
+            record["penalty"] = penalty
+        same = audit_record("same", own, measured)
+        return [record | {"optimism": optimism(record, same)}, same]
+
+    def _sample(
+        self,
+        problems: list[Problem],
+        applied: Applied,
+        reward_state: RewardState,
+        generator: torch.Generator,
+    ) -> Sample:
+        drawn = self.sampler.draw(problems, self.config.audit_completions, reward_state, generator)
+        return Sample(drawn.completions, drawn.rewards, self.signals.again(applied, drawn))
+
+    def _evidence(self, sample: Sample, fields: Any, moved: Transition) -> Evidence:
+        inner = inner_weights(self.model, sample, moved, self.config)
+        return Evidence(sample.prompt, sample.rewards, sample.advantage, fields, inner)
+
+    def _gramian(self, sample: Sample, moved: Transition) -> list[list[float]]:
+        """Inner products of the objectives' policy gradients at π_old."""
+        with at(self.model, moved.old):
+            found = policy_gramian(self.model, sample.completions, sample.rewards, self.config)
+        return list(rounded(found.tolist()))

@@ -1,0 +1,149 @@
+"""From an audit's samples to its record, and to the arrays that statements are checked on."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from covlaw.llm.sampling.rollout import Drawn
+from covlaw.records.runs import LAWS
+from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory.estimators.budget import ScoreFields, fitted_scale, law_budget, short_budget
+from covlaw.theory.estimators.clipped_law import centred_weight
+from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
+
+
+class Evidence(NamedTuple):
+    """One sample of π_old, with the chain and the inner steps' weights on it."""
+
+    prompt: Tensor
+    """(N,) prompt ids."""
+    rewards: Tensor
+    """(N, M)."""
+    advantage: Tensor
+    """(N,) or (N, T)."""
+    fields: ScoreFields
+    inner: list[tuple[Tensor, Tensor]]
+    """(W, log-ratio) of each inner step."""
+
+    @property
+    def by_token(self) -> bool:
+        """Whether the advantage differs from token to token: then no s and no W is observed."""
+        return self.advantage.ndim == 2
+
+
+class Measured(NamedTuple):
+    """The change seen on fresh samples of both policies, clustered by prompt."""
+
+    estimate: Tensor
+    """(M,)."""
+    standard_error: Tensor
+    """(M,)."""
+
+
+def measure_change(new: Drawn, old: Drawn, prompts: int) -> Measured:
+    """Mean change over prompts between completions of π_new and of π_old.
+
+    Differences are taken prompt by prompt, so random numbers common to both samples cancel.
+    """
+    change = _prompt_means(new, prompts) - _prompt_means(old, prompts)
+    return Measured(change.mean(0), change.std(0) / prompts**0.5)
+
+
+def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str, Any]:
+    """Return the audit's record (DESIGN, Records): `kind` is "independent" or "same".
+
+    "law", "clipped" and "clipped_centred" are covariances with a signal; times their `scale` they
+    are in the units of the changes (`scale` is itself fitted on the sample, which the standard
+    errors leave out). Under a token-level advantage these are null (`Sample.signal` says why), and
+    the budget's kernel term is all of the first field, with f0 = 0. Budgets are taken on
+    independent samples only. Where the loss divides by lengths, "law_by_sum" is what the law would
+    be without: what `sequence_mean` costs an objective is the difference in sign or share of the
+    two (T18).
+    """
+    prompt, rewards, fields = evidence.prompt, evidence.rewards, evidence.fields
+    short = short_budget(rewards, fields, prompt)
+    record: dict[str, Any] = {
+        "sample": kind,
+        "n_prompts": int(prompt.unique().numel()),
+        "n_completions": int(prompt.numel()),
+        **_laws(evidence),
+        "first_order": _pair(within_prompt_covariance(rewards, fields.step, prompt)),
+        "exact_change": _pair(exact_change(rewards, fields.log_ratio, prompt)),
+        "measured": {
+            "estimate": measured.estimate.tolist(),
+            "se": measured.standard_error.tolist(),
+        },
+    }
+    if not evidence.by_token and not torch.equal(evidence.advantage, fields.score):
+        by_sum = within_prompt_covariance(rewards, evidence.advantage, prompt)
+        record["law_by_sum"] = _pair(by_sum)
+    if kind == "independent":
+        terms = law_budget(rewards, fields, prompt).terms
+        record["budget"] = {name: term.tolist() for name, term in terms.items()}
+        names = ("law", "direction", "logit", "tilt", "bound")
+        record["short"] = {name: getattr(short, name).tolist() for name in (*names, "certified")}
+    return record
+
+
+def save_evidence(path: Path, evidence: Evidence, measured: Measured) -> None:
+    """Write an audit's arrays (safetensors, whole or not at all)."""
+    arrays = {
+        "prompt": evidence.prompt,
+        "rewards": evidence.rewards,
+        "advantage": evidence.advantage,
+        "change": measured.estimate,
+        "change_error": measured.standard_error,
+        **{f"fields.{name}": value for name, value in evidence.fields._asdict().items()},
+        **{f"inner.{k}.weight": weight for k, (weight, _) in enumerate(evidence.inner)},
+        **{f"inner.{k}.log_ratio": ratio for k, (_, ratio) in enumerate(evidence.inner)},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file({name: value.cpu().contiguous().clone() for name, value in arrays.items()}, temporary)
+    temporary.replace(path)
+
+
+def load_evidence(path: Path) -> tuple[Evidence, Measured]:
+    """Read what `save_evidence` wrote."""
+    arrays = load_file(path)
+    fields = ScoreFields(*(arrays[f"fields.{name}"] for name in ScoreFields._fields))
+    steps = sum(name.endswith(".weight") for name in arrays)
+    inner = [(arrays[f"inner.{k}.weight"], arrays[f"inner.{k}.log_ratio"]) for k in range(steps)]
+    evidence = Evidence(arrays["prompt"], arrays["rewards"], arrays["advantage"], fields, inner)
+    return evidence, Measured(arrays["change"], arrays["change_error"])
+
+
+def _prompt_means(drawn: Drawn, prompts: int) -> Tensor:
+    rewards = drawn.rewards
+    prompt = drawn.completions.prompt.to(rewards.device)  # rewards stay on the CPU
+    total = rewards.new_zeros(prompts, rewards.shape[1]).index_add(0, prompt, rewards)
+    return total / torch.bincount(prompt, minlength=prompts)[:, None]
+
+
+def _laws(evidence: Evidence) -> dict[str, dict[str, Any]]:
+    """Each law with the scale of its own signal: clipping shrinks W, so s's would be too small."""
+    if evidence.by_token:
+        unknown = [float("nan")] * evidence.rewards.shape[1]
+        return {n: {"estimate": unknown, "se": unknown, "scale": float("nan")} for n in LAWS}
+    weight = torch.stack([w for w, _ in evidence.inner]).mean(0)
+    signals = (evidence.fields.score, weight, _centred(evidence))
+    return {
+        name: {
+            **_pair(within_prompt_covariance(evidence.rewards, signal, evidence.prompt)),
+            "scale": float(fitted_scale(signal, evidence.fields.step, evidence.prompt)),
+        }
+        for name, signal in zip(LAWS, signals, strict=True)
+    }
+
+
+def _centred(evidence: Evidence) -> Tensor:
+    groups = group_by_prompt(evidence.prompt)
+    signals = [centred_weight(w, ratio.exp(), groups, None) for w, ratio in evidence.inner]
+    return torch.stack(signals).mean(0)
+
+
+def _pair(covariance: Covariance) -> dict[str, list[float]]:
+    return {"estimate": covariance.estimate.tolist(), "se": covariance.standard_error.tolist()}

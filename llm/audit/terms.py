@@ -1,0 +1,141 @@
+"""Audits: what the covariance law forecast for one real update, and what then happened.
+
+All samples are drawn apart from the batch that made the update, on prompts chosen apart from its
+(some may be the same): one of π_old for the expected gradients, one of π_old for every covariance,
+and one each of π_old and π_new for the values before and after. The batch itself is judged too, to
+show how optimistic that is.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop.loss_pass import accumulate
+from covlaw.llm.loop.policy_step import StepTrace
+from covlaw.llm.loop.training_batch import TrainingBatch
+from covlaw.llm.model.log_prob import (
+    directional_log_prob,
+    distinct,
+    sequence_log_prob,
+)
+from covlaw.llm.model.parameters import Parameters, at, copy_of, difference, gradients
+from covlaw.llm.sampling.engine import Completions
+from covlaw.theory.estimators.budget import ScoreFields
+from covlaw.theory.losses.length_normalisation import effective_score
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Completions with everything the law needs that is known before the update."""
+
+    completions: Completions
+    rewards: Tensor
+    """(N, M) float64."""
+    advantage: Tensor
+    """(N,) or (N, T) float64, as the loss would weight them."""
+
+    @property
+    def prompt(self) -> Tensor:
+        """(N,) prompt ids."""
+        return self.completions.prompt
+
+    def signal(self, config: TrainConfig) -> Tensor:
+        """The law's s (N,): the advantage, divided by the length where the loss does (T18).
+
+        An advantage a_t that differs from token to token acts as the token tilt along
+        w_t = E[a_t|h_t, y_t] (T16), which is Cov(r_j, s) with s = Σ_t(w_t − E[w_t|h_t]). Where a_t
+        is one scalar, s is that scalar; else samples do not show s, and no sum or mean of a_t
+        stands for it: 0 here, and the law's terms of the audit are null.
+        """
+        if self.advantage.ndim == 2:
+            return self.advantage.new_zeros(len(self.advantage))
+        if config.aggregation == "token_mean":  # one divisor a batch, apart from its noise
+            return self.advantage
+        lengths = self.completions.lengths.clamp(min=1)
+        return effective_score(self.advantage, lengths, config.aggregation)
+
+
+@dataclass(frozen=True, eq=False)
+class Transition:
+    """One update of the policy, from the trainer."""
+
+    old: Parameters
+    trace: StepTrace
+    learning_rate: float
+    reference: Any = None
+    """Policy that the loss's KL term pulled to, if any."""
+
+
+def update_fields(
+    model: Any, sample: Sample, gradient_sample: Sample, moved: Transition, config: TrainConfig
+) -> ScoreFields:
+    """Return the score-field chain of a real update on a sample of π_old (T9), (N,) float64 each.
+
+    The model is at π_new. The first fields are summed over all inner steps, mini-batches included.
+    A KL or entropy term of the loss is no part of the law: it enters with the batch's gradient and
+    so with the sampling gap, of which `covlaw.llm.audit.penalty` says how much it is.
+    """
+    rows, place = distinct(sample.completions)
+    step = difference(copy_of(model), moved.old)
+    new = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
+    expected = expected_ascent(model, gradient_sample, moved, config)
+    rate, inner = moved.learning_rate, len(expected)
+    with at(model, moved.old):
+        old = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
+
+        def along(direction: Parameters) -> Tensor:
+            return directional_log_prob(
+                model, rows, direction, config.temperature, config.micro_batch
+            )[place]
+
+        kernel = rate * inner * along(expected[0])
+        clipped = kernel if inner == 1 else rate * along(_total(expected))
+        batch = rate * along(_total(moved.trace.ascent))
+        realised = along(step)
+    return ScoreFields(sample.signal(config), kernel, clipped, batch, realised, (new - old)[place])
+
+
+def same_sample_fields(
+    model: Any, sample: Sample, moved: Transition, config: TrainConfig
+) -> ScoreFields:
+    """Return the chain on the batch that made the update, its gradient fields left at the step.
+
+    No budget is taken on it; only the signal, the step and the log-ratio are read.
+    """
+    rows, place = distinct(sample.completions)
+    step = difference(copy_of(model), moved.old)
+    new = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
+    with at(model, moved.old):
+        old = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
+        realised = directional_log_prob(model, rows, step, config.temperature, config.micro_batch)[
+            place
+        ]
+    unread, signal = realised, sample.signal(config)
+    return ScoreFields(signal, unread, unread, unread, realised, (new - old)[place])
+
+
+def expected_ascent(
+    model: Any, sample: Sample, moved: Transition, config: TrainConfig
+) -> list[dict[str, Tensor]]:
+    """Return G_W of each inner step, estimated on a sample apart from the batch; the first is G_s.
+
+    At the first inner step the ratio is 1 and nothing is clipped, so W = A (T26). A mini-batch is
+    a random part of the batch, so its expected gradient is the whole sample's.
+    """
+    batch = TrainingBatch(sample.completions, sample.advantage)
+    found = []
+    for parameters in moved.trace.iterates:
+        with at(model, parameters):
+            seen = accumulate(model, batch, config, regularised=False)
+        if batch.behaviour_log_prob is None:
+            batch = batch._replace(behaviour_log_prob=seen.log_prob)
+        found.append({name: -g for name, g in gradients(model).items()})
+        model.zero_grad(set_to_none=True)
+    return found
+
+
+def _total(directions: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([d[name] for d in directions]).sum(0) for name in directions[0]}

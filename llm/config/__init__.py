@@ -1,0 +1,1 @@
+"""Everything a run is made of, checked before any work."""

@@ -1,0 +1,80 @@
+"""What a run's settings must satisfy, each on its own; read by `covlaw.llm.config.train_config`."""
+
+from typing import Any
+
+from covlaw.llm.config.checks import (
+    check_choices,
+    check_counts,
+    check_not_negative,
+    check_options,
+    check_positive,
+    check_range,
+    check_table,
+)
+from covlaw.llm.config.engine_checks import check_engine
+from covlaw.llm.tasks import TASKS
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.estimators.advantages import NORMALISERS
+from covlaw.theory.losses.clipping import check_clip
+from covlaw.theory.losses.policy_losses import AGGREGATIONS, KL_ESTIMATORS
+
+OBSERVED = ("ratio", "clipped_ratio")
+DATA_ORDERS = ("random", "epochs")
+LONG_PROMPTS = ("drop", "refuse")
+DTYPES = ("float32", "bfloat16")
+
+_AT_LEAST = {
+    -1: ("audits",),
+    0: (
+        *("warmup", "seed", "steps", "data_epochs", "samples"),
+        *("evaluate_every", "evaluate_prompts", "max_prompt_tokens", "audit_held_out"),
+    ),
+    1: (
+        *("max_tokens", "epochs", "mini_batches", "micro_batch", "threads"),
+        *("measured_completions", "checkpoint_every", "keep_checkpoints", "evaluate_completions"),
+    ),
+    2: ("prompts", "completions", "observed", "audit_prompts", "audit_completions"),
+}
+_CHOICES = {
+    "task": tuple(TASKS),
+    "normaliser": tuple(NORMALISERS),
+    "aggregation": AGGREGATIONS,
+    "kl_estimator": KL_ESTIMATORS,
+    "dtype": DTYPES,
+    "observe": OBSERVED,
+    "data_order": DATA_ORDERS,
+    "long_prompts": LONG_PROMPTS,
+}
+
+
+def check_config(config: Any) -> None:
+    """Refuse settings outside their domain.
+
+    Raises:
+        CovlawError: naming the setting, its value and the remedy.
+    """
+    check_counts(config, _AT_LEAST)
+    if (config.steps == 0) == (config.data_epochs == 0):
+        raise CovlawError(
+            f"steps is {config.steps} and data_epochs is {config.data_epochs}: set one of them "
+            "and leave the other 0"
+        )
+    check_positive(config, "temperature", "learning_rate", "rank_seconds")
+    check_not_negative(config, "weight_decay", "grad_clip", "kl_coefficient", "engine_gap_limit")
+    check_not_negative(config, "reward_seconds", "entropy_coefficient")
+    if not 0 <= config.length_decay < 1:
+        raise CovlawError(f"length_decay is {config.length_decay}: use a value in [0, 1)")
+    check_choices(config, _CHOICES)
+    if config.mini_batches > config.prompts * config.completions:
+        raise CovlawError(
+            f"mini_batches is {config.mini_batches}: a batch of {config.prompts} prompts with "
+            f"{config.completions} completions has no more than "
+            f"{config.prompts * config.completions} rows"
+        )
+    if config.audit_held_out == 1:
+        raise CovlawError("audit_held_out is 1: use at least 2 prompts for a standard error, or 0")
+    check_engine(config)
+    check_options(config.options)
+    check_table("task_options", config.task_options)
+    check_clip(config.clip_low, config.clip_high, config.dual_clip or None)
+    check_range(config.reward_worst, config.reward_best, len(config.rewards))

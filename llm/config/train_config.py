@@ -1,0 +1,241 @@
+"""Everything a run is made of: one frozen record, read from a preset, checked before any work."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from covlaw.llm.config.algorithms import filled, reopened
+from covlaw.llm.config.checks import check_kinds, check_needs, spread
+from covlaw.llm.config.options import by_objective, completed, merged
+from covlaw.llm.config.preset_files import read_preset
+from covlaw.llm.config.setting_checks import check_config
+from covlaw.llm.rewards import reward_names
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.scalarizers import Scalarizer, make
+from covlaw.theory.worlds.rungs import unknown
+
+_TUPLES = ("rewards", "reward_worst", "reward_best")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One RL run.
+
+    Args:
+        out: Run folder.
+        model: Hub id or local path for `AutoModelForCausalLM`; "base", "base:MIXTURE" or
+            "base:MIXTURE:DIFFICULTY": a small model that `covlaw llm base` trains.
+        task: Task name; `task_path` its files, where it has any.
+        task_options: Table of the task's options: arithmetic's `difficulty`, or the columns of a
+            file (`covlaw.llm.tasks.columns.Columns`).
+        max_prompt_tokens: Longest prompt, in tokens of the model with its chat template; 0: any.
+        long_prompts: What happens to longer ones: "drop" (counted and said) or "refuse".
+        rewards: Objectives: names in `covlaw.llm.rewards.REWARDS`, "module:function" or
+            "path/to/file.py:function", any of them after "shown name=" (docs/rewards.md).
+        reward_seconds: Time limit of a user's reward on one batch, in a process of its own; 0: no
+            limit, and it is called in the run's process.
+        scalarizer: Name in `SCALARIZERS`.
+        options: Options of scalarizers by name; those of `scalarizer` are completed by its
+            defaults, so that the record names them all.
+        algorithm: Name in `covlaw.llm.config.algorithms.ALGORITHMS`, which fills `normaliser` and
+            `aggregation` where they are empty; "": "grpo" and "sequence_sum".
+        normaliser: Advantage normalisation (`advantages.NORMALISERS`): "dr_grpo" is
+            the raw prompt-centred score, "grpo" divides it by each prompt's std, "reinforce++" is
+            global whitening, "pooled_within" divides by the pooled std within prompts.
+        seed: Decides the run, bit for bit at a fixed thread count.
+        steps: Batches; 0: as many as `data_epochs` passes over the training prompts hold.
+        data_order: "random": each batch draws its prompts anew; "epochs": pass after pass, each in
+            an order of its own, the prompts that fill no whole batch left out of that pass.
+        data_epochs: Passes where `steps` is 0; else 0.
+        prompts: Prompts a batch.
+        completions: Completions a prompt that make the update.
+        observed: Completions a prompt beside them that only the scalarizer's observation sees;
+            drawn where the scalarizer observes anything, at least 2.
+        observe: Signal of that covariance: "ratio" ρ, or "clipped_ratio" ρ clipped to the range.
+        reward_worst: Least possible value of the rewards, one for all or one each; read where the
+            scalarizer asks for losses, which are the shortfall from the best.
+        reward_best: Greatest possible value, likewise.
+        max_tokens: Longest completion.
+        length_decay: Memory of the mean length that conciseness is judged against, in [0, 1): the
+            share that a batch keeps of it. 0.98 forgets half in 34 batches.
+        temperature: Of sampling, and of the policy whose log-probs are trained.
+        top_k: Only so many of the likeliest tokens are drawn; 0: all.
+        top_p: Only the fewest tokens that hold this mass are drawn; 1: all. With either on, the law
+            is about the truncated policy (docs/vllm.md).
+        engine: Where completions come from: "transformers", or "vllm" (docs/vllm.md).
+        engine_options: Table of vLLM's options, see `covlaw.llm.sampling.vllm.options`.
+        engine_gap_limit: Largest difference between the engine's log-probs and the trainer's, in
+            nats, before the run stops; 0: what rounding explains, by dtype and depth.
+        learning_rate: AdamW's, constant after `warmup` steps.
+        weight_decay: AdamW's.
+        grad_clip: Largest gradient norm; 0: no limit.
+        epochs: Passes over a batch (PPO inner epochs).
+        mini_batches: Optimiser steps an epoch, each on its share of the batch's rows, shuffled by
+            the seed; advantages stay the whole batch's. An audit repeats every inner step.
+        clip_low: Lower clip range.
+        clip_high: Upper clip range.
+        dual_clip: Bound on ρ where A < 0; 0: none.
+        aggregation: From tokens to a loss (`policy_losses.aggregate`), of all its terms.
+        kl_coefficient: Weight of the KL to the initial policy in the loss; 0: not computed.
+        kl_estimator: "k2" has the gradient of KL(π ‖ π_ref), "k3" that of KL(π_ref ‖ π), and "k1"
+            none on average (`covlaw.theory.losses.policy_losses.kl_to_reference`).
+        entropy_coefficient: Weight of the bonus on the entropy of next tokens; 0: not computed.
+        micro_batch: Rows a forward or backward pass, in audits too; the result does not depend on
+            it beyond rounding.
+        dtype: Of matrix products in training passes, "float32" or "bfloat16"; parameters, optimiser
+            and the audits' covariances are float32 (`covlaw.llm.model.precision`).
+        gradient_checkpointing: Whether layers are computed anew on the way back: less memory.
+        compile_layers: Whether `torch.compile` fuses each layer in training passes: faster on a
+            GPU after a minute; other last bits (`covlaw.llm.model.compiled`).
+        audits: How many audits, spread over the run (denser at its start); -1: as many as cost a
+            tenth of the run, from 1 to 20 (`covlaw.llm.audit.schedule`); 0: none.
+        audit_prompts: Prompts an audit.
+        audit_completions: Completions a prompt in each of an audit's two samples of π_old.
+        measured_completions: Completions a prompt, of π_old and of π_new, that measure the change.
+        audit_held_out: Prompts of the task's val split on which an audit measures the change too;
+            0: none.
+        audit_gramian: Whether an audit records the Gramian of the objectives' policy gradients.
+        samples: Completions with their rewards that `samples.jsonl` keeps of each audited step, of
+            the first and of the last; 0: none.
+        evaluate_every: Steps between evaluations on the task's val split, of which the first comes
+            before the first step and the last after the last one; 0: none.
+        evaluate_prompts: Prompts an evaluation; 0: the whole split.
+        evaluate_completions: Completions a prompt.
+        checkpoint_every: Steps between checkpoints.
+        keep_checkpoints: Checkpoints kept: the newest ones, each a fallback for those after it.
+        tensorboard: Whether to write event files for TensorBoard beside the records.
+        rank_seconds: Where a run has several processes (docs/distributed.md): longest time that
+            one waits for another.
+        threads: Torch threads; part of what makes a run reproducible.
+        device: Torch device.
+    """
+
+    out: str = "runs/llm"
+    model: str = "base"
+    task: str = "arithmetic"
+    task_path: str = ""
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    max_prompt_tokens: int = 0
+    long_prompts: str = "drop"
+    rewards: tuple[str, ...] = ("accuracy", "conciseness", "clarity")
+    reward_seconds: float = 60.0
+    scalarizer: str = "linear"
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    algorithm: str = ""
+    normaliser: str = ""
+    seed: int = 0
+    steps: int = 80
+    data_order: str = "random"
+    data_epochs: int = 0
+    prompts: int = 16
+    completions: int = 16
+    observed: int = 16
+    observe: str = "clipped_ratio"
+    reward_worst: tuple[float, ...] = (0.0,)
+    reward_best: tuple[float, ...] = (1.0,)
+    max_tokens: int = 44
+    length_decay: float = 0.98
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    engine: str = "transformers"
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+    engine_gap_limit: float = 0.0
+    learning_rate: float = 2e-4
+    warmup: int = 0
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+    epochs: int = 1
+    mini_batches: int = 1
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    dual_clip: float = 0.0
+    aggregation: str = ""
+    kl_coefficient: float = 0.0
+    kl_estimator: str = "k3"
+    entropy_coefficient: float = 0.0
+    micro_batch: int = 256
+    dtype: str = "float32"
+    gradient_checkpointing: bool = False
+    compile_layers: bool = False
+    audits: int = -1
+    audit_prompts: int = 32
+    audit_completions: int = 16
+    measured_completions: int = 32
+    audit_held_out: int = 0
+    audit_gramian: bool = False
+    samples: int = 8
+    evaluate_every: int = 0
+    evaluate_prompts: int = 0
+    evaluate_completions: int = 4
+    checkpoint_every: int = 10
+    keep_checkpoints: int = 2
+    tensorboard: bool = False
+    rank_seconds: float = 600.0
+    threads: int = 1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_kinds(self)
+        for name in _TUPLES:
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, value in filled(self).items():
+            object.__setattr__(self, name, value)
+        check_config(self)
+        given = by_objective(self.options, self.scalarizer, self.objectives)
+        object.__setattr__(self, "options", given)
+        check_needs(self.scalarizer, self.make_scalarizer())
+        object.__setattr__(self, "options", completed(self.options, self.scalarizer))
+
+    def make_scalarizer(self) -> Scalarizer[Any]:
+        """Build the run's scalarizer."""
+        return make(self.scalarizer, self.objectives, **self.options.get(self.scalarizer, {}))
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Shown names of the rewards."""
+        return reward_names(self.rewards)
+
+    @property
+    def as_reference(self) -> bool:
+        """Whether the scalarizer behaves as its reference implementation does."""
+        return bool(self.options[self.scalarizer].get("reference", False))
+
+    @property
+    def reward_range(self) -> dict[str, tuple[float, float]]:
+        """(worst, best) of each objective, by name."""
+        ends = (spread(v, len(self.rewards)) for v in (self.reward_worst, self.reward_best))
+        return dict(zip(self.objectives, zip(*ends, strict=True), strict=True))
+
+    @property
+    def clip(self) -> tuple[float, float, float | None]:
+        """`(clip_low, clip_high, dual_clip)`."""
+        return self.clip_low, self.clip_high, self.dual_clip or None
+
+    def to_dict(self) -> dict[str, Any]:
+        """TOML-able record that rebuilds this configuration."""
+        return asdict(self) | {name: list(getattr(self, name)) for name in _TUPLES}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
+        """Build from a record; unknown keys name their near matches."""
+        known = {f.name: f.type for f in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise unknown("setting", key, tuple(known))
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise CovlawError(f"settings: {error}") from error
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> "TrainConfig":
+        """Load a preset of `llm/presets`, or a TOML file, and override some settings.
+
+        A dotted name overrides one entry of a table, e.g. `options.ctwa.target`.
+        """
+        return cls.from_dict(merged(read_preset(name), overrides))
+
+    def with_options(self, **changes: Any) -> "TrainConfig":
+        """Copy with some settings changed and everything checked again."""
+        return replace(self, **reopened({}, changes) | changes)

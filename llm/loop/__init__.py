@@ -1,0 +1,1 @@
+"""One step of RL: signals, losses, updates, what an algorithm observes."""

@@ -1,0 +1,115 @@
+"""From rewards to an advantage: what a scalarizer asks for is computed here, and nothing else."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop.gramian import policy_gramian
+from covlaw.llm.model.log_prob import all_token_log_prob
+from covlaw.llm.sampling.engine import Completions
+from covlaw.llm.sampling.rollout import Drawn
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.advantages import group_advantage
+from covlaw.theory.scalarizers import Batch, Scalarizer, Signal
+
+
+class Applied(NamedTuple):
+    """The signal that a batch got, so that other rows can be given the same one."""
+
+    state: Any
+    """The scalarizer's, after the batch."""
+    advantage: Tensor
+    """(N,) or (N, T) float64 on the completions' device."""
+    weights: Tensor | None
+    """(M,) for the record."""
+    gramian: Tensor | None
+    """(M, M) of the batch, where it was asked for."""
+    weighted: bool
+    """Whether the score is rewards·weights and nothing else."""
+
+
+class Signals:
+    """Makes the training signal of a run.
+
+    Args:
+        scalarizer: Whose `before` says what to compute.
+        model: The policy.
+        reference: The policy at the start, where the scalarizer asks for ratios to it.
+        config: Of the run.
+    """
+
+    def __init__(
+        self, scalarizer: Scalarizer[Any], model: Any, reference: Any, config: TrainConfig
+    ) -> None:
+        self.scalarizer, self.model = scalarizer, model
+        self.reference, self.config = reference, config
+
+    def make(self, state: Any, drawn: Drawn) -> Applied:
+        """Give the batch its advantage; the model is still at π_old."""
+        batch = self._batch(drawn, None)
+        state, signal = self.scalarizer.signal(state, batch)
+        advantage = self._advantage(signal, drawn)
+        weighted = _is_weighted_score(signal, drawn.rewards)
+        return Applied(state, advantage, signal.weights, batch.gramian, weighted)
+
+    def again(self, applied: Applied, drawn: Drawn) -> Tensor:
+        """Advantage of other rows under the signal that a batch got: (N,) or (N, T).
+
+        Weights that were fitted to the batch are kept, and so is its Gramian: fitted anew they
+        would be those of another signal. Normalisation is by the rows' own groups.
+        """
+        if applied.weighted and applied.weights is not None:
+            return self._advantage(Signal(drawn.rewards @ applied.weights), drawn)
+        batch = self._batch(drawn, applied.gramian)
+        return self._advantage(self.scalarizer.signal(applied.state, batch)[1], drawn)
+
+    def _batch(self, drawn: Drawn, gramian: Tensor | None) -> Batch:
+        """On the rewards' device, where scalarizers keep their state."""
+        completions, rewards, wanted = drawn.completions, drawn.rewards, self.scalarizer.before
+        batch, device = Batch(rewards, completions.prompt.to(rewards.device)), rewards.device
+        if "gramian" in wanted and gramian is None:
+            gramian = policy_gramian(self.model, completions, rewards, self.config)
+        if "log_ratio_to_reference" in wanted:
+            ratio = self._log_prob(self.model, completions)
+            ratio -= self._log_prob(self.reference, completions)
+            batch = batch._replace(log_ratio_to_reference=ratio.to(device))
+        if "mask" in wanted:
+            batch = batch._replace(mask=completions.mask.to(device))
+        return batch._replace(gramian=gramian)
+
+    def _log_prob(self, model: Any, completions: Completions) -> Tensor:
+        config = self.config
+        return all_token_log_prob(model, completions, config.temperature, config.micro_batch)
+
+    def _advantage(self, signal: Signal, drawn: Drawn) -> Tensor:
+        completions = drawn.completions
+        if signal.advantage is None:
+            prompt = completions.prompt.to(signal.score.device)
+            advantage = group_advantage(signal.score, prompt, self.config.normaliser)
+        else:
+            advantage = _checked(signal.advantage, completions.mask, self.config.scalarizer)
+        return advantage.to(completions.tokens.device)
+
+
+def _checked(advantage: Tensor, mask: Tensor, scalarizer: str) -> Tensor:
+    """Refuse an advantage that does not fit the batch or is not finite."""
+    shape = tuple(advantage.shape)
+    if shape not in {tuple(mask.shape[:1]), tuple(mask.shape)}:
+        raise CovlawError(
+            f"scalarizer {scalarizer!r} returned an advantage of shape {shape}: give "
+            f"{tuple(mask.shape[:1])}, one a completion, or {tuple(mask.shape)}, one a token"
+        )
+    if not bool(torch.isfinite(advantage).all()):
+        raise CovlawError(f"scalarizer {scalarizer!r} returned an advantage that is not finite")
+    return advantage.to(torch.float64)
+
+
+def _is_weighted_score(signal: Signal, rewards: Tensor) -> bool:
+    if signal.advantage is not None or signal.weights is None:
+        return False
+    size = rewards.abs() @ signal.weights.abs()
+    gap = (signal.score - rewards @ signal.weights).abs()
+    return bool((gap <= rounding(size, 2 * rewards.shape[1])).all())

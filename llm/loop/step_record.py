@@ -1,0 +1,51 @@
+"""The line of steps.jsonl: what a step was and what it saw (DESIGN, Records)."""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop.policy_step import StepTrace
+from covlaw.llm.loop.reward_means import reward_means
+from covlaw.llm.sampling.rollout import Drawn
+
+SCHEMA = 1
+
+
+class Lines(NamedTuple):
+    """What a step adds to a run's files."""
+
+    step: dict[str, Any]
+    """A line of steps.jsonl."""
+    samples: dict[str, Any] | None
+    """A line of samples.jsonl, at steps that record samples."""
+
+
+def step_record(
+    step: int,
+    config: TrainConfig,
+    drawn: Drawn,
+    weights: Tensor | None,
+    trace: StepTrace,
+    audits: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Build the record of one step; means are over all completions drawn, errors by prompt."""
+    rewards, completions = drawn.rewards, drawn.completions
+    return {
+        "schema": SCHEMA,
+        "step": step,
+        "seed": config.seed,
+        "scalarizer": config.scalarizer,
+        "objectives": list(config.objectives),
+        **reward_means(rewards, config.prompts),
+        "weights": None if weights is None else weights.tolist(),
+        "length_mean": float(completions.lengths.double().mean()),
+        "clip_fraction_low": trace.clip_fraction_low,
+        "clip_fraction_high": trace.clip_fraction_high,
+        "kl_reference": trace.kl_reference,
+        **({} if trace.entropy is None else {"entropy": trace.entropy}),
+        "grad_norm": trace.grad_norm,
+        "engine_log_prob_gap": trace.engine_log_prob_gap,
+        "tokens": int(completions.mask.sum()),
+        "audits": audits,
+    }

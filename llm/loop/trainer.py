@@ -1,0 +1,127 @@
+"""One step of RL: sample, score, scalarize, update, observe, audit."""
+
+from typing import Any
+
+import torch
+
+from covlaw.llm.audit.auditor import Auditor
+from covlaw.llm.audit.terms import Sample, Transition
+from covlaw.llm.config.algorithms import warn_of_traps
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop.observation import Observer
+from covlaw.llm.loop.optimizer import make_adamw
+from covlaw.llm.loop.policy_step import policy_step
+from covlaw.llm.loop.prompt_order import PromptOrder, steps_in_all
+from covlaw.llm.loop.randomness import torch_stream
+from covlaw.llm.loop.signals import Applied, Signals
+from covlaw.llm.loop.step_record import Lines, step_record
+from covlaw.llm.loop.training_batch import TrainingBatch
+from covlaw.llm.loop.validation import SPLIT
+from covlaw.llm.model.parameters import copy_of
+from covlaw.llm.model.policy import load_policy
+from covlaw.llm.rewards import initial_state, observe_lengths
+from covlaw.llm.runs.checkpoint_manager import States
+from covlaw.llm.runs.samples import sample_record, sample_steps
+from covlaw.llm.sampling.engines import make_engine
+from covlaw.llm.sampling.prompts import load_split, prompts_of
+from covlaw.llm.sampling.rollout import Drawn, Sampler
+from covlaw.llm.sampling.scoring import Rewards
+from covlaw.llm.tasks import Problem
+
+
+class Trainer:
+    """One run's moving parts, and its steps.
+
+    Args:
+        config: Of the run; `steps` may be 0, the trainer's own says how many there are.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        warn_of_traps(config)
+        self.scalarizer = config.make_scalarizer()
+        self.config, questions = config, load_split(config, "train")
+        self.model, self.tokenizer = load_policy(config.model, config.device)
+        problems = self.prompts(questions)
+        steps = steps_in_all(config, len(problems))
+        self.config = config = config.with_options(steps=steps, data_epochs=0)
+        self.order = PromptOrder(problems, config)
+        wanted = config.kl_coefficient or "log_ratio_to_reference" in self.scalarizer.before
+        self.reference = load_policy(config.model, config.device)[0] if wanted else None
+        self.optimizer = make_adamw(self.model, config.learning_rate, config.weight_decay)
+        apart = config.evaluate_every or (config.audits and config.audit_held_out)
+        held_out = self.prompts(load_split(config, SPLIT)) if apart else []
+        sampled = [problem.prompt for problem in (*problems, *held_out)]
+        self.engine = make_engine(config, self.model, self.tokenizer, sampled)
+        self.sampler = Sampler(self.engine, Rewards(config.rewards, config.reward_seconds), config)
+        self.signals = Signals(self.scalarizer, self.model, self.reference, config)
+        self.auditor = Auditor(self.model, self.sampler, self.signals, problems, held_out, config)
+        self.sampled = sample_steps(config, self.auditor.steps)
+
+    def prompts(self, questions: list[Problem]) -> list[Problem]:
+        """Questions as prompts of the run's model, without those that are too long."""
+        return prompts_of(self.config, self.tokenizer, questions)
+
+    def fresh(self) -> States:
+        """States before the first step."""
+        ones = torch.ones(1, dtype=torch.float64)
+        return States(self.scalarizer.init(), initial_state(ones))
+
+    def step(self, step: int, states: States) -> tuple[States, Lines]:
+        """Do one step: the states after it and its records."""
+        config, audited = self.config, step in self.auditor.steps
+        drawn, states = self._draw(step, states)
+        train_rows, observed_rows = self._split(drawn)
+        applied = self.signals.make(states.scalarizer, train_rows)
+        observer = self._observer(observed_rows)
+        pending = self.auditor.before(step, applied, states.rewards) if audited else None
+        old, rate = (copy_of(self.model) if audited else {}), self._set_rate(step)
+        batch = TrainingBatch(train_rows.completions, applied.advantage)
+        anchor = self.reference if config.kl_coefficient else None
+        trace = policy_step(self.model, self.optimizer, batch, config, anchor, audited, step)
+        self.engine.sync(self.model)
+        state = applied.state
+        state = self.scalarizer.update(state, observer.see()) if observer else state
+        audits = []
+        if pending:
+            sample = Sample(train_rows.completions, train_rows.rewards, applied.advantage)
+            moved = Transition(old, trace, rate, anchor)
+            audits = self.auditor.after(step, pending, sample, moved)
+        record = step_record(step, config, drawn, applied.weights, trace, audits)
+        lengths = observe_lengths(
+            states.rewards, drawn.completions.lengths.double(), config.length_decay
+        )
+        return States(state, lengths), Lines(record, self._samples(step, train_rows, applied))
+
+    def _draw(self, step: int, states: States) -> tuple[Drawn, States]:
+        config = self.config
+        problems = self.order.batch(step)
+        stream = torch_stream(config.seed, step, "completions", config.device)
+        count = config.completions + (config.observed if self._observes else 0)
+        completions = self.sampler.sample(problems, count, stream)
+        if step == 0:  # nothing seen before: the first batch sets the mean length
+            states = states._replace(rewards=initial_state(completions.lengths.double()))
+        return Drawn(completions, self.sampler.score(completions, problems, states.rewards)), states
+
+    def _samples(self, step: int, rows: Drawn, applied: Applied) -> dict[str, Any] | None:
+        if step not in self.sampled:
+            return None
+        problems = self.order.batch(step)
+        return sample_record(step, self.config, problems, rows, applied.advantage)
+
+    @property
+    def _observes(self) -> bool:
+        return bool(self.scalarizer.after)
+
+    def _split(self, drawn: Drawn) -> tuple[Drawn, Drawn | None]:
+        """Part the rows that make the update from those that only observe it."""
+        return drawn.parted(self.config.completions) if self._observes else (drawn, None)
+
+    def _observer(self, rows: Drawn | None) -> Observer | None:
+        return Observer(self.model, rows, self.scalarizer.after, self.config) if rows else None
+
+    def _set_rate(self, step: int) -> float:
+        share = min((step + 1) / self.config.warmup, 1.0) if self.config.warmup else 1.0
+        rate = self.config.learning_rate * share
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate

@@ -1,0 +1,1 @@
+"""Policies as `transformers` models: loading, log-probs, memory, precision."""

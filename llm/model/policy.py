@@ -1,0 +1,63 @@
+"""Loading a policy: any hub id or local path, with errors that say what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+from covlaw.llm.base import default_root, ensure_base, is_base_name, named_base
+from covlaw.llm.model.quiet import quiet
+from covlaw.theory._numerics.errors import CovlawError
+
+GENERIC_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
+
+
+def resolve_model(model: str) -> str:
+    """Return a path or hub id; "base" or "base:MIXTURE" is a small model, trained if missing."""
+    return str(ensure_base(named_base(model), default_root())) if is_base_name(model) else model
+
+
+def load_tokenizer(path: str) -> Any:
+    """Load a tokenizer as its folder describes it.
+
+    `AutoTokenizer` goes by the model's type where it holds the tokenizer's declared class for a
+    mistake: a Qwen2 model with a tokenizer of another kind gets Qwen2's splitting and decoding,
+    which lose this project's words. A generic class means: tokenizer.json says it all.
+    """
+    declared = get_tokenizer_config(path).get("tokenizer_class")
+    generic = declared in GENERIC_TOKENIZERS
+    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(path)
+
+
+def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
+    """Load `(model, tokenizer)` for training in float32, without running code of the repository.
+
+    Raises:
+        CovlawError: if the model cannot be found or read, its tokenizer lacks an end-of-sequence
+            token, or the device cannot be used.
+    """
+    path = resolve_model(model)
+    try:
+        with quiet():
+            tokenizer = load_tokenizer(path)
+            policy: Any = AutoModelForCausalLM.from_pretrained(
+                path, dtype=torch.float32, attn_implementation="sdpa"
+            )
+    except (OSError, ValueError, KeyError) as error:
+        where = "folder" if Path(path).exists() else "hub id or folder"
+        reason = str(error).splitlines()[0]
+        raise CovlawError(
+            f"cannot load the model from {where} {path!r} ({reason}): give a folder with a Hugging "
+            "Face causal LM, a reachable hub id, or 'base'"
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise CovlawError(f"the tokenizer of {path!r} has no end-of-sequence token")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    try:
+        return policy.to(device).eval(), tokenizer
+    except (RuntimeError, AssertionError) as error:  # torch says either where CUDA is not built in
+        reason = str(error).splitlines()[0]
+        raise CovlawError(f"device {device!r} cannot be used ({reason}): use 'cpu'") from error

@@ -1,0 +1,88 @@
+"""How many tokens a run samples and passes through its model, at most."""
+
+from typing import NamedTuple
+
+from covlaw.llm.config.train_config import TrainConfig
+
+FORWARD, BACKWARD, DERIVATIVE = 1, 2, 3
+"""Cost of a pass over one token, in forward passes: a gradient costs two more than the forward
+pass (Kaplan et al. 2020, arXiv:2001.08361, section 2.1). So would a derivative along a direction,
+but for the plain attention that it needs: up to three (`tests/benchmarks/test_audit_cost.py`)."""
+
+
+class Work(NamedTuple):
+    """Counts at most: every completion as long as it may be."""
+
+    completions: int
+    """A step."""
+    step_tokens: int
+    """Sampled a step."""
+    tokens: int
+    """Sampled by all steps."""
+    audit_tokens: int
+    """Sampled by one audit."""
+    audit_share: float
+    """Of all passes, those of the audits."""
+    evaluations: int
+    """On the val split, in the run."""
+
+
+def count_work(config: TrainConfig, steps: int, audits: int) -> Work:
+    """Count a run's work from its settings."""
+    completions, longest = step_draws(config), config.max_tokens
+    in_steps = steps * (step_passes(config) + completions * FORWARD)
+    in_audits = audits * (audit_passes(config) + audit_draws(config) * FORWARD)
+    return Work(
+        completions,
+        completions * longest,
+        steps * completions * longest,
+        audit_draws(config) * longest,
+        in_audits / (in_steps + in_audits),
+        steps // config.evaluate_every + 1 if config.evaluate_every else 0,
+    )
+
+
+def step_draws(config: TrainConfig) -> int:
+    """Completions that a step samples."""
+    return config.prompts * (config.completions + _observed(config))
+
+
+def step_passes(config: TrainConfig) -> int:
+    """Forward passes of one step, in completions: training, KL and observation."""
+    rows, seen = config.prompts * config.completions, config.prompts * _observed(config)
+    training = rows * config.epochs * (FORWARD + BACKWARD)
+    anchor = rows * FORWARD if config.kl_coefficient else 0
+    gramian = "gramian" in config.make_scalarizer().before
+    gradients = rows * len(config.rewards) * (FORWARD + BACKWARD) if gramian else 0
+    return training + anchor + seen * 2 * FORWARD + gradients
+
+
+def audit_draws(config: TrainConfig) -> int:
+    """Completions that an audit samples: two samples of π_old, and one before and after."""
+    prompts = config.audit_prompts + config.audit_held_out
+    return 2 * (
+        config.audit_prompts * config.audit_completions + prompts * config.measured_completions
+    )
+
+
+def audit_passes(config: TrainConfig) -> int:
+    """Forward passes of one audit, in completions.
+
+    The test sample and the batch are read under both policies and at each inner step; derivatives
+    are taken along the expected, the clipped and the batch's gradient and the step, of the batch
+    along the step alone; expected gradients are those of each inner step. Penalties add a gradient
+    an inner step and a derivative.
+    """
+    sample = config.audit_prompts * config.audit_completions
+    inner, along = config.epochs * config.mini_batches, FORWARD + DERIVATIVE
+    reads, gradient = (2 + inner) * FORWARD, inner * (FORWARD + BACKWARD)
+    own = config.prompts * config.completions * (reads + along)
+    penalised = config.kl_coefficient or config.entropy_coefficient
+    penalties = sample * (FORWARD + gradient + along) if penalised else 0
+    gramian = len(config.rewards) * (FORWARD + BACKWARD) if config.audit_gramian else 0
+    fields = (3 if inner == 1 else 4) * along
+    return sample * (reads + fields + gradient + gramian) + own + penalties
+
+
+def _observed(config: TrainConfig) -> int:
+    return config.observed if config.make_scalarizer().after else 0

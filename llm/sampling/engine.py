@@ -1,0 +1,122 @@
+"""Sampling completions from a policy: one interface, the transformers engine."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from covlaw.llm.sampling.decode import decode, prefill
+from covlaw.llm.sampling.truncation import OFF, Truncation
+
+
+class Completions(NamedTuple):
+    """Sampled completions, prompt-major: rows of one prompt are adjacent."""
+
+    prompt_tokens: Tensor
+    """(N, S) int64, padded on the left."""
+    prompt_mask: Tensor
+    """(N, S) bool."""
+    tokens: Tensor
+    """(N, T) int64 completion tokens with the end-of-sequence token, padded on the right."""
+    mask: Tensor
+    """(N, T) bool."""
+    log_prob: Tensor
+    """(N, T) float32 log-prob of each token in the policy that drew it, so tempered and, where
+    truncation is on, renormalised over the kept tokens; 0 on padding."""
+    prompt: Tensor
+    """(N,) int64 position of the prompt in the call's list."""
+    text: list[str]
+    """N decoded completions without special tokens."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """(N,) tokens a completion."""
+        return self.mask.sum(1)
+
+    def rows(self, index: Tensor) -> "Completions":
+        """Select rows, dropping columns that are padding in all of them."""
+        mask = self.mask[index]
+        width = max(int(mask.sum(1).max()), 1) if len(mask) else 1
+        return Completions(
+            self.prompt_tokens[index],
+            self.prompt_mask[index],
+            self.tokens[index, :width],
+            mask[:, :width],
+            self.log_prob[index, :width],
+            self.prompt[index],
+            [self.text[i] for i in index.tolist()],
+        )
+
+
+class Engine(Protocol):
+    """Where completions come from."""
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        max_tokens: int,
+        temperature: float,
+        generator: torch.Generator,
+    ) -> Completions:
+        """Draw `n` completions of each prompt from the synced policy."""
+        ...
+
+    def sync(self, policy: torch.nn.Module) -> None:
+        """Take over the policy's weights."""
+        ...
+
+
+class TransformersEngine:
+    """Samples from the trainer's own module with a key–value cache, prompts computed once.
+
+    Args:
+        model: A causal LM; used as it is, so weights are always in sync.
+        tokenizer: Its tokenizer, with distinct pad and end-of-sequence tokens.
+        truncation: Top-k and top-p.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, truncation: Truncation = OFF) -> None:
+        self.model, self.tokenizer, self.truncation = model, tokenizer, truncation
+
+    def sync(self, policy: torch.nn.Module) -> None:
+        """Nothing to copy."""
+        del policy
+
+    @torch.no_grad()
+    def sample(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        max_tokens: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Completions:
+        """Draw `n` completions of each prompt."""
+        tokens, mask = encode_prompts(self.tokenizer, prompts, self.model.device)
+        eos = self.tokenizer.eos_token_id
+        start = prefill(self.model, tokens, mask, n)
+        drawn, log_prob = decode(
+            self.model, start, eos, max_tokens, temperature, generator, self.truncation
+        )
+        ended = (drawn == eos).cumsum(1)
+        kept = (ended == 0) | ((ended == 1) & (drawn == eos))
+        width = int(kept.sum(1).max())
+        drawn, kept = drawn[:, :width], kept[:, :width]
+        drawn = torch.where(kept, drawn, self.tokenizer.pad_token_id)
+        return Completions(
+            tokens.repeat_interleave(n, 0),
+            mask.repeat_interleave(n, 0),
+            drawn,
+            kept,
+            torch.where(kept, log_prob[:, :width], 0.0),
+            torch.arange(len(prompts), device=tokens.device).repeat_interleave(n),
+            self.tokenizer.batch_decode(drawn, skip_special_tokens=True),
+        )
+
+
+def encode_prompts(tokenizer: Any, prompts: Sequence[str], device: Any) -> tuple[Tensor, Tensor]:
+    """Tokenize prompts with left padding: (P, S) int64 ids and (P, S) bool mask."""
+    encoded = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt")
+    return encoded["input_ids"].to(device), encoded["attention_mask"].to(device).bool()

@@ -1,0 +1,1 @@
+"""covlaw inside other people's programs: TRL, verl, logs of any run."""

@@ -1,0 +1,1 @@
+"""What a run wrote, and what it means."""

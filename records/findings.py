@@ -1,0 +1,122 @@
+"""What recorded runs show, as numbers: the titles of the figures and the first lines of a report.
+
+Findings about algorithms are never verdicts.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from covlaw.records.ladder import Array, Audit, LlmRun
+
+LOST = 0.5
+"""An objective counts as lost where it ends below this share of where it started."""
+WINDOW = 10
+"""Steps averaged at either end of a run (a tenth of it, if that is less)."""
+TWO_SIDED_95 = 1.959964
+"""Normal quantile of a 95 % interval."""
+
+
+class Outcome(NamedTuple):
+    """One objective under one scalarizer, over seeds."""
+
+    objective: str
+    scalarizer: str
+    start: float
+    """Mean reward at the start, over seeds."""
+    end: float
+    """Mean reward at the end, over seeds."""
+    lost: int
+    """Seeds in which it ended below half of its start."""
+    seeds: int
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 run", "6 runs"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def seeds_of(runs: list[LlmRun]) -> str:
+    """Return "seed 0", "seeds 0, 1, 2"."""
+    seeds = sorted({run.seed for run in runs})
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def outcomes(runs: list[LlmRun]) -> list[Outcome]:
+    """Start and end of every objective under every scalarizer, in the order of the runs."""
+    return [
+        _outcome([run for run in runs if run.scalarizer == scalarizer], index)
+        for scalarizer in scalarizers(runs)
+        for index in range(len(runs[0].objectives))
+    ]
+
+
+def scalarizers(runs: list[LlmRun]) -> list[str]:
+    """The runs' scalarizers; `linear`, the baseline, first."""
+    return sorted({run.scalarizer for run in runs}, key=lambda name: (name != "linear", name))
+
+
+def ends(run: LlmRun) -> tuple[Array, Array]:
+    """Mean reward (M,) over the first and the last steps of a run."""
+    rewards = run.column("reward_mean")
+    width = min(WINDOW, max(1, len(rewards) // 10))
+    return rewards[:width].mean(0), rewards[-width:].mean(0)
+
+
+def interference_claim(runs: list[LlmRun]) -> str:
+    """One sentence on what each scalarizer lost, true of these runs."""
+    found = outcomes(runs)
+    return "; ".join(_sentence(found, name) for name in scalarizers(runs))
+
+
+class Agreement(NamedTuple):
+    """How often a prediction met the measured change within 95 %."""
+
+    prediction: str
+    within: int
+    n: int
+
+    @property
+    def share(self) -> float:
+        """Fraction within; NaN where there is nothing to compare."""
+        return self.within / self.n if self.n else float("nan")
+
+
+def agreement(audits: list[Audit], prediction: str) -> Agreement:
+    """Compare a prediction with the change measured on fresh samples, audit by audit."""
+    if not audits:
+        return Agreement(prediction, 0, 0)
+    predicted, predicted_error = stack(audits, prediction)
+    measured, measured_error = stack(audits, "measured")
+    allowed = TWO_SIDED_95 * np.hypot(predicted_error, measured_error)
+    comparable = np.isfinite(predicted) & np.isfinite(measured) & np.isfinite(allowed)
+    within = comparable & (np.abs(predicted - measured) <= allowed)
+    return Agreement(prediction, int(within.sum()), int(comparable.sum()))
+
+
+def stack(audits: list[Audit], prediction: str) -> tuple[Array, Array]:
+    """`(estimates, standard errors)` of one prediction, (audits, M) each."""
+    pairs = [audit.change(prediction) for audit in audits]
+    return np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs])
+
+
+def _outcome(runs: list[LlmRun], index: int) -> Outcome:
+    start, end = (np.array([ends(run)[side][index] for run in runs]) for side in (0, 1))
+    lost = int((end < LOST * start).sum())
+    name, scalarizer = runs[0].objectives[index], runs[0].scalarizer
+    return Outcome(name, scalarizer, float(start.mean()), float(end.mean()), lost, len(runs))
+
+
+def _sentence(found: list[Outcome], scalarizer: str) -> str:
+    own = [outcome for outcome in found if outcome.scalarizer == scalarizer]
+    lost = [outcome for outcome in own if outcome.lost]
+    if not lost:
+        lowest = min(own, key=lambda outcome: outcome.end - outcome.start)
+        words = "largest fall" if lowest.end < lowest.start else "least gain"
+        return f"{scalarizer} loses none ({words}: {lowest.objective} {_values(lowest)})"
+    parts = [f"{o.objective} in {o.lost} of {o.seeds} runs (mean {_values(o)})" for o in lost]
+    return f"{scalarizer} loses {' and '.join(parts)}"
+
+
+def _values(outcome: Outcome) -> str:
+    return f"{outcome.start:.2f} → {outcome.end:.2f}"

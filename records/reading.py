@@ -1,0 +1,87 @@
+"""A folder that a page is about: what is recorded in it, read once."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from covlaw.records.ladder import LlmRun, json_lines, llm_runs, verdict_file
+from covlaw.records.runs import ENVIRONMENT, SAMPLES, read_config
+from covlaw.records.study import SUMMARY, study_summary
+from covlaw.theory._numerics.errors import CovlawError
+
+NO_VERDICTS: dict[str, Any] = {"verdicts": [], "omitted": []}
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A ladder, a study or one LLM run."""
+
+    folder: Path
+    name: str
+    """Shown; unique among those on a page."""
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    runs: list[LlmRun]
+    verdicts: dict[str, Any]
+    """verdicts.json; without any where there is none."""
+    study: dict[str, Any]
+    """summary.json; {} where there is none."""
+
+    @property
+    def kind(self) -> str:
+        """What it is: "ladder", "study" or "LLM run"."""
+        if self.verdicts["verdicts"]:
+            return "ladder"
+        return "study" if self.study else "LLM run"
+
+    def samples(self, run: LlmRun) -> list[dict[str, Any]]:
+        """Lines of samples.jsonl of one of its runs; [] where none are recorded."""
+        own = self.folder / "llm" / run.name
+        return json_lines((own if own.is_dir() else self.folder) / SAMPLES)
+
+
+def read(folder: Path, name: str = "") -> Recorded:
+    """Read a folder.
+
+    Raises:
+        CovlawError: if it holds no ladder, LLM run or study, or nothing of it yet.
+    """
+    config, runs = read_config(folder), llm_runs(folder)
+    verdicts = verdict_file(folder) if (folder / "verdicts.json").is_file() else NO_VERDICTS
+    study = study_summary(folder) if (folder / SUMMARY).is_file() else {}
+    if not (verdicts is not NO_VERDICTS or runs or study):
+        raise CovlawError(f"{folder} holds nothing to report yet: let its run finish a step")
+    name = name or folder.resolve().name
+    return Recorded(folder, name, config, _environment(folder), runs, verdicts, study)
+
+
+def read_all(folders: Sequence[Path]) -> list[Recorded]:
+    """Read several, under the shortest names that tell them apart.
+
+    Raises:
+        CovlawError: if one holds nothing to report, or is named twice.
+    """
+    places = [folder.resolve() for folder in folders]
+    for place in places:
+        if places.count(place) > 1:
+            raise CovlawError(f"{place} is named twice: compare different folders")
+    return [read(folder, name) for folder, name in zip(folders, _names(places), strict=True)]
+
+
+def _names(places: Sequence[Path]) -> list[str]:
+    longest = max(len(place.parts) for place in places)
+    for length in range(1, longest + 1):
+        names = ["/".join(place.parts[-length:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+    return [str(place) for place in places]
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    path = folder / ENVIRONMENT
+    if not path.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

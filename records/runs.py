@@ -1,0 +1,117 @@
+"""A run's folder: plain files, written so that a kill at any moment loses nothing recorded."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from covlaw.records.environment import describe
+from covlaw.records.files import append_line, cut_back, read_lines, to_json, write_text, writing_to
+from covlaw.theory._numerics.errors import CovlawError
+
+__all__ = [
+    "BY_STEP",
+    "CONFIG",
+    "ENVIRONMENT",
+    "EVALUATIONS",
+    "LAWS",
+    "SAMPLES",
+    "STEPS",
+    "TIMING",
+    "AnotherRunError",
+    "append_line",
+    "cut_back",
+    "holds_run",
+    "open_run",
+    "read_config",
+    "read_lines",
+    "start_run",
+    "to_json",
+    "write_text",
+]
+
+CONFIG, STEPS, TIMING = "config.toml", "steps.jsonl", "timing.jsonl"
+EVALUATIONS, ENVIRONMENT = "evaluations.jsonl", "environment.json"
+SAMPLES = "samples.jsonl"
+BY_STEP = (STEPS, TIMING, EVALUATIONS, SAMPLES)
+"""Files of a line a step, cut back when a run is resumed."""
+
+LAWS = ("law", "clipped", "clipped_centred")
+"""An audit's forecasts by a covariance with the signal: in its units, times `scale` changes."""
+
+
+class AnotherRunError(CovlawError):
+    """The folder holds a run of other settings."""
+
+
+Completed = Callable[[dict[str, Any]], dict[str, Any]]
+"""Brings a recorded config up to date: settings that are younger than the run, at their default."""
+
+
+def open_run(folder: Path, config: dict[str, Any], completed: Completed = dict) -> None:
+    """Create a run's folder, or accept one that holds the same run.
+
+    Raises:
+        CovlawError: if the folder holds another run or other files, or cannot be written.
+    """
+    if not holds_run(folder, config, completed):
+        start_run(folder, config)
+
+
+def holds_run(folder: Path, config: dict[str, Any], completed: Completed = dict) -> bool:
+    """Whether a folder holds this run; it is created, and otherwise left alone, if it does not.
+
+    Raises:
+        CovlawError: if it holds another run or other files, or cannot be written.
+    """
+    with writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        entries = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    if CONFIG in entries:
+        _require_same(folder, config, completed)
+    elif entries - {ENVIRONMENT}:  # it is there alone where a kill came before the config
+        raise CovlawError(f"{folder} holds other files ({min(entries)}): choose another folder")
+    return CONFIG in entries
+
+
+def start_run(
+    folder: Path, config: dict[str, Any], device: str = "cpu", processes: int = 1
+) -> None:
+    """Write what a run is and what it runs on.
+
+    Raises:
+        CovlawError: if the folder cannot be written.
+    """
+    with writing_to(folder):
+        environment = describe(device) | {"processes": processes}
+        write_text(folder / ENVIRONMENT, to_json(environment, indent=1) + "\n")
+        write_text(folder / CONFIG, tomli_w.dumps(config))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read a run's config.toml.
+
+    Raises:
+        CovlawError: if the folder holds no run, or its config is not TOML.
+    """
+    try:
+        return tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CovlawError(f"{folder} holds no run: it has no {CONFIG}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise CovlawError(f"{folder / CONFIG} is not valid TOML ({error})") from error
+
+
+def _require_same(folder: Path, config: dict[str, Any], completed: Completed) -> None:
+    found, wanted = (
+        tomllib.loads(tomli_w.dumps(c)) for c in (completed(read_config(folder)), config)
+    )
+    different = sorted(k for k in found.keys() | wanted if found.get(k) != wanted.get(k))
+    if different:
+        key = different[0]
+        raise AnotherRunError(
+            f"{folder} holds another run: {key} is {found.get(key)!r} there, "
+            f"{wanted.get(key)!r} here; choose another folder or remove that one"
+        )

@@ -1,0 +1,112 @@
+"""Signs of forecasts against those of what happened; alarms; the changes that would be seen."""
+
+from collections.abc import Sequence
+from statistics import NormalDist, median
+from typing import NamedTuple
+
+import torch
+
+from covlaw.records.alarms import certified_fall, count_alarms
+from covlaw.records.verdict.rows import CERTAIN, CLEAR, Estimate, Pair
+
+POWER = 0.8
+"""Share of such changes that would be certified."""
+
+
+class Signs(NamedTuple):
+    """How often a forecast had the sign of what happened."""
+
+    agree: int
+    of: int
+    """Pairs in which neither is 0."""
+    expected: float
+    """Agreements to be expected of a right forecast, both having errors."""
+    agree_certified: int
+    certified: int
+    """Of those, pairs whose forecast is certified (T21)."""
+    expected_certified: float
+    agree_clear: int
+    clear: int
+    """Pairs whose forecast and outcome both stand out of the noise."""
+
+
+class Alarms(NamedTuple):
+    """Certified forecasts of a fall, against the measured change of that step."""
+
+    alarms: int
+    confirmed: int
+    """The measured change is a clear fall."""
+    false: int
+    """It is a clear rise."""
+    undecided: int
+    """It does not stand out of its noise."""
+    falls: int
+    """Clear falls measured."""
+    missed: int
+    """Those without an alarm."""
+
+
+class Power(NamedTuple):
+    """How large a change in one step has to be, in units of the objective."""
+
+    certified_from: float
+    """3 standard errors, the median over audits: a forecast of this size is certified."""
+    seen_from: float
+    """A true change of this size is certified four times in five."""
+    certified: int
+    """Audits whose forecast was."""
+    of: int
+
+
+def signs(pairs: Sequence[Pair], forecast: str) -> Signs:
+    """Compare the signs of a forecast and of what happened.
+
+    With a flat prior the outcome m given a right forecast f is N(f, se_f² + se_m²), so that the
+    signs agree with probability Φ(|f|/√(se_f² + se_m²)): noise alone makes some disagree.
+    """
+    both = [(p.forecasts[forecast], p.realised) for p in pairs]
+    both = [(f, m) for f, m in both if f.measured and m.measured and f.value * m.value != 0]
+    certain = [(f, m) for f, m in both if f.certified]
+    clear = [(f, m) for f, m in both if f.clear and m.clear]
+    return Signs(
+        *(_agreements(both), len(both), sum(map(_chance, both))),
+        *(_agreements(certain), len(certain), sum(map(_chance, certain))),
+        *(_agreements(clear), len(clear)),
+    )
+
+
+def alarms(pairs: Sequence[Pair], forecast: str) -> Alarms:
+    """Judge the alarms of a forecast; a fall is clear beyond 2 standard errors."""
+    kept = [p for p in pairs if p.forecasts[forecast].measured and p.realised.error < float("inf")]
+    if not kept:
+        return Alarms(0, 0, 0, 0, 0, 0)
+    value, error = _columns([p.forecasts[forecast] for p in kept])
+    change, noise = _columns([p.realised for p in kept])
+    raised = certified_fall(value, error, CERTAIN)
+    down = count_alarms(raised, change, CLEAR * noise)
+    up = count_alarms(raised, -change, CLEAR * noise)
+    given, hits, wrong, falls = (int(c[0]) for c in (down.alarms, down.hits, up.hits, down.falls))
+    return Alarms(given, hits, wrong, given - hits - wrong, falls, falls - hits)
+
+
+def power(pairs: Sequence[Pair], forecast: str) -> Power:
+    """Say what size of change a forecast could certify; NaN where it was never measured."""
+    found = [p.forecasts[forecast] for p in pairs if p.forecasts[forecast].measured]
+    error = median(f.error for f in found) if found else float("nan")
+    beyond = CERTAIN + NormalDist().inv_cdf(POWER)
+    return Power(CERTAIN * error, beyond * error, sum(f.certified for f in found), len(found))
+
+
+def _agreements(both: Sequence[tuple[Estimate, Estimate]]) -> int:
+    return sum(f.value * m.value > 0 for f, m in both)
+
+
+def _chance(pair: tuple[Estimate, Estimate]) -> float:
+    f, m = pair
+    return NormalDist().cdf(abs(f.value) / (f.error**2 + m.error**2) ** 0.5)
+
+
+def _columns(estimates: Sequence[Estimate]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and errors, (n, 1) each."""
+    columns = torch.tensor(estimates, dtype=torch.float64)
+    return columns[:, :1], columns[:, 1:]

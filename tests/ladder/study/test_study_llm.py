@@ -1,0 +1,99 @@
+"""The study's LLM runs: what their records say, and (slow) a tiny one from base model to row."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from covlaw.ladder.cli import main
+from covlaw.ladder.study.llm import record_of
+from covlaw.ladder.study.plan import all_runs
+from covlaw.ladder.study.rows import measured, settings_of
+from covlaw.ladder.study.settings import StudySettings
+from covlaw.records.runs import read_lines
+
+STEPS = 20
+
+
+def audit(law: list[float], measured: list[float]) -> dict[str, Any]:
+    pair = {"law": law, "measured": measured}
+    return {
+        "sample": "independent",
+        **{name: {"estimate": values, "se": [0.01, 0.01]} for name, values in pair.items()},
+    }
+
+
+def recorded() -> list[dict[str, Any]]:
+    """The first objective rises, the second falls from .8 to .1; audits at steps 0, 5 and 19."""
+    same = {"sample": "same", "law": {"estimate": [-9.0, -9.0], "se": [0.01, 0.01]}}
+    audits = {
+        0: [audit([0.2, -0.02], [0.1, -0.1])],  # not certified, yet it fell
+        5: [audit([0.2, -0.2], [0.1, -0.1]), same],
+        19: [audit([-0.1, -0.1], [0.1, -0.02])],  # two false alarms
+    }
+    shares = [k / (STEPS - 1) for k in range(STEPS)]
+    return [
+        {
+            "step": k,
+            "objectives": ["accuracy", "clarity"],
+            "reward_mean": [0.2 + 0.6 * share, 0.8 - 0.7 * share],
+            "reward_se": [0.02, None],
+            "weights": [0.5, 0.5],
+            "audits": audits.get(k, []),
+        }
+        for k, share in enumerate(shares)
+    ]
+
+
+def test_a_record_says_what_the_steps_and_the_independent_audits_say() -> None:
+    record = record_of(recorded())
+    assert record.values.shape == (STEPS, 2)
+    assert record.window == 2
+    assert record.alarms.nonzero().tolist() == [[5, 1]], "a forecast at the last step has no next"
+    assert record.counts.alarms.tolist() == [1, 2]
+    assert record.counts.falls.tolist() == [0, 2]
+    assert record.counts.hits.tolist() == [0, 1]
+    assert record.weights.tolist() == [0.5, 0.5]
+
+
+def test_a_row_of_an_llm_run() -> None:
+    settings = StudySettings(("llm",), ("ctwa",), seeds=1)
+    run = all_runs(settings)[0]
+    row = measured(settings_of(run, {"base": "default"}, STEPS), record_of(recorded()))
+    assert row["sacrificed"] == [False, True]
+    # below .72 (a tenth less than the start) at step 3; the alarm at 5 comes too late
+    assert row["lead_time"][1] != row["lead_time"][1]
+    assert row["regression"][1] == pytest.approx(1 - row["end"][1] / row["start"][1])
+
+
+def test_runs_without_audits_have_no_alarms() -> None:
+    steps = [{**step, "audits": [], "weights": None} for step in recorded()]
+    record = record_of(steps)
+    assert not record.alarms.any()
+    assert record.counts.falls.tolist() == [0, 0]
+    assert torch.isnan(record.weights).all()
+
+
+def test_llm_runs_are_done_only_when_asked_for() -> None:
+    assert "llm" not in StudySettings().worlds
+    runs = all_runs(StudySettings(("llm",), ("linear", "ctwa")))
+    assert {run.cell for run in runs} == {0, 1, 2}
+
+
+@pytest.mark.slow
+def test_a_tiny_llm_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVLAW_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "study"
+    command = ["study", "--worlds", "llm", "--quick", "--out", str(out)]
+    names = ("linear", "ctwa", "ctwa-guided", "mgda", "tchebycheff-ref", "lagrangian")
+    assert main([*command, "--scalarizers", *names]) == 0
+    rows = list(read_lines(out / "table.jsonl"))
+    assert {row["algorithm"] for row in rows} == set(names)
+    assert {row["base"] for row in rows} == {"default", "small"}
+    assert {row["objective"] for row in rows} == {"accuracy", "conciseness", "clarity"}
+    assert all(row["error"] is None for row in rows)
+    assert any(row["lead_time"] is None for row in rows)
+    again = tmp_path / "again"
+    assert main([*command[:-1], str(again), "--scalarizers", *names]) == 0
+    assert (again / "table.jsonl").read_bytes() == (out / "table.jsonl").read_bytes()

@@ -1,0 +1,96 @@
+"""An engine with weights of its own: the loop notices at once when they are not the trainer's."""
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop import trainer
+from covlaw.llm.sampling.engine import TransformersEngine
+from covlaw.llm.sampling.engine_gap import rounding_gap
+from covlaw.llm.train import train
+from covlaw.records.runs import STEPS, read_lines
+from covlaw.theory._numerics.errors import CovlawError
+
+
+class CopyEngine(TransformersEngine):
+    """Samples from a copy that only `sync` brings up to date."""
+
+    def __init__(self, settings: Any, model: Any, tokenizer: Any, prompts: Any) -> None:
+        del settings, prompts
+        super().__init__(deepcopy(model), tokenizer)
+
+    def sync(self, policy: torch.nn.Module) -> None:
+        self.model.load_state_dict(policy.state_dict())
+
+
+class ForgetfulEngine(CopyEngine):
+    def sync(self, policy: torch.nn.Module) -> None:
+        del policy
+
+
+@pytest.fixture
+def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
+    return TrainConfig(
+        out=str(tmp_path / "run"),
+        model=str(policy_folder),
+        rewards=("own_rewards:digits", "own_rewards:brief"),
+        steps=3,
+        prompts=4,
+        completions=6,
+        max_tokens=6,
+        learning_rate=5e-3,
+        audits=0,
+        engine_gap_limit=1e-3,
+    )
+
+
+def test_an_engine_that_is_synced_equals_the_trainers_own_module(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = train(replace(config, out=str(tmp_path / "plain")))
+    monkeypatch.setattr(trainer, "make_engine", CopyEngine)
+    assert (train(config) / STEPS).read_bytes() == (plain / STEPS).read_bytes()
+
+
+def test_a_forgotten_sync_stops_the_run_and_what_was_recorded_stays(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "make_engine", ForgetfulEngine)
+    message = r"not sample from the policy being trained.*a weight sync that did not arrive"
+    with pytest.raises(CovlawError, match=message):
+        train(config)
+    steps = list(read_lines(Path(config.out) / STEPS))
+    assert [s["step"] for s in steps] == [0]
+    assert steps[0]["engine_log_prob_gap"] < 1e-3
+
+
+def test_resuming_brings_a_new_engine_up_to_date(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "make_engine", CopyEngine)
+    unbroken = train(replace(config, out=str(tmp_path / "unbroken"), checkpoint_every=1))
+
+    def kill(done: int, total: int, record: dict[str, Any]) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(config, checkpoint_every=1), kill)
+    again = train(replace(config, checkpoint_every=1))
+    assert (again / STEPS).read_bytes() == (unbroken / STEPS).read_bytes()
+
+
+def test_the_limit_grows_with_the_unit_roundoff(policy: Any) -> None:
+    float32, half = (
+        rounding_gap(TrainConfig(engine="vllm", engine_options={"dtype": d}), policy[0])
+        for d in ("float32", "bfloat16")
+    )
+    # one layer, products of at most 48 terms: u dominates in bfloat16, √48·u₃₂ in float32
+    assert half / float32 == pytest.approx(2**16 / 7, rel=0.01)
+    autocast = TrainConfig(engine="vllm", dtype="bfloat16")
+    assert rounding_gap(autocast, policy[0]) == half

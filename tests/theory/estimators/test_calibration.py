@@ -1,0 +1,84 @@
+"""A line through points with errors in both coordinates: published data, and another minimiser."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.estimators.calibration import RESAMPLES, calibration_slope, line_with_errors
+
+# Pearson's data with York's weights (York 1966): the standard example of this problem
+X = np.array([0.0, 0.9, 1.8, 2.6, 3.3, 4.4, 5.2, 6.1, 6.5, 7.4])
+Y = np.array([5.9, 5.4, 4.4, 4.6, 3.5, 3.7, 2.8, 2.8, 2.4, 1.5])
+X_WEIGHT = np.array([1000.0, 1000.0, 500.0, 800.0, 200.0, 80.0, 60.0, 20.0, 1.8, 1.0])
+Y_WEIGHT = np.array([1.0, 1.8, 4.0, 8.0, 20.0, 20.0, 70.0, 70.0, 100.0, 500.0])
+
+
+def test_it_gives_the_published_line() -> None:
+    """York et al. 2004, table II: printed with nine digits."""
+    found = line_with_errors(X, Y, X_WEIGHT**-0.5, Y_WEIGHT**-0.5)
+    assert float(found.slope) == pytest.approx(-0.480533407, abs=5e-10)
+    assert float(found.intercept) == pytest.approx(5.47991022, abs=5e-9)
+    assert float(found.slope_error) == pytest.approx(0.0579850090, abs=5e-10)
+
+
+def test_it_minimises_the_weighted_distance() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 30))
+    y += 2 * x
+    sx, sy = rng.uniform(0.1, 1.0, size=(2, 30))
+
+    def misfit(line: np.ndarray) -> float:
+        return float(((y - line[0] - line[1] * x) ** 2 / (sy**2 + line[1] ** 2 * sx**2)).sum())
+
+    found = line_with_errors(x, y, sx, sy)
+    own = misfit(np.array([float(found.intercept), float(found.slope)]))
+    best = minimize(misfit, [0.0, 1.0], method="Nelder-Mead", options={"fatol": 1e-10})
+    assert own <= best.fun + 1e-10  # the other minimiser's own tolerance
+    assert float(found.scatter) == pytest.approx(own / 28, rel=1e-12)
+
+
+def test_multiplicities_are_repeated_points() -> None:
+    count = np.array([0, 2, 1, 3, 1, 1, 0, 2, 1, 1])
+    again = np.repeat(np.arange(10), count)
+    weighted = line_with_errors(X, Y, X_WEIGHT**-0.5, Y_WEIGHT**-0.5, count)
+    repeated = line_with_errors(*(c[again] for c in (X, Y, X_WEIGHT**-0.5, Y_WEIGHT**-0.5)))
+    # the fixed point is settled to 2^-40
+    assert float(weighted.slope) == pytest.approx(float(repeated.slope), rel=2.0**-38)
+
+
+def test_it_is_not_flattened_by_noisy_forecasts_as_regression_is() -> None:
+    """True slope 1, forecasts with as much error as spread: regression gives 1/2."""
+    rng = np.random.default_rng(1)
+    n = 4000
+    true = rng.normal(size=n)
+    x, y, error = true + rng.normal(size=n), true + rng.normal(size=n), np.ones(n)
+    found = calibration_slope(x, y, error, error, np.arange(n) // 2)
+    assert abs(found.value - 1) < 4 * found.error
+    assert found.error < 0.05
+    assert abs(np.polyfit(x, y, 1)[0] - 0.5) < 0.05
+    assert found.low < found.value < found.high
+    assert found.clusters == n // 2
+
+
+def test_the_bootstrap_agrees_with_the_given_errors_where_points_are_independent() -> None:
+    rng = np.random.default_rng(2)
+    n = 400
+    true = rng.normal(size=n)
+    error = np.full(n, 0.3)
+    x, y = (true + 0.3 * rng.normal(size=n) for _ in range(2))
+    found = calibration_slope(x, y, error, error, np.arange(n))
+    analytic = float(line_with_errors(x, y, error, error).slope_error)
+    # a bootstrap quantile span over RESAMPLES, and an error known to 1/√(2n) itself
+    assert abs(found.error / analytic - 1) < 4 * (2 / RESAMPLES + 0.5 / n) ** 0.5
+
+
+def test_points_that_cannot_be_used_are_refused() -> None:
+    one = np.ones(4)
+    with pytest.raises(CovlawError, match="no error in either"):
+        line_with_errors(one, one, 0 * one, 0 * one)
+    with pytest.raises(CovlawError, match="not finite"):
+        line_with_errors(one, one * np.nan, one, one)
+    with pytest.raises(CovlawError, match="shapes"):
+        line_with_errors(one, one[:3], one, one)
+    assert np.isnan(calibration_slope(one, one, one, one, np.arange(4) // 2).value)

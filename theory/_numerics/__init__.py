@@ -1,0 +1,1 @@
+"""What every estimator stands on: errors, input checks, sums within prompts, weights, rounding."""

@@ -1,0 +1,54 @@
+"""How rows and prompts are weighted: exact probabilities, or samples with an honest error."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from covlaw.theory._numerics.groups import Groups, group_by_prompt
+from covlaw.theory._numerics.validation import as_mass, as_prompt_ids, as_prompt_mass, require_pairs
+
+
+class Weighting(NamedTuple):
+    """Weights of the rows of each prompt, and of the prompts."""
+
+    groups: Groups
+    row: Tensor
+    """(N,) weights that sum to 1 within a prompt: masses, or 1/K."""
+    correction: Tensor
+    """(P,) Bessel's K/(K−1) for samples, 1 for masses."""
+    prompt: Tensor
+    """(P,) weights that sum to 1."""
+    exact: bool
+    """Whether the rows carry their true probabilities."""
+
+    def average(self, per_prompt: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean over prompts of (P, M) and its standard error, (M,) each.
+
+        The error is 0 for exact rows. For samples it is the delete-one-prompt jackknife
+        √((P−1)/P Σ_x (w_x(C_x − C̄)/(1−w_x))²): for uniform w_x the usual √(Σ(C_x − C̄)²/(P(P−1))),
+        and for prompts of equal variance never too small in expectation, however uneven w_x.
+        """
+        estimate = self.prompt @ per_prompt
+        if self.exact:
+            return estimate, torch.zeros_like(estimate)
+        # a single prompt says nothing of the spread between prompts: 0/0 is NaN on purpose
+        influence = (self.prompt / (1 - self.prompt))[:, None] * (per_prompt - estimate)
+        count = (self.prompt > 0).sum()
+        return estimate, (influence.square().sum(0) * (count - 1) / count).sqrt()
+
+
+def weighting(prompt: Tensor, mass: Tensor | None, prompt_mass: Tensor | None) -> Weighting:
+    """Weigh rows by `mass` (N,) or as samples, prompts by `prompt_mass` (P,) or uniformly.
+
+    Raises:
+        CovlawError: on masses that do not sum to 1, and sampled prompts with one completion.
+    """
+    groups = group_by_prompt(as_prompt_ids(prompt))
+    mass, prompt_mass = as_mass(mass, groups), as_prompt_mass(prompt_mass, groups)
+    counts = groups.counts.to(torch.float64)
+    if mass is None:
+        require_pairs(groups)
+    correction = counts / (counts - 1) if mass is None else torch.ones_like(counts)
+    share = torch.ones_like(counts) if prompt_mass is None else prompt_mass
+    return Weighting(groups, groups.share(mass), correction, share / share.sum(), mass is not None)

@@ -1,0 +1,1 @@
+"""What happens over many steps: CTWA's weights, and convergence under PL."""

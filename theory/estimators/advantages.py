@@ -1,0 +1,89 @@
+"""From a score to an advantage: the group normalisations in use, one line each."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory._numerics.groups import Groups, group_by_prompt
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory._numerics.validation import as_float64, as_prompt_ids, require_pairs
+
+Normaliser = Callable[[Tensor, Groups], Tensor]
+
+
+def centred(score: Tensor, groups: Groups) -> Tensor:
+    """Dr. GRPO: s − mean of the prompt's group."""
+    return groups.centre(score, groups.share(None))
+
+
+def leave_one_out(score: Tensor, groups: Groups) -> Tensor:
+    """RLOO: s − mean of the group's other completions = K/(K−1) × centred (T20)."""
+    counts = groups.spread(groups.counts.to(score.dtype))
+    return centred(score, groups) * counts / (counts - 1)
+
+
+def group_standardised(score: Tensor, groups: Groups) -> Tensor:
+    """GRPO: centred / the group's std (ddof 1); groups of equal scores get 0 (T23)."""
+    centred_score = centred(score, groups)
+    variance = groups.sum(centred_score.square()) / (groups.counts.to(score.dtype) - 1)
+    largest = torch.zeros_like(variance).scatter_reduce(0, groups.position, score.abs(), "amax")
+    noise = rounding(largest, 4 * int(groups.counts.max()))
+    return _divide(centred_score, groups.spread(variance.sqrt()), groups.spread(noise))
+
+
+def globally_whitened(score: Tensor, groups: Groups) -> Tensor:
+    """REINFORCE++: (s − batch mean) / batch std; mixes prompts (T22, T38)."""
+    del groups
+    return _divide(score - score.mean(), score.std(), _noise(score))
+
+
+def pooled_within_standardised(score: Tensor, groups: Groups) -> Tensor:
+    """Centred / pooled within-group std: one scale for the batch, no prompt reweighted (T38)."""
+    centred_score = centred(score, groups)
+    freedom = score.shape[0] - groups.prompts.shape[0]
+    return _divide(centred_score, (centred_score.square().sum() / freedom).sqrt(), _noise(score))
+
+
+NORMALISERS: Mapping[str, Normaliser] = {
+    "dr_grpo": centred,
+    "rloo": leave_one_out,
+    "grpo": group_standardised,
+    "reinforce++": globally_whitened,
+    "pooled_within": pooled_within_standardised,
+}
+"""Advantage normalisation by name; float64 in, float64 out, (N,) each."""
+
+
+def group_advantage(score: Tensor, prompt: Tensor, normaliser: str = "grpo") -> Tensor:
+    """Normalise a score (N,) into an advantage (N,) float64 within prompts (N,).
+
+    Raises:
+        CovlawError: for an unknown normaliser, scores that do not fit the prompts or are not
+            finite, and prompts with a single completion.
+    """
+    if normaliser not in NORMALISERS:
+        raise unknown("normaliser", normaliser, tuple(NORMALISERS))
+    groups = group_by_prompt(as_prompt_ids(prompt))
+    require_pairs(groups)
+    score = as_float64(score, "score", groups.position.device)
+    if score.shape != groups.position.shape:
+        raise CovlawError(
+            f"score has shape {tuple(score.shape)} for {groups.position.shape[0]} completions: "
+            "give one a completion"
+        )
+    if not bool(torch.isfinite(score).all()):
+        row = int((~torch.isfinite(score)).nonzero()[0])
+        raise CovlawError(f"score is {score[row].item()} at row {row}: mend its rewards or weights")
+    return NORMALISERS[normaliser](score, groups)
+
+
+def _noise(score: Tensor) -> Tensor:
+    return rounding(score.abs().max(), 4 * score.shape[0])
+
+
+def _divide(numerator: Tensor, scale: Tensor, noise: Tensor) -> Tensor:
+    # 0/0 := 0: scores that are equal carry no signal. Their computed spread may be some roundings
+    # of their own size instead of 0, so that, and not an absolute epsilon, is the threshold.
+    return torch.where(scale > noise, numerator / torch.where(scale > noise, scale, 1.0), 0.0)

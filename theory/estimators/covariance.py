@@ -1,0 +1,122 @@
+"""Within-prompt covariances: the estimators of the covariance law on every rung."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.validation import as_float64
+from covlaw.theory._numerics.weighting import Weighting, weighting
+
+
+class Covariance(NamedTuple):
+    """Mean within-prompt covariance of each column with one signal."""
+
+    estimate: Tensor
+    """(M,) mean over prompts, in units of value × signal."""
+    standard_error: Tensor
+    """(M,) clustered by prompt; 0 where the probabilities are exact, NaN for a single prompt."""
+    per_prompt: Tensor
+    """(P, M) each prompt's covariance."""
+    prompts: Tensor
+    """(P,) prompt ids, ascending."""
+
+
+def within_prompt_covariance(
+    values: Tensor,
+    signal: Tensor,
+    prompt: Tensor,
+    mass: Tensor | None = None,
+    prompt_mass: Tensor | None = None,
+) -> Covariance:
+    r"""E_x Cov_x(r_j, s): the covariance law's prediction for each objective (T1, T19).
+
+    With `mass` the population covariance under those probabilities; without it the unbiased
+    (K−1) estimate averaged over prompts, with a standard error clustered by prompt
+    (`weighting.Weighting.average`).
+
+    Tensors of any float type, arrays and lists are accepted; the work is done in float64 on the
+    device of `prompt`.
+
+    Args:
+        values: (N, M) or (N,) rewards.
+        signal: (N,) training signal, e.g. score, importance ratio or effective weight.
+        prompt: (N,) integer prompt ids in any order.
+        mass: (N,) completion probabilities within the prompt, or None for i.i.d. samples.
+        prompt_mass: (P,) prompt probabilities by ascending id, or None for uniform.
+
+    Raises:
+        CovlawError: on mismatched shapes, NaN or infinite entries, masses that do not sum to 1,
+            and sampled prompts with a single completion.
+    """
+    weights = weighting(prompt, mass, prompt_mass)
+    columns = _finite(values, "values", weights)
+    columns = columns[:, None] if columns.ndim == 1 else columns
+    centred_signal = weights.groups.centre(_finite(signal, "signal", weights, 1), weights.row)
+    centred = weights.groups.centre(columns, weights.row)
+    per_prompt = weights.groups.sum((weights.row * centred_signal)[:, None] * centred)
+    per_prompt = per_prompt * weights.correction[:, None]
+    return Covariance(*weights.average(per_prompt), per_prompt, weights.groups.prompts)
+
+
+def covariance_matrix(
+    rewards: Tensor,
+    prompt: Tensor,
+    mass: Tensor | None = None,
+    prompt_mass: Tensor | None = None,
+) -> Tensor:
+    """C = E_x Cov_x(r): (M, M) mean within-prompt covariance matrix of the rewards (part C).
+
+    Arguments and errors as `within_prompt_covariance`.
+    """
+    weights = weighting(prompt, mass, prompt_mass)
+    centred = weights.groups.centre(_finite(rewards, "rewards", weights, 2), weights.row)
+    row = weights.row * weights.groups.spread(weights.prompt * weights.correction)
+    matrix = centred.T @ (row[:, None] * centred)
+    return (matrix + matrix.T) / 2  # a product of matrices rounds (j, k) and (k, j) differently
+
+
+def exact_change(
+    rewards: Tensor,
+    log_ratio: Tensor,
+    prompt: Tensor,
+    mass: Tensor | None = None,
+    prompt_mass: Tensor | None = None,
+) -> Covariance:
+    """Δ_j = E_x Cov_{π_old}(r_j, π_new/π_old): exact for any optimiser (T8).
+
+    Args:
+        rewards: (N, M) rewards of π_old's completions.
+        log_ratio: (N,) log π_new − log π_old of each completion; −inf where π_new is 0.
+        prompt: (N,) integer prompt ids.
+        mass: (N,) probabilities under π_old, or None for samples of π_old.
+        prompt_mass: (P,) or None.
+
+    Raises:
+        CovlawError: as `within_prompt_covariance`; also where a ratio overflows float64.
+    """
+    log_ratio = as_float64(log_ratio, "log_ratio")
+    ratio = torch.expm1(log_ratio)
+    if not bool(torch.isfinite(ratio).all()):
+        row = tuple((~torch.isfinite(ratio)).nonzero()[0].tolist())
+        raise CovlawError(
+            f"log_ratio at row {row[0]} is {log_ratio[row].item()}: its exponential is not "
+            "finite; check the log-probs of both policies on that completion"
+        )
+    return within_prompt_covariance(rewards, ratio, prompt, mass, prompt_mass)
+
+
+def _finite(values: Tensor, what: str, weights: Weighting, ndim: int | None = None) -> Tensor:
+    values = as_float64(values, what, weights.groups.position.device)
+    rows = weights.groups.position.shape[0]
+    if values.shape[:1] != (rows,) or values.ndim not in ((ndim,) if ndim else (1, 2)):
+        expected = {None: "(N,) or (N, M)", 1: "(N,)", 2: "(N, M)"}[ndim]
+        raise CovlawError(
+            f"{what} has shape {tuple(values.shape)} for {rows} completions: give {expected}"
+        )
+    bad = ~torch.isfinite(values)
+    if bad.any():
+        row = int(bad.nonzero()[0][0])
+        raise CovlawError(f"{what} is not finite at row {row}: drop or mend that completion")
+    return values

@@ -1,0 +1,1 @@
+"""What a parametrisation makes of the law: natural gradient, kernels, curvature."""

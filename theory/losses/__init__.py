@@ -1,0 +1,1 @@
+"""Policy losses: each formula, what it weighs, and the score it follows."""

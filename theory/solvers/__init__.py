@@ -1,0 +1,1 @@
+"""Small convex programmes, exact and certified by their gaps."""

@@ -1,1 +1,0 @@
-"""What statements share: rounding bounds, adversaries, symbolic worlds."""

@@ -1,0 +1,67 @@
+"""T10: when the law's term exceeds what the gaps can do together, its sign is the change's."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from covlaw.theory.estimators.budget import ShortBudget, short_budget
+from covlaw.theory.estimators.covariance import exact_change
+from covlaw.theory.statements._support.rollout_rounding import ratio_size, weighted_rounding
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.updates.change_is_the_covariance_with_the_importance_ratio import (
+    change_error,
+)
+from covlaw.theory.worlds.updates import Update
+
+
+def sides(update: Update, _: np.random.Generator) -> Sides:
+    """Realised change and law of the certified objectives."""
+    budget = _budget(update)
+    return _compare(update, budget, budget.certified)
+
+
+def any_law(update: Update, _: np.random.Generator) -> Sides:
+    """Every objective with a law term, however big the gaps."""
+    budget = _budget(update)
+    return _compare(update, budget, budget.law != 0)
+
+
+def _budget(update: Update) -> ShortBudget:
+    return short_budget(update.rollouts.rewards, update.fields, *update.rollouts.groups)
+
+
+def _compare(update: Update, budget: ShortBudget, listed: Tensor) -> Sides:
+    rollouts, fields = update.rollouts, update.fields
+    size = torch.stack([budget.scale * fields.score, fields.step, fields.log_ratio]).abs().sum(0)
+    tolerance = weighted_rounding(rollouts, size + ratio_size(rollouts, fields.log_ratio), 4)
+    # On samples the certificate is one of the sample covariance with ρ, which has its own error.
+    law = exact_change(rollouts.rewards, fields.log_ratio, *rollouts.groups)
+    combined = change_error(update, law)
+    return Sides(
+        update.change[listed],
+        budget.law[listed],
+        tolerance[listed],
+        None if combined is None else combined[listed],
+        None if combined is None else law.prompts.shape[0] - 1,
+    )
+
+
+STATEMENT = Statement(
+    id="T10",
+    title="Where the law exceeds the gaps' Cauchy–Schwarz bound, it has the sign of the change",
+    explanation="One pass along the actual parameter change gives the law's term c_u·Cov(r_j, s),"
+    " on the scale of the realised update whatever the optimiser. The rest, the gaps,"
+    " cannot do more to a reward than its standard deviation times theirs"
+    " (Cauchy–Schwarz). Where the law's term is larger, the sign of the objective's"
+    " change is certified and not only forecast; elsewhere the run's direction on that"
+    " objective is open.",
+    kind="sign",
+    formula="|c_u Cov(r_j, s)| > sd(r_j)·Σ sd(gap fields) ⇒ sign ΔJ_j = sign c_u Cov(r_j, s)",
+    latex=r"|c_u\overline{\mathrm{Cov}}(r_j,s)|>\mathrm{sd}(r_j)\sum_i\mathrm{sd}(g_i)"
+    r"\;\Rightarrow\;\mathrm{sign}\,\Delta J_j=\mathrm{sign}\,c_u\overline{\mathrm{Cov}}(r_j,s)",
+    assumptions=("π_new > 0 where π_old > 0, and nowhere else",),
+    source="ours",
+    needs=Update,
+    sides=sides,
+    control=NegativeControl("certified without the gap bound", any_law),
+)

@@ -1,0 +1,1 @@
+"""What estimators are fed with: enumerated worlds, updates, token trees, tilts, rungs."""

@@ -1,0 +1,66 @@
+"""Rungs: where statements get their instances. Found by entry point, so theory imports none."""
+
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.errors import unknown as unknown
+from covlaw.theory.worlds.token_tree import TokenTree
+from covlaw.theory.worlds.updates import InnerStep, Update
+from covlaw.theory.worlds.world import World
+
+Instance = World | Update | InnerStep | TokenTree
+"""What a statement is checked on; each statement names the one kind it takes."""
+
+RUNG_NAMES = ("theory", "bandit", "tabular", "transformer", "llm")
+
+
+@runtime_checkable
+class Rung(Protocol):
+    """A source of instances, each kind reproducible from the seed alone."""
+
+    name: str
+
+    def worlds(self, rng: np.random.Generator, count: int) -> Iterator[World]:
+        """Yield up to `count` enumerated worlds."""
+        ...
+
+    def updates(self, rng: np.random.Generator, count: int) -> Iterator[Update]:
+        """Yield up to `count` policy updates."""
+        ...
+
+    def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
+        """Yield up to `count` clipped inner steps."""
+        ...
+
+    def trees(self, rng: np.random.Generator, count: int) -> Iterator[TokenTree]:
+        """Yield up to `count` enumerated policies that write token by token."""
+        ...
+
+    def default_count(self, kind: type) -> int:
+        """How many instances of a kind a default check takes."""
+        ...
+
+
+def load_rung(name: str) -> Rung:
+    """Find a rung by name.
+
+    Raises:
+        CovlawError: for an unknown name (with near matches), or when the packages that the rung
+            needs are not installed.
+    """
+    found = {entry.name: entry for entry in entry_points(group="covlaw.rungs")}
+    if name not in found:
+        raise unknown("rung", name, (*RUNG_NAMES, *found))
+    try:
+        rung = found[name].load()
+    except ModuleNotFoundError as error:
+        raise CovlawError(
+            f"rung {name!r} needs the package {error.name!r}: pip install 'covlaw[llm]'"
+        ) from error
+    if not isinstance(rung, Rung):
+        raise CovlawError(f"entry point {name!r} in covlaw.rungs is not a Rung: {rung!r}")
+    return rung

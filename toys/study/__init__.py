@@ -1,0 +1,1 @@
+"""The study's worlds and runs, many policies side by side."""

@@ -1,0 +1,1 @@
+"""Rung 3: a real causal LM with every completion listed."""
