@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from covlaw.llm.config.train_config import TrainConfig
-from covlaw.llm.distributed.processes import active, joined
+from covlaw.llm.distributed.processes import active, ranks_of_run
 from covlaw.llm.distributed.state import require_same_state
-from covlaw.llm.distributed.worker_checkpoints import Follower
+from covlaw.llm.distributed.worker_checkpoints import WorkerCheckpoints
 from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.loop.validation import SPLIT, Validation
 from covlaw.llm.runs.board import require_board
-from covlaw.llm.runs.checkpoint_manager import Keeper, States
+from covlaw.llm.runs.checkpoint_manager import CheckpointManager, States
 from covlaw.llm.runs.lock import alone_in
 from covlaw.llm.sampling.engines import require_engine
 from covlaw.llm.sampling.prompts import load_split
@@ -49,14 +49,14 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
     if config.tensorboard:
         require_board()
     folder = Path(config.out)
-    with joined(config) as (ranks, own):
+    with ranks_of_run(config) as (ranks, own):
         known = ranks.first and _holds(folder, config)
         if not ranks.yes((folder / "model").exists(), "whether the run is finished"):
-            run = Run(Trainer(own), folder)
+            loop = TrainingLoop(Trainer(own), folder)
             if ranks.first and not known:  # what cannot start leaves nothing to continue
                 records.start_run(folder, config.to_dict(), own.device, ranks.size)
             with alone_in(folder) if ranks.first else nullcontext():
-                run.finish(progress if ranks.first else None)
+                loop.finish(progress if ranks.first else None)
     return folder
 
 
@@ -77,7 +77,7 @@ def up_to_date(found: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
     return recorded | {name: getattr(config, name) for name in UNRECORDED}
 
 
-class Run:
+class TrainingLoop:
     """The loop over a run's steps.
 
     Args:
@@ -88,8 +88,8 @@ class Run:
     def __init__(self, trainer: Trainer, folder: Path) -> None:
         self.trainer, config = trainer, trainer.config
         self.steps = config.steps
-        keeper = Keeper if active().first else Follower
-        self.keeper = keeper(folder, trainer.model, trainer.optimizer, config)
+        manager = CheckpointManager if active().first else WorkerCheckpoints
+        self.checkpoints = manager(folder, trainer.model, trainer.optimizer, config)
         self.validation = (
             Validation(trainer.sampler, trainer.prompts(load_split(config, SPLIT)), config)
             if config.evaluate_every
@@ -103,30 +103,30 @@ class Run:
             CovlawError: if something fails, after saving a checkpoint of the last whole state.
             KeyboardInterrupt: saying how to continue.
         """
-        self.keeper.restore(self.trainer.fresh())
-        self._check(self.keeper.done, self.keeper.states)
+        self.checkpoints.restore(self.trainer.fresh())
+        self._check(self.checkpoints.done, self.checkpoints.states)
         self.trainer.engine.sync(self.trainer.model)
         try:
-            while self.keeper.done < self.steps:
+            while self.checkpoints.done < self.steps:
                 self._advance(progress)
             self._validate()
-            self.keeper.finish(self.trainer.tokenizer)
+            self.checkpoints.finish(self.trainer.tokenizer)
         except CovlawError as error:
-            raise CovlawError(self.keeper.stopped(error)) from error
+            raise CovlawError(self.checkpoints.stopped(error)) from error
         except KeyboardInterrupt as interrupt:
-            raise KeyboardInterrupt(f"interrupted ({self.keeper.word()})") from interrupt
+            raise KeyboardInterrupt(f"interrupted ({self.checkpoints.word()})") from interrupt
         finally:
-            self.keeper.close()
+            self.checkpoints.close()
 
     def _advance(self, progress: Progress | None) -> None:
         """Do one step and record it."""
-        started, step = time.perf_counter(), self.keeper.done
+        started, step = time.perf_counter(), self.checkpoints.done
         active().at_step(step)
         self._validate()
-        states, lines = self.trainer.step(step, self.keeper.states)
+        states, lines = self.trainer.step(step, self.checkpoints.states)
         self._check(step + 1, states)
         seconds = round(time.perf_counter() - started, 4)
-        self.keeper.finished(lines, seconds, states)
+        self.checkpoints.finished(lines, seconds, states)
         if progress:
             progress(step + 1, self.steps, lines.step | {"seconds": seconds})
 
@@ -136,6 +136,6 @@ class Run:
 
     def _validate(self) -> None:
         """Evaluate the policy where that is due, and at the end."""
-        done, states = self.keeper.done, self.keeper.states
+        done, states = self.checkpoints.done, self.checkpoints.states
         if self.validation and (self.validation.due(done) or done == self.steps):
-            self.keeper.evaluated(self.validation.record(done, states.rewards))
+            self.checkpoints.evaluated(self.validation.record(done, states.rewards))

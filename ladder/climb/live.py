@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.climb.matrix import MARKS, by_rung, totals
-from covlaw.ladder.climb.state import State
+from covlaw.ladder.climb.state import ClimbState
 
 QUIET_SECONDS = 20
 """Between lines where there is no terminal."""
@@ -28,7 +28,7 @@ class Display:
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._last_line = 0.0
 
-    def __enter__(self) -> Callable[[State], None]:
+    def __enter__(self) -> Callable[[ClimbState], None]:
         if self.console.is_terminal:
             self._live.start()
         return self.show
@@ -37,7 +37,7 @@ class Display:
         if self.console.is_terminal:
             self._live.stop()
 
-    def show(self, state: State) -> None:
+    def show(self, state: ClimbState) -> None:
         """Refresh."""
         if self.console.is_terminal:
             self._live.update(_table(state, self.jobs), refresh=True)
@@ -51,7 +51,7 @@ def duration(seconds: float | None) -> str:
     return "…" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _table(state: State, jobs: int) -> Group:
+def _table(state: ClimbState, jobs: int) -> Group:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("rung", *(f"{m.symbol} {m.word}" for m in MARKS.values())):
         table.add_column(column, justify="left" if column == "rung" else "right")
@@ -62,16 +62,16 @@ def _table(state: State, jobs: int) -> Group:
     return Group(table, Text(), *running, Text(_clock(state, jobs), style="dim"))
 
 
-def _line(state: State, jobs: int) -> str:
+def _line(state: ClimbState, jobs: int) -> str:
     running = ", ".join(_job(state, name) for name in state.running)
     return f"{_clock(state, jobs)}: {totals(state.verdicts).plain.strip()}  [{running}]"
 
 
-def _clock(state: State, jobs: int) -> str:
+def _clock(state: ClimbState, jobs: int) -> str:
     return f"{duration(state.elapsed)} gone, about {duration(state.remaining(jobs))} to go"
 
 
-def _job(state: State, name: str) -> str:
+def _job(state: ClimbState, name: str) -> str:
     progress = state.training(name)
     if progress is None:
         return name

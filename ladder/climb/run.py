@@ -11,7 +11,7 @@ from typing import Any
 
 from covlaw.ladder.climb.folder import LadderFolder
 from covlaw.ladder.climb.plan import Job, Settings, exact_jobs, training_jobs
-from covlaw.ladder.climb.state import State
+from covlaw.ladder.climb.state import ClimbState
 from covlaw.ladder.workers import check_recorded, start_worker, work
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -20,15 +20,15 @@ POLL = 0.5
 
 
 def climb(
-    folder: LadderFolder, settings: Settings, jobs: int, show: Callable[[State], None]
-) -> State:
+    folder: LadderFolder, settings: Settings, jobs: int, show: Callable[[ClimbState], None]
+) -> ClimbState:
     """Do everything that is left of a ladder, `jobs` processes at a time.
 
     Finished checks are found in the folder and not repeated; LLM runs continue where they stood.
     A job that crashes is recorded and counted; the others go on, in new processes where one died.
     """
     done = folder.finished()
-    state = State(settings, folder.path, dict(done))
+    state = ClimbState(settings, folder.path, dict(done))
     waiting = [j for j in exact_jobs(settings) if j.name not in done]
     waiting = [j for j in waiting if j.kind != "measure" or not folder.has_records(j.name)]
     if "llm" in settings.rungs:
@@ -62,8 +62,8 @@ def _drive(
     waiting: list[Job],
     jobs: int,
     folder: LadderFolder,
-    state: State,
-    show: Callable[[State], None],
+    state: ClimbState,
+    show: Callable[[ClimbState], None],
 ) -> None:
     """Work until nothing is left, or until a process has died: then the pool takes no more."""
     running: dict[Future[Any], Job] = {}
@@ -84,7 +84,7 @@ def _drive(
         show(state)
 
 
-def _finish(job: Job, future: Future[Any], folder: LadderFolder, state: State) -> list[Job]:
+def _finish(job: Job, future: Future[Any], folder: LadderFolder, state: ClimbState) -> list[Job]:
     """Record a job's result; return the jobs that it makes possible."""
     error = future.exception()
     if isinstance(error, CovlawError) and job.kind in ("base", "train"):
@@ -108,7 +108,7 @@ def _crash(folder: LadderFolder, name: str, error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _check_llm(folder: LadderFolder, settings: Settings, state: State) -> None:
+def _check_llm(folder: LadderFolder, settings: Settings, state: ClimbState) -> None:
     runs = sorted(Path(folder.path).glob("llm/*/audits"))
     if "llm" not in settings.rungs or not runs:
         return

@@ -10,7 +10,7 @@ from covlaw.records.runs import STEPS, TIMING, read_lines
 
 
 @dataclass
-class State:
+class ClimbState:
     """Progress of one ladder, for the live table and the summary."""
 
     settings: Settings

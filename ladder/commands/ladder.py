@@ -12,7 +12,7 @@ from covlaw.ladder.climb.live import Display, duration
 from covlaw.ladder.climb.matrix import matrix, totals
 from covlaw.ladder.climb.plan import Settings
 from covlaw.ladder.climb.run import climb
-from covlaw.ladder.climb.state import State
+from covlaw.ladder.climb.state import ClimbState
 from covlaw.ladder.exit_codes import FAILED, REFUTED
 from covlaw.ladder.report import write_report
 from covlaw.theory._numerics.errors import CovlawError
@@ -56,7 +56,7 @@ def ladder(
     return FAILED if state.failures else 0
 
 
-def _summary(console: Console, state: State, page: Path) -> None:
+def _summary(console: Console, state: ClimbState, page: Path) -> None:
     console.print(matrix(state.verdicts, state.settings.rungs, console.width))
     console.print()
     console.print(totals(state.verdicts))

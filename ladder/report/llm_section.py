@@ -25,7 +25,7 @@ CURVE = 100.0, 24.0
 """Width and height of a small curve."""
 
 
-class Estimate(NamedTuple):
+class ShownChange(NamedTuple):
     """A change with its standard error."""
 
     value: float
@@ -39,8 +39,8 @@ class AuditRow(NamedTuple):
 
     step: int
     objective: str
-    forecasts: list[Estimate]
-    measured: Estimate
+    forecasts: list[ShownChange]
+    measured: ShownChange
     budget: list[float | None]
     """Its terms; empty where the sample has none."""
     realised: float | None
@@ -97,13 +97,13 @@ def _row(audit: Audit, k: int) -> AuditRow:
     for name in FORECASTS:
         value, own_error = (float(part[k]) for part in audit.change(name))
         judged = certain and math.isfinite(value)
-        forecasts.append(Estimate(value, own_error, value * measured > 0 if judged else None))
+        forecasts.append(ShownChange(value, own_error, value * measured > 0 if judged else None))
     record = audit.record
     return AuditRow(
         audit.step,
         audit.run.objectives[k],
         forecasts,
-        Estimate(measured, error, None),
+        ShownChange(measured, error, None),
         [record["budget"][term][k] for term in TERMS if "budget" in record],
         record["exact_change"]["estimate"][k],
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.ladder.study.bases import BASES, base_model, measured_start
-from covlaw.ladder.study.plan import Run
+from covlaw.ladder.study.plan import StudyRun
 from covlaw.ladder.study.rows import Record, failed, measured, settings_of
 from covlaw.records.alarms import certified_fall, count_alarms
 from covlaw.records.runs import STEPS, read_lines
@@ -29,7 +29,7 @@ CERTAIN = 3.0
 """Standard errors beyond which an audit's forecast is an alarm, and its measured change a fall."""
 
 
-def llm_row(run: Run, folder: str, quick: bool) -> dict[str, Any]:
+def llm_row(run: StudyRun, folder: str, quick: bool) -> dict[str, Any]:
     """Carry out, or continue, one LLM run, and measure it.
 
     Args:
@@ -93,7 +93,7 @@ def record_of(steps: list[dict[str, Any]]) -> Record:
     )
 
 
-def _config(run: Run, out: Path, base: Path, quick: bool) -> Any:
+def _config(run: StudyRun, out: Path, base: Path, quick: bool) -> Any:
     from covlaw.llm.config.train_config import TrainConfig
 
     preset = TrainConfig.preset(PRESET)

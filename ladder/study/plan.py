@@ -12,7 +12,7 @@ SEEDS_A_JOB = 42
 """Some ten seconds: the more runs side by side, the less each costs."""
 
 
-class Run(NamedTuple):
+class StudyRun(NamedTuple):
     """One run of one algorithm in one drawn world."""
 
     world: str
@@ -34,7 +34,7 @@ class StudyJob(NamedTuple):
     name: str
     world: str
     cell: int
-    runs: tuple[Run, ...]
+    runs: tuple[StudyRun, ...]
     quick: bool
 
 
@@ -50,7 +50,7 @@ def study_jobs(settings: StudySettings) -> list[StudyJob]:
     return [job for world in settings.worlds for job in _jobs_of(settings, world)]
 
 
-def all_runs(settings: StudySettings) -> list[Run]:
+def all_runs(settings: StudySettings) -> list[StudyRun]:
     """All runs, in the order of the table."""
     return [run for job in study_jobs(settings) for run in job.runs]
 
@@ -70,7 +70,7 @@ def _jobs_of(settings: StudySettings, world: str) -> Iterator[StudyJob]:
                 yield StudyJob(f"{world}/{cell}/{k}", world, cell, tuple(runs), settings.quick)
 
 
-def _draws(settings: StudySettings, world: str, cell: int) -> Iterator[list[Run]]:
+def _draws(settings: StudySettings, world: str, cell: int) -> Iterator[list[StudyRun]]:
     """For each seed, all its runs: every algorithm under the same treatments.
 
     Not every seed sees every signal and clip: they take turns, so that the same time goes to more
@@ -82,7 +82,7 @@ def _draws(settings: StudySettings, world: str, cell: int) -> Iterator[list[Run]
         # a round of turns starts one further each time, or cells would keep meeting the same ones
         turn = treatments[(turns + turns // len(treatments)) % len(treatments)]
         yield [
-            Run(world, cell, settings.seed + k, algorithm, signal, clip)
+            StudyRun(world, cell, settings.seed + k, algorithm, signal, clip)
             for signal, clip in (treatments if settings.full else [turn])
             for algorithm in settings.scalarizers
         ]

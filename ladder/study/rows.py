@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.ladder.study.plan import Run
+from covlaw.ladder.study.plan import StudyRun
 from covlaw.records.alarms import AlarmCounts, lead_times
 from covlaw.theory.estimators.interference import Attainable, interference
 from covlaw.toys.study.algorithms import REFERENCE, find_algorithm
@@ -35,7 +35,7 @@ class Record(NamedTuple):
     """Sampling error of an end, in units of reward."""
 
 
-def settings_of(run: Run, cell: Mapping[str, Any], steps: int) -> dict[str, Any]:
+def settings_of(run: StudyRun, cell: Mapping[str, Any], steps: int) -> dict[str, Any]:
     """The settings of a run, a column each."""
     return {
         "schema": SCHEMA,

@@ -4,15 +4,15 @@ from typing import Any
 
 import torch
 
-from covlaw.ladder.study.plan import Run, StudyJob
+from covlaw.ladder.study.plan import StudyJob, StudyRun
 from covlaw.ladder.study.rows import Record, failed, measured, settings_of
 from covlaw.ladder.study.settings import LLM, QUICK_STEPS
 from covlaw.records.alarms import count_alarms
 from covlaw.theory.estimators.interference import Attainable
 from covlaw.toys.study.algorithms import Setting, find_algorithm
 from covlaw.toys.study.arms import Arm
-from covlaw.toys.study.engine import Course, train
-from covlaw.toys.study.ensemble import Ensemble
+from covlaw.toys.study.engine import Course, train_ensemble
+from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.supply import snapshot
 from covlaw.toys.study.worlds import find_world
 
@@ -36,7 +36,7 @@ def work(job: StudyJob, folder: str) -> list[dict[str, Any]]:
     seeds = sorted({run.seed for run in job.runs})
     drawn = world.build(world.cells[job.cell], seeds)
     ensemble = drawn.rows(torch.tensor([seeds.index(run.seed) for run in job.runs]))
-    course = train(ensemble, _arms(job.runs, ensemble), steps, world.inner)
+    course = train_ensemble(ensemble, _arms(job.runs, ensemble), steps, world.inner)
     settings = [settings_of(run, world.cells[job.cell], steps) for run in job.runs]
     rows = enumerate(zip(settings, course.errors, strict=True))
     return [
@@ -45,7 +45,7 @@ def work(job: StudyJob, folder: str) -> list[dict[str, Any]]:
     ]
 
 
-def _arms(runs: tuple[Run, ...], ensemble: Ensemble) -> list[Arm]:
+def _arms(runs: tuple[StudyRun, ...], ensemble: PolicyEnsemble) -> list[Arm]:
     """The runs' arms; those of one algorithm with equal options share a scalarizer."""
     starts = snapshot(ensemble, ensemble.theta).values.tolist()
     algorithms = {run.algorithm: find_algorithm(run.algorithm) for run in runs}
@@ -59,7 +59,7 @@ def _arms(runs: tuple[Run, ...], ensemble: Ensemble) -> list[Arm]:
     return arms
 
 
-def _record(ensemble: Ensemble, course: Course, r: int) -> Record:
+def _record(ensemble: PolicyEnsemble, course: Course, r: int) -> Record:
     values, alarms = course.values[:, r], course.alarms[:, r]
     floor, ceiling = ensemble.attainable
     return Record(

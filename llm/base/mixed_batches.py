@@ -30,14 +30,14 @@ def draw_batch(corpora: Sequence[Corpus], config: LargeConfig, step: int) -> Mix
         answers.append(corpus.answers.rows(draw_answers(rng, config.styles, n, difficulty)))
         chosen = torch.from_numpy(rng.integers(len(corpus.facts.length), size=m))
         facts.append(corpus.facts.rows(chosen))
-    return MixedBatch(joined(answers), joined(facts))
+    return MixedBatch(concatenated(answers), concatenated(facts))
 
 
 def _even(total: int, parts: int) -> list[int]:
     return [len(part) for part in np.array_split(np.arange(total), parts)]
 
 
-def joined(texts: Sequence[Texts]) -> Texts:
+def concatenated(texts: Sequence[Texts]) -> Texts:
     """Put texts of different widths below each other; the loss ignores what fills them up."""
     width = max(t.tokens.shape[1] for t in texts)
     gaps = [(0, width - t.tokens.shape[1]) for t in texts]

@@ -10,9 +10,8 @@ from covlaw.llm.config.options import by_objective, completed, merged
 from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
 from covlaw.llm.rewards import reward_names
-from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory.scalarizers import Scalarizer, make
-from covlaw.theory.worlds.rungs import unknown
 
 _TUPLES = ("rewards", "reward_worst", "reward_best")
 

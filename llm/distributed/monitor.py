@@ -40,7 +40,7 @@ class Place(NamedTuple):
     what: str
 
 
-class Watch:
+class Monitor:
     """Tells the other ranks where this one is, and finds out why an exchange failed.
 
     Args:

@@ -23,26 +23,26 @@ import torch.distributed
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.checks import launched, placed, require_work_for
-from covlaw.llm.distributed.monitor import Watch
-from covlaw.llm.distributed.ranks import Group, Ranks
+from covlaw.llm.distributed.monitor import Monitor
+from covlaw.llm.distributed.ranks import ProcessGroup, Ranks
 from covlaw.theory._numerics.errors import CovlawError
 
 _log = logging.getLogger("covlaw")
 _c10d: Any = torch.distributed
 """Names that its stubs leave out."""
 _ALONE = Ranks()
-_joined = _ALONE
+_active = _ALONE
 _joins = count()
 """Names each join's keys, where a process makes one run after another."""
 
 
 def active() -> Ranks:
-    """The processes of the run that this one is in; itself alone outside of `joined`."""
-    return _joined
+    """The processes of the run that this one is in; itself alone outside of `ranks_of_run`."""
+    return _active
 
 
 @contextmanager
-def joined(config: TrainConfig) -> Iterator[tuple[Ranks, TrainConfig]]:
+def ranks_of_run(config: TrainConfig) -> Iterator[tuple[Ranks, TrainConfig]]:
     """Meet the other processes of this run, if the environment says that there are any.
 
     Yields:
@@ -52,7 +52,7 @@ def joined(config: TrainConfig) -> Iterator[tuple[Ranks, TrainConfig]]:
         CovlawError: if there is too little to do for so many, the others cannot be met, or any of
             them fails; the message names the rank that did.
     """
-    global _joined
+    global _active
     rank, size, local = launched(os.environ)
     if size == 1:
         yield _ALONE, config
@@ -60,7 +60,7 @@ def joined(config: TrainConfig) -> Iterator[tuple[Ranks, TrainConfig]]:
     require_work_for(size, config)
     own = placed(config, local)
     ranks = _meet(rank, size, own)
-    _joined, level = ranks, _log.level
+    _active, level = ranks, _log.level
     if not ranks.first:  # what rank 0 says of the run holds for all
         _log.setLevel(logging.ERROR)
     try:
@@ -68,7 +68,7 @@ def joined(config: TrainConfig) -> Iterator[tuple[Ranks, TrainConfig]]:
             yield ranks, own
             ranks.meet("the end")
     finally:
-        _joined = _ALONE
+        _active = _ALONE
         _log.setLevel(level)
 
 
@@ -87,18 +87,19 @@ def _meet(rank: int, size: int, config: TrainConfig) -> Ranks:
             f"{config.rank_seconds:g} s ({next(iter(str(error).splitlines()), error)}): did all "
             "of them start?"
         ) from error
-    watch = Watch(store, rank, size, config.rank_seconds)
-    return Ranks(rank, size, watch, exchange, sums)
+    monitor = Monitor(store, rank, size, config.rank_seconds)
+    return Ranks(rank, size, monitor, exchange, sums)
 
 
-def _sums_on(device: str, store: Any, rank: int, size: int) -> Group | None:
+def _sums_on(device: str, store: Any, rank: int, size: int) -> ProcessGroup | None:
     """NCCL for tensors on a GPU."""
     if torch.device(device).type != "cuda":
         return None
     torch.cuda.set_device(device)
     options = _c10d.ProcessGroupNCCL.Options()
     return cast(
-        "Group", _c10d.ProcessGroupNCCL(_c10d.PrefixStore("nccl", store), rank, size, options)
+        "ProcessGroup",
+        _c10d.ProcessGroupNCCL(_c10d.PrefixStore("nccl", store), rank, size, options),
     )
 
 
@@ -108,8 +109,8 @@ def _telling(ranks: Ranks) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        assert ranks.watch is not None  # noqa: S101  # there are others
-        ranks.watch.fail(str(error) or type(error).__name__)
+        assert ranks.monitor is not None  # noqa: S101  # there are others
+        ranks.monitor.fail(str(error) or type(error).__name__)
         if isinstance(error, CovlawError):
             raise CovlawError(f"rank {ranks.rank}: {error}") from error
         raise

@@ -8,13 +8,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn.functional import pad
 
-from covlaw.llm.distributed.monitor import Watch
+from covlaw.llm.distributed.monitor import Monitor
 
 BUCKET = 2**23
 """Numbers summed in one exchange; a larger tensor goes alone."""
 
 
-class Group(Protocol):
+class ProcessGroup(Protocol):
     """A backend of `torch.distributed`; what is used of it."""
 
     def allgather(self, output: list[list[Tensor]], own: list[Tensor]) -> Any:
@@ -35,20 +35,20 @@ class Ranks:
     Args:
         rank: Of this process; rank 0 writes the records.
         size: How many processes.
-        watch: Names those that fail; None where this one is alone.
-        exchange: Group for tensors on the CPU.
-        sums: Group for gradients, on the device that they are on.
+        monitor: Names those that fail; None where this one is alone.
+        exchange: Process group for tensors on the CPU.
+        sums: Process group for gradients, on the device that they are on.
     """
 
     def __init__(
         self,
         rank: int = 0,
         size: int = 1,
-        watch: Watch | None = None,
-        exchange: Group | None = None,
-        sums: Group | None = None,
+        monitor: Monitor | None = None,
+        exchange: ProcessGroup | None = None,
+        sums: ProcessGroup | None = None,
     ) -> None:
-        self.rank, self.size, self.watch = rank, size, watch
+        self.rank, self.size, self.monitor = rank, size, monitor
         self._exchange, self._sums = exchange, sums
 
     @property
@@ -63,8 +63,8 @@ class Ranks:
 
     def at_step(self, step: int) -> None:
         """Say which step the run is at, for messages."""
-        if self.watch:
-            self.watch.step = step
+        if self.monitor:
+            self.monitor.step = step
 
     def block(self, count: int) -> range:
         """This rank's part of `count` rows or prompts: parts are adjacent, equal but for one."""
@@ -75,22 +75,22 @@ class Ranks:
 
         Names and number types must be the same on every rank; shapes need not.
         """
-        if self.watch is None or self._exchange is None:
+        if self.monitor is None or self._exchange is None:
             return [dict(named)]
         # cloned, for two names may be one tensor
         plain = {name: t.detach().cpu().contiguous().clone() for name, t in named.items()}
         own = torch.frombuffer(bytearray(save(plain)), dtype=torch.uint8)
-        with self.watch.meeting(what):
+        with self.monitor.meeting(what):
             sizes = [int(s) for s in self._all(torch.tensor([own.numel()]))]
             padded = self._all(pad(own, (0, max(sizes) - own.numel())))
         return [load(p[:s].numpy().tobytes()) for p, s in zip(padded, sizes, strict=True)]
 
     def sum_in_place(self, tensors: Sequence[Tensor], what: str) -> None:
         """Replace each tensor by its sum over ranks; the result is the same on all, bit for bit."""
-        if self.watch is None or self._sums is None:
+        if self.monitor is None or self._sums is None:
             return
         self.meet(what)  # a rank that stays away is named here, where the wait has an end
-        with self.watch.meeting(what):
+        with self.monitor.meeting(what):
             for bucket in _buckets(tensors):
                 flat = torch.cat([t.reshape(-1) for t in bucket])
                 self._sums.allreduce([flat]).wait()

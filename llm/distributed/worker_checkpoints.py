@@ -5,11 +5,11 @@ from typing import Any
 from covlaw.llm.distributed.processes import active
 from covlaw.llm.loop.step_record import Lines
 from covlaw.llm.runs import checkpoint
-from covlaw.llm.runs.checkpoint_manager import Keeper, States
+from covlaw.llm.runs.checkpoint_manager import CheckpointManager, States
 from covlaw.records import runs as records
 
 
-class Follower(Keeper):
+class WorkerCheckpoints(CheckpointManager):
     """Restores what rank 0 restored, and writes nothing."""
 
     def restore(self, fresh: States) -> None:

@@ -15,7 +15,7 @@ BINS = 10
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-class Estimate(NamedTuple):
+class PromptMean(NamedTuple):
     """A mean over prompts."""
 
     name: str
@@ -27,7 +27,7 @@ class Estimate(NamedTuple):
     high: float
 
 
-def reward_estimates(scores: Scores) -> list[Estimate]:
+def reward_estimates(scores: Scores) -> list[PromptMean]:
     """Each reward's mean."""
     seed, columns = scores.config.seed, scores.by_prompt.T
     return [
@@ -36,7 +36,7 @@ def reward_estimates(scores: Scores) -> list[Estimate]:
     ]
 
 
-def pass_estimates(scores: Scores, objective: str = "accuracy") -> list[Estimate]:
+def pass_estimates(scores: Scores, objective: str = "accuracy") -> list[PromptMean]:
     """pass@1, 2, 4, … up to the completions a prompt; none without that objective.
 
     Raises:
@@ -49,11 +49,11 @@ def pass_estimates(scores: Scores, objective: str = "accuracy") -> list[Estimate
     return [estimate(f"pass@{2**j}", pass_at_k(right, 2**j), scores.config.seed) for j in powers]
 
 
-def estimate(name: str, by_prompt: Tensor, seed: int) -> Estimate:
+def estimate(name: str, by_prompt: Tensor, seed: int) -> PromptMean:
     """Mean, standard error and interval of one value a prompt: (P,)."""
     interval = bootstrap_mean(by_prompt.numpy(), seed)
     error = float(by_prompt.std()) / len(by_prompt) ** 0.5
-    return Estimate(name, interval.mean, error, interval.low, interval.high)
+    return PromptMean(name, interval.mean, error, interval.low, interval.high)
 
 
 class Lengths(NamedTuple):

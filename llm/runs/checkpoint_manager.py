@@ -27,8 +27,8 @@ class States(NamedTuple):
     rewards: RewardState
 
 
-class Keeper:
-    """Keeps one run.
+class CheckpointManager:
+    """Restores a run, records its steps and saves its checkpoints.
 
     Args:
         folder: Of the run.

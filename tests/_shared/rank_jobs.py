@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import AutoTokenizer, Qwen2ForCausalLM
 
 from covlaw.llm.config.train_config import TrainConfig
-from covlaw.llm.distributed.processes import active, joined
-from covlaw.llm.distributed.processes import rows as distributed_rows
+from covlaw.llm.distributed import rows as distributed_rows
+from covlaw.llm.distributed.processes import active, ranks_of_run
 from covlaw.llm.loop.gramian import policy_gramian
 from covlaw.llm.loop.loss_pass import accumulate
 from covlaw.llm.loop.policy_step import policy_step
@@ -83,7 +83,7 @@ def own_part(completions: Completions, seed: int) -> tuple[Tensor, int]:
 def gathered_statistics(seeds: int) -> list[dict[str, Any]]:
     """Each rank holds its prompts' rows alone, their ids from 0, then all gather them."""
     found = []
-    with joined(TrainConfig(rank_seconds=20.0)) as (ranks, _):
+    with ranks_of_run(TrainConfig(rank_seconds=20.0)) as (ranks, _):
         for seed in range(seeds):
             completions, rewards, log_ratio = random_batch(seed)
             rows, first = own_part(completions, seed)
@@ -165,7 +165,7 @@ def _gap(a: Any, b: Any) -> float:
 def compared(policy: str, what: str, settings: dict[str, Any]) -> dict[str, float]:
     """`Case.update` or `Case.passes` on all ranks, then again on each alone: relative gaps."""
     case = Case(policy, settings)
-    with joined(case.config):
+    with ranks_of_run(case.config):
         together = getattr(case, what)()
     alone = getattr(case, what)()
     return {name: _gap(together[name], alone[name]) for name in alone} | {

@@ -9,7 +9,7 @@ from timing import cpu_seconds
 
 from covlaw.theory.scalarizers import make
 from covlaw.toys.study.arms import Arm
-from covlaw.toys.study.engine import train
+from covlaw.toys.study.engine import train_ensemble
 from covlaw.toys.study.worlds import WORLDS
 
 pytestmark = pytest.mark.benchmark
@@ -25,8 +25,8 @@ def test_bandits_side_by_side_are_fifty_times_faster_than_one_by_one() -> None:
     together = drawn.rows(torch.arange(RUNS) % 8)
     single = [drawn.rows(torch.tensor([k])) for k in range(ALONE)]
     batched, looped = cpu_seconds(
-        lambda: train(together, [arm] * RUNS, STEPS, 1),
-        lambda: [train(one, [arm], STEPS, 1) for one in single],
+        lambda: train_ensemble(together, [arm] * RUNS, STEPS, 1),
+        lambda: [train_ensemble(one, [arm], STEPS, 1) for one in single],
     )
     run_step, plain = batched / RUNS / STEPS, looped / ALONE / STEPS
     seconds = run_step * 10_000 * 500

@@ -11,7 +11,7 @@ from rich.console import Console
 from covlaw.ladder.climb import state as ladder_state
 from covlaw.ladder.climb.live import Display
 from covlaw.ladder.climb.plan import Job, Settings
-from covlaw.ladder.climb.state import State
+from covlaw.ladder.climb.state import ClimbState
 
 
 class Clock:
@@ -34,7 +34,7 @@ def check(name: str, cost: float) -> Job:
     return Job("check", name, (), cost)
 
 
-def do(state: State, clock: Clock, job: Job, seconds: float) -> None:
+def do(state: ClimbState, clock: Clock, job: Job, seconds: float) -> None:
     state.started(job)
     clock.now += seconds
     state.finished(job)
@@ -50,7 +50,7 @@ def half_done_run(folder: Path, name: str, steps: int, done: int) -> None:
 
 
 def test_without_a_terminal_names_in_brackets_are_printed(tmp_path: Path) -> None:
-    state = State(Settings(), tmp_path, {})
+    state = ClimbState(Settings(), tmp_path, {})
     half_done_run(tmp_path, "ctwa-seed0", 10, 5)
     state.started(Job("base", "base model", (), 1.0))
     state.started(Job("train", "ctwa-seed0", (), 1.0))
@@ -64,7 +64,7 @@ def test_without_a_terminal_names_in_brackets_are_printed(tmp_path: Path) -> Non
 def test_a_base_model_that_was_there_does_not_shorten_the_rest(
     tmp_path: Path, clock: Clock
 ) -> None:
-    state, base = State(Settings(), tmp_path, {}), Job("base", "base model", (), 100.0)
+    state, base = ClimbState(Settings(), tmp_path, {}), Job("base", "base model", (), 100.0)
     jobs = [check(str(k), 20.0) for k in range(10)]
     state.plan([base, *jobs])
     do(state, clock, base, 2.0)
@@ -74,7 +74,7 @@ def test_a_base_model_that_was_there_does_not_shorten_the_rest(
 
 
 def test_one_long_job_is_not_shared_among_processes(tmp_path: Path, clock: Clock) -> None:
-    state, jobs = State(Settings(), tmp_path, {}), [check("a", 20.0), check("b", 80.0)]
+    state, jobs = ClimbState(Settings(), tmp_path, {}), [check("a", 20.0), check("b", 80.0)]
     state.plan(jobs)
     do(state, clock, jobs[0], 10.0)
     assert state.remaining(2) == pytest.approx(40.0)
@@ -84,7 +84,7 @@ def test_what_a_killed_ladder_did_of_a_run_is_not_counted_as_speed(
     tmp_path: Path, clock: Clock
 ) -> None:
     train, rest = Job("train", "ctwa-seed0", (), 100.0), check("b", 50.0)
-    state = State(Settings(), tmp_path, {})
+    state = ClimbState(Settings(), tmp_path, {})
     half_done_run(tmp_path, "ctwa-seed0", 10, 5)
     state.plan([train, rest])
     do(state, clock, train, 50.0)

@@ -13,7 +13,7 @@ from typing import Any
 from covlaw.ladder.climb import run
 from covlaw.ladder.climb.folder import LadderFolder
 from covlaw.ladder.climb.plan import Job, Settings
-from covlaw.ladder.climb.state import State
+from covlaw.ladder.climb.state import ClimbState
 
 ORPHANING = """
 import os, signal, sys, time
@@ -112,7 +112,7 @@ def test_a_crash_of_the_llm_checks_keeps_the_other_verdicts(
     folder = LadderFolder(tmp_path / "out", settings)
     (folder.path / "llm" / "linear-seed0" / "audits").mkdir(parents=True)
     monkeypatch.setattr(run, "check_recorded", crash)
-    state = State(settings, folder.path, {"T1 theory": {"status": "holds"}})
+    state = ClimbState(settings, folder.path, {"T1 theory": {"status": "holds"}})
     run._check_llm(folder, settings, state)
     assert list(state.verdicts) == ["T1 theory"]
     assert "on purpose" in state.failures["checks on the LLM runs"]

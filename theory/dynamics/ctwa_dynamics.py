@@ -44,7 +44,7 @@ class Controller:
             )
 
 
-class State(NamedTuple):
+class ControllerState(NamedTuple):
     """One moment: (..., M) each."""
 
     log_weights: Tensor
@@ -57,7 +57,7 @@ class State(NamedTuple):
 
 def ctwa_path(
     covariances: PromptCovariances, targets: Tensor, start: Tensor, controller: Controller
-) -> Iterator[State]:
+) -> Iterator[ControllerState]:
     """Yield the state before each step, for ever; the running mean starts at the first y.
 
     Args:
@@ -72,7 +72,7 @@ def ctwa_path(
     while True:
         y = observed(covariances, u, controller.signal)
         average = y if average is None else average + controller.ema * (y - average)
-        yield State(u, y, average)
+        yield ControllerState(u, y, average)
         u = u + step * torch.relu(targets - average)
 
 
@@ -83,10 +83,10 @@ def observed(covariances: PromptCovariances, log_weights: Tensor, signal: str) -
     return y * top.clamp(max=OVERFLOW).exp() if signal == "raw" else y
 
 
-class Outcome(NamedTuple):
+class PathOutcome(NamedTuple):
     """Where runs ended."""
 
-    final: State
+    final: ControllerState
     reached: Tensor
     """(...) bool: every y_j ≥ c_j·(1 − slack)."""
     diverged: Tensor
@@ -101,7 +101,7 @@ def run_ctwa(
     controller: Controller,
     steps: int,
     slack: float = 0.0,
-) -> Outcome:
+) -> PathOutcome:
     """Run until every problem has reached its targets or diverged, at most `steps` steps.
 
     A problem that is neither was still moving. `slack`: share of a target that may be missing;
@@ -113,7 +113,7 @@ def run_ctwa(
         # not a difference: u may be infinite
         diverged = ~(state.log_weights.amax(-1) < OVERFLOW)
         if taken == steps or bool((reached | diverged).all()):
-            return Outcome(state, reached & ~diverged, diverged, taken)
+            return PathOutcome(state, reached & ~diverged, diverged, taken)
     raise AssertionError("a path does not end")
 
 

@@ -17,15 +17,6 @@ from covlaw.theory._numerics.validation import (
     require_pairs,
 )
 
-__all__ = [
-    "Rollouts",
-    "as_mass",
-    "as_prompt_ids",
-    "as_prompt_mass",
-    "check_names",
-    "require_pairs",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class Rollouts:

@@ -6,8 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.errors import unknown as unknown
+from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory.worlds.token_tree import TokenTree
 from covlaw.theory.worlds.updates import InnerStep, Update
 from covlaw.theory.worlds.world import World

@@ -18,7 +18,7 @@ from covlaw.toys.clipped_updates import (
     gradient_ascent,
     natural_ascent,
 )
-from covlaw.toys.measurements.calibration_rungs import RUNGS, Rung
+from covlaw.toys.measurements.calibration_rungs import RUNGS, CalibrationRung
 
 OPTIMISERS: Mapping[str, Callable[[World, float], Ascent]] = {
     "SGD": lambda world, rate: gradient_ascent(rate),
@@ -57,7 +57,7 @@ def measure(seed: int = 0, quick: bool = False) -> list[dict[str, Any]]:
     ]
 
 
-def _plan(rung: Rung, rounds: int) -> Iterator[tuple[str, float]]:
+def _plan(rung: CalibrationRung, rounds: int) -> Iterator[tuple[str, float]]:
     for _ in range(rounds):
         for optimiser, rates in rung.rates.items():
             yield from ((optimiser, rate) for rate in rates)
@@ -71,11 +71,11 @@ def _record(name: str, k: int, optimiser: str, rate: float, seed: int) -> dict[s
     update = clipped_update(world, score, batch, OPTIMISERS[optimiser](world, rate), STEPS)
     old, new = world.log_prob_at(), world.log_prob_at(update.theta)
     step = world.directional(update.theta - world.theta)
-    signals = Signals(update.advantage, update.weight, step, new - old)
+    signals = ForecastInputs(update.advantage, update.weight, step, new - old)
     exact = _forecasts(world.rewards, signals, *world.rollouts().groups)
     drawn = torch.repeat_interleave(draw_batch(world, SAMPLE, rng).to(torch.int64))
     sampled = _forecasts(
-        world.rewards[drawn], Signals(*(x[drawn] for x in signals)), world.prompt[drawn]
+        world.rewards[drawn], ForecastInputs(*(x[drawn] for x in signals)), world.prompt[drawn]
     )
     return {
         "rung": name,
@@ -95,7 +95,7 @@ def _record(name: str, k: int, optimiser: str, rate: float, seed: int) -> dict[s
     }
 
 
-class Signals(NamedTuple):
+class ForecastInputs(NamedTuple):
     """What the four forecasts read of each completion, (N,) each."""
 
     score: Tensor
@@ -104,7 +104,7 @@ class Signals(NamedTuple):
     log_ratio: Tensor
 
 
-def _forecasts(rewards: Tensor, signals: Signals, *groups: Any) -> dict[str, Covariance]:
+def _forecasts(rewards: Tensor, signals: ForecastInputs, *groups: Any) -> dict[str, Covariance]:
     score, weight, step, log_ratio = signals
     law, clipped = (fitted_scale(x, step, *groups) * x for x in (score, weight))
     return {

@@ -17,7 +17,7 @@ from covlaw.toys.transformer.worlds import transformer_world
 PROMPTS = torch.tensor([[0, 1], [1, 0], [0, 2], [2, 0], [1, 2], [2, 1]])
 
 
-class Rung(NamedTuple):
+class CalibrationRung(NamedTuple):
     """Where worlds come from, and rates from moderate to large."""
 
     draw: Callable[[np.random.Generator], World]
@@ -40,18 +40,18 @@ def _transformer(rng: np.random.Generator) -> World:
     return transformer_world(shape, 3, PROMPTS, int(rng.integers(2**31))).world
 
 
-RUNGS: Mapping[str, Rung] = {
-    "bandit": Rung(_bandit, {
+RUNGS: Mapping[str, CalibrationRung] = {
+    "bandit": CalibrationRung(_bandit, {
         "SGD": (2.0, 4.0, 8.0, 16.0),
         "AdamW": (0.05, 0.1, 0.2, 0.4),
         "natural gradient": (0.1, 0.2, 0.4, 0.8),
     }),
-    "tabular": Rung(_tabular, {
+    "tabular": CalibrationRung(_tabular, {
         "SGD": (4.0, 8.0, 16.0, 32.0),
         "AdamW": (0.05, 0.1, 0.2, 0.4),
         "natural gradient": (0.2, 0.4, 0.8, 1.6),
     }),
-    "transformer": Rung(_transformer, {
+    "transformer": CalibrationRung(_transformer, {
         "SGD": (0.1, 0.2, 0.4, 0.8),
         "AdamW": (0.001, 0.002, 0.004, 0.008),
         "natural gradient": (0.1, 0.2, 0.4, 0.8),

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.dynamics.ctwa_dynamics import Controller, State, ctwa_path
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, ControllerState, ctwa_path
 from covlaw.theory.dynamics.ctwa_signals import SIGNALS
 from covlaw.theory.estimators.headroom import slack_rate
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
@@ -91,13 +91,13 @@ def _runs(signal: str, target: str, steps: int) -> list[dict[str, Any]]:
     return [{"kind": "starts", **what, **counts}, *paths]
 
 
-def _states(signal: str, target: str, start: Tensor, count: int) -> list[State]:
+def _states(signal: str, target: str, start: Tensor, count: int) -> list[ControllerState]:
     goal = torch.tensor(TARGETS[target], dtype=torch.float64).expand_as(start)
     path = ctwa_path(problem(len(start)), goal, start, Controller(signal, STEP))
     return list(islice(path, count))
 
 
-def _path(states: list[State], row: int) -> dict[str, Any]:
+def _path(states: list[ControllerState], row: int) -> dict[str, Any]:
     """One start's states, thinned to times of equal ratio."""
     times = np.unique(np.geomspace(1, len(states), 22).astype(int)) - 1
     return {

@@ -9,7 +9,7 @@ from torch import Tensor
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.losses.clipping import Clip
 from covlaw.theory.scalarizers import Scalarizer
-from covlaw.toys.study.ensemble import Ensemble, Rows
+from covlaw.toys.study.ensemble import PolicyEnsemble, Rows
 from covlaw.toys.study.groups import Group, grouped
 from covlaw.toys.study.signals import SIGNALS
 from covlaw.toys.study.supply import Aftermath, Supply
@@ -47,7 +47,7 @@ class Arms:
         asking = [g.members for g in self._groups if "gramian" in g.scalarizer.before]
         return torch.tensor([member for members in asking for member in members], dtype=torch.int64)
 
-    def advantages(self, ensemble: Ensemble, supply: Supply) -> tuple[Tensor, list[int]]:
+    def advantages(self, ensemble: PolicyEnsemble, supply: Supply) -> tuple[Tensor, list[int]]:
         """Ask every arm for its signal, and normalise what is not an advantage yet.
 
         Returns:

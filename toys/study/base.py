@@ -8,7 +8,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import unknown
 from covlaw.toys.prefix_tree import PrefixTree
-from covlaw.toys.study.ensemble import Ensemble
+from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.token_rewards import answer, separator
 
 
@@ -40,7 +40,7 @@ STEPS, RATE = 60, 0.03
 """Adam steps towards the mixture."""
 
 
-def brought_up(ensemble: Ensemble, tree: PrefixTree, prompts: Tensor, name: str) -> Tensor:
+def brought_up(ensemble: PolicyEnsemble, tree: PrefixTree, prompts: Tensor, name: str) -> Tensor:
     """Train the policies by maximum likelihood on a mixture of styles: θ (R, D).
 
     Args:

@@ -14,7 +14,7 @@ from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.losses.clipping import Clip, effective_weight
 from covlaw.theory.losses.policy_losses import clipped_surrogate
 from covlaw.toys.study.arms import Arm, Arms
-from covlaw.toys.study.ensemble import Ensemble, Rows
+from covlaw.toys.study.ensemble import PolicyEnsemble, Rows
 from covlaw.toys.study.forecast import law_forecast
 from covlaw.toys.study.supply import Aftermath, Snapshot, Supply, seen_at
 
@@ -37,7 +37,7 @@ class Course(NamedTuple):
     """Why an arm stopped; empty for those that went through."""
 
 
-def train(ensemble: Ensemble, arms: Sequence[Arm], steps: int, inner: int) -> Course:
+def train_ensemble(ensemble: PolicyEnsemble, arms: Sequence[Arm], steps: int, inner: int) -> Course:
     """Run every policy of an ensemble under its own arm.
 
     Each step: the scalarizer's signal of the exact policy, normalised unless it is an advantage
@@ -58,7 +58,7 @@ def train(ensemble: Ensemble, arms: Sequence[Arm], steps: int, inner: int) -> Co
 
 
 class _Trainer:
-    def __init__(self, ensemble: Ensemble, arms: Sequence[Arm], inner: int) -> None:
+    def __init__(self, ensemble: PolicyEnsemble, arms: Sequence[Arm], inner: int) -> None:
         self.ensemble, self.inner = ensemble, inner
         self.arms = Arms(arms, len(ensemble.names))
         self.parameter = torch.nn.Parameter(ensemble.theta.clone())

@@ -16,7 +16,7 @@ Rows = int | slice | Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Ensemble:
+class PolicyEnsemble:
     """R policies, each with parameters and rewards of its own, on one list of completions.
 
     Args:
@@ -44,7 +44,7 @@ class Ensemble:
         """R."""
         return self.theta.shape[0]
 
-    def rows(self, index: Tensor) -> "Ensemble":
+    def rows(self, index: Tensor) -> "PolicyEnsemble":
         """Select policies, any of them several times."""
         return replace(self, rewards=self.rewards[index], theta=self.theta[index])
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.worlds.token_law import choice_mean, token_covariance, token_values
-from covlaw.toys.study.ensemble import Ensemble
+from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.supply import Snapshot
 
 
@@ -21,7 +21,7 @@ class Forecast(NamedTuple):
 
 
 def law_forecast(
-    ensemble: Ensemble, now: Snapshot, advantage: Tensor, tokenwise: Sequence[int]
+    ensemble: PolicyEnsemble, now: Snapshot, advantage: Tensor, tokenwise: Sequence[int]
 ) -> Forecast:
     """Cov(r_j, A) of every policy before its step (T1).
 
@@ -43,7 +43,7 @@ def law_forecast(
 
 
 def _token_forecast(
-    ensemble: Ensemble, now: Snapshot, advantage: Tensor, run: int
+    ensemble: PolicyEnsemble, now: Snapshot, advantage: Tensor, run: int
 ) -> tuple[Tensor, Tensor]:
     """Σ_h d(h) Cov_h(Q_j, E[A_t|h, a]) of one run, and the size of its terms: (M,) each."""
     tree, log_policy = ensemble.tree, now.log_choice[run]

@@ -6,33 +6,33 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.toys.study.ensemble import Ensemble
+from covlaw.toys.study.ensemble import PolicyEnsemble
 
-Normaliser = Callable[[Ensemble, Tensor, Tensor], Tensor]
+Normaliser = Callable[[PolicyEnsemble, Tensor, Tensor], Tensor]
 """(ensemble, score (R, N), mass (R, N) within prompts) → advantage (R, N)."""
 
 
-def raw(ensemble: Ensemble, score: Tensor, mass: Tensor) -> Tensor:
+def raw(ensemble: PolicyEnsemble, score: Tensor, mass: Tensor) -> Tensor:
     """Dr. GRPO: s − E_x s."""
     mean = ensemble.prompt_mean(score, mass)
     return (ensemble.by_prompt(score) - mean).flatten(1)
 
 
-def grpo(ensemble: Ensemble, score: Tensor, mass: Tensor) -> Tensor:
+def grpo(ensemble: PolicyEnsemble, score: Tensor, mass: Tensor) -> Tensor:
     """GRPO: centred / the prompt's own std."""
     centred = raw(ensemble, score, mass)
     spread = ensemble.prompt_mean(centred.square(), mass).sqrt()
     return _divide(ensemble.by_prompt(centred), spread, score).flatten(1)
 
 
-def whitened(ensemble: Ensemble, score: Tensor, mass: Tensor) -> Tensor:
+def whitened(ensemble: PolicyEnsemble, score: Tensor, mass: Tensor) -> Tensor:
     """REINFORCE++: (s − E s)/the std over all prompts."""
     share = mass * ensemble.prompt_share
     centred = score - (share * score).sum(1, keepdim=True)
     return _divide(centred, (share * centred.square()).sum(1, keepdim=True).sqrt(), score)
 
 
-def pooled(ensemble: Ensemble, score: Tensor, mass: Tensor) -> Tensor:
+def pooled(ensemble: PolicyEnsemble, score: Tensor, mass: Tensor) -> Tensor:
     """Centred / the std within prompts, pooled over them."""
     centred = raw(ensemble, score, mass)
     share = mass * ensemble.prompt_share

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.scalarizers import Batch, Observation
-from covlaw.toys.study.ensemble import Ensemble, Rows
+from covlaw.toys.study.ensemble import PolicyEnsemble, Rows
 
 
 class Snapshot(NamedTuple):
@@ -32,14 +32,16 @@ class Snapshot(NamedTuple):
     """(R, N, M) A_j = r_j − E_x r_j."""
 
 
-def snapshot(ensemble: Ensemble, theta: Tensor) -> Snapshot:
+def snapshot(ensemble: PolicyEnsemble, theta: Tensor) -> Snapshot:
     """Evaluate the policies at θ (R, D), without a graph."""
     with torch.no_grad():
         log_choice = ensemble.log_policy(theta)
         return seen_at(ensemble, theta, log_choice, ensemble.along(log_choice))
 
 
-def seen_at(ensemble: Ensemble, theta: Tensor, log_choice: Tensor, log_token: Tensor) -> Snapshot:
+def seen_at(
+    ensemble: PolicyEnsemble, theta: Tensor, log_choice: Tensor, log_token: Tensor
+) -> Snapshot:
     """The same from log-probs that are known already."""
     mass = log_token.sum(2).exp()
     share = ensemble.prompt_share * mass
@@ -48,7 +50,7 @@ def seen_at(ensemble: Ensemble, theta: Tensor, log_choice: Tensor, log_token: Te
     return Snapshot(theta.detach().clone(), log_choice, log_token, mass, share, values, gap)
 
 
-def gramians(ensemble: Ensemble, now: Snapshot, rows: Rows = slice(None)) -> Tensor:
+def gramians(ensemble: PolicyEnsemble, now: Snapshot, rows: Rows = slice(None)) -> Tensor:
     """⟨∇J_j, ∇J_k⟩ of some policies: (R, M, M)."""
     theta = now.theta[rows].clone().requires_grad_()
     log_prob = ensemble.along(ensemble.log_policy(theta)).sum(2)
@@ -69,7 +71,7 @@ class Supply:
         curious: The policies whose Gramian is asked for.
     """
 
-    ensemble: Ensemble
+    ensemble: PolicyEnsemble
     now: Snapshot
     start: Snapshot
     curious: Rows
@@ -110,7 +112,7 @@ class Aftermath:
         weight: Gives the effective weights W (R, N) of the step's last policies.
     """
 
-    ensemble: Ensemble
+    ensemble: PolicyEnsemble
     old: Snapshot
     new: Snapshot
     weight: Callable[[], Tensor]

@@ -15,7 +15,7 @@ from covlaw.theory.worlds.token_tree import TokenTree, single_token_tree
 from covlaw.toys.bandit import bandit_world
 from covlaw.toys.prefix_tree import PrefixTree
 from covlaw.toys.study.base import MIXTURES, brought_up
-from covlaw.toys.study.ensemble import Ensemble, Optimiser, softmax_policy
+from covlaw.toys.study.ensemble import Optimiser, PolicyEnsemble, softmax_policy
 from covlaw.toys.tabular import tabular_world
 from covlaw.toys.token_rewards import OBJECTIVES, token_rewards
 
@@ -38,19 +38,19 @@ class StudyWorld:
     """
 
     cells: tuple[Cell, ...]
-    build: Callable[[Cell, Sequence[int]], Ensemble]
+    build: Callable[[Cell, Sequence[int]], PolicyEnsemble]
     steps: int
     inner: int
     seeds: int
 
 
-def bandits(cell: Cell, seeds: Sequence[int]) -> Ensemble:
+def bandits(cell: Cell, seeds: Sequence[int]) -> PolicyEnsemble:
     """Softmax bandits with planted conflict; `scale` times between largest and smallest reward."""
     rngs = [np.random.default_rng([seed, 0]) for seed in seeds]
     worlds = [bandit_world(rng, 3, 6, 3, cell["conflict"]) for rng in rngs]
     falling = cell["scale"] ** -torch.linspace(-0.5, 0.5, 3, dtype=torch.float64)
     natural = cell["optimiser"] == "natural"
-    return Ensemble(
+    return PolicyEnsemble(
         single_token_tree(worlds[0]),
         ("large", "middle", "small"),
         torch.stack([world.rewards for world in worlds]) * falling,
@@ -62,11 +62,11 @@ def bandits(cell: Cell, seeds: Sequence[int]) -> Ensemble:
     )
 
 
-def tabular(cell: Cell, seeds: Sequence[int]) -> Ensemble:
+def tabular(cell: Cell, seeds: Sequence[int]) -> PolicyEnsemble:
     """Token trees with a logit after every context, and token objectives."""
     tree = PrefixTree(4, 3)
     trees = [_tabular_tree(tree, cell["conflict"], seed) for seed in seeds]
-    return Ensemble(
+    return PolicyEnsemble(
         trees[0],
         OBJECTIVES,
         torch.stack([t.world.rewards for t in trees]),
@@ -77,7 +77,7 @@ def tabular(cell: Cell, seeds: Sequence[int]) -> Ensemble:
     )
 
 
-def transformers(cell: Cell, seeds: Sequence[int]) -> Ensemble:
+def transformers(cell: Cell, seeds: Sequence[int]) -> PolicyEnsemble:
     """Causal LMs of one architecture and width, brought up on one mixture of styles."""
     from covlaw.toys.transformer.float64_model import (
         ModelShape,  # the other worlds do without transformers
@@ -88,7 +88,7 @@ def transformers(cell: Cell, seeds: Sequence[int]) -> Ensemble:
     prompts = torch.tensor(PROMPTS)
     drawn = [transformer_world(shape, 3, prompts, seed, conflict=0.5) for seed in seeds]
     first = drawn[0]
-    ensemble = Ensemble(
+    ensemble = PolicyEnsemble(
         first.tokens,
         OBJECTIVES,
         torch.stack([d.world.rewards for d in drawn]),

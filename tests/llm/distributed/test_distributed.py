@@ -17,7 +17,7 @@ from covlaw.llm.distributed.checks import (
     require_one_process,
     require_work_for,
 )
-from covlaw.llm.distributed.processes import active, joined
+from covlaw.llm.distributed.processes import active, ranks_of_run
 from covlaw.theory._numerics.errors import CovlawError
 
 # float32 gradients: sums of ~100 tokens' terms whose signs partly cancel
@@ -112,7 +112,7 @@ def test_a_rank_alone_at_the_meeting_says_who_did_not_come(
     for name, value in names.items():
         monkeypatch.setenv(name, value)
     late = pytest.raises(CovlawError, match="rank 0 did not meet the 1 other processes at 127")
-    with late, joined(TrainConfig(rank_seconds=1.0)):
+    with late, ranks_of_run(TrainConfig(rank_seconds=1.0)):
         pass
     assert active().alone
 

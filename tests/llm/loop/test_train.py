@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.model.policy import load_tokenizer
-from covlaw.llm.runs.checkpoint_manager import Keeper, States
+from covlaw.llm.runs.checkpoint_manager import CheckpointManager, States
 from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_lines
 from covlaw.theory._numerics.errors import CovlawError
@@ -111,7 +111,7 @@ def test_a_run_killed_while_it_saves_ends_as_an_unbroken_one(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", kill)
         if moment == "save_model":
-            patch.setattr(Keeper, "save", lambda _: None)
+            patch.setattr(CheckpointManager, "save", lambda _: None)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     assert contents(train(config)) == contents(unbroken)

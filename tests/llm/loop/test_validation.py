@@ -12,7 +12,7 @@ from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.loop.validation import Validation
 from covlaw.llm.rewards import RewardState, initial_state, observe_lengths
 from covlaw.llm.tasks import load_task
-from covlaw.llm.train import Run, train
+from covlaw.llm.train import TrainingLoop, train
 from covlaw.records.runs import EVALUATIONS, read_lines
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
@@ -62,8 +62,8 @@ def test_a_run_does_not_notice_its_evaluations(config: TrainConfig, tmp_path: Pa
 
 def test_evaluations_are_means_over_the_val_split(config: TrainConfig) -> None:
     """Against plain loops over prompts on the very completions."""
-    run = Run(Trainer(config), Path(config.out))
-    validation = run.validation
+    loop = TrainingLoop(Trainer(config), Path(config.out))
+    validation = loop.validation
     assert validation
     lengths = torch.tensor([3.0, 4.0])
     state = observe_lengths(initial_state(lengths), lengths)
@@ -71,7 +71,7 @@ def test_evaluations_are_means_over_the_val_split(config: TrainConfig) -> None:
     questions = {p.prompt for p in load_task(config.task, "val")}
     assert {p.prompt for p in validation.problems} <= questions
     scores = [
-        run.trainer.sampler.rewards(completions, problems, state)
+        loop.trainer.sampler.rewards(completions, problems, state)
         for problems, completions in validation._sample()
     ]
     rows = torch.cat(scores)

@@ -129,7 +129,7 @@ def test_e1_judges_nearly_degenerate_worlds_by_their_budget() -> None:
         if frozen is not None and not frozen.clear:
             target = 0.95 * frozen.room.lower * frozen.direction
             step = frozen.step(target)
-            missed = frozen_ctwa.run(frozen, target, target, step, 60).missed
+            missed = frozen_ctwa.run_loop(frozen, target, target, step, 60).missed
             assert 0 < missed < frozen.budget(target, step)
     assert min(kinds.values()) > 0
 

@@ -14,8 +14,8 @@ from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.toys.bandit import bandit_world
 from covlaw.toys.study.algorithms import Setting, algorithms
 from covlaw.toys.study.arms import Arm
-from covlaw.toys.study.engine import train
-from covlaw.toys.study.ensemble import Ensemble
+from covlaw.toys.study.engine import train_ensemble
+from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.forecast import law_forecast
 from covlaw.toys.study.supply import Aftermath, Supply, gramians, snapshot
 from covlaw.toys.study.worlds import WORLDS
@@ -23,12 +23,12 @@ from covlaw.toys.study.worlds import WORLDS
 EXACT = ("bandit", "bandit_natural", "tabular", "transformer")
 
 
-def draw(world: str, seeds: tuple[int, ...] = (0,), cell: int = 0) -> Ensemble:
+def draw(world: str, seeds: tuple[int, ...] = (0,), cell: int = 0) -> PolicyEnsemble:
     kind = WORLDS[world]
     return kind.build(kind.cells[cell], seeds)
 
 
-def linear(ensemble: Ensemble, signal: str = "grpo", clip: str = "on") -> list[Arm]:
+def linear(ensemble: PolicyEnsemble, signal: str = "grpo", clip: str = "on") -> list[Arm]:
     return [Arm(make("linear", ensemble.names), signal, clip)] * ensemble.runs
 
 
@@ -61,7 +61,7 @@ def plain_bandit(seed: int, steps: int, inner: int, rate: float, low: float, hig
 @pytest.mark.parametrize(("clip", "low", "high"), [("on", 0.2, 0.2), ("off", 1.0, np.inf)])
 def test_a_bandit_run_is_ppo_written_out(clip: str, low: float, high: float) -> None:
     ensemble = draw("bandit", (0, 3))
-    course = train(ensemble, linear(ensemble, clip=clip), steps=6, inner=4)
+    course = train_ensemble(ensemble, linear(ensemble, clip=clip), steps=6, inner=4)
     for r, seed in enumerate((0, 3)):
         expected = plain_bandit(seed, 6, 4, 1.0, low, high)
         # some 10³ operations on numbers of size 10, none of them ill-conditioned here
@@ -71,7 +71,7 @@ def test_a_bandit_run_is_ppo_written_out(clip: str, low: float, high: float) -> 
 def test_a_natural_step_is_the_tilt() -> None:
     ensemble = draw("bandit_natural")
     old = snapshot(ensemble, ensemble.theta)
-    course = train(ensemble, linear(ensemble, "raw", "off"), steps=1, inner=1)
+    course = train_ensemble(ensemble, linear(ensemble, "raw", "off"), steps=1, inner=1)
     prompt = ensemble.tree.world.prompt
     log_ratio = tilt_log_ratio(ensemble.rewards[0].mean(1), 0.05, prompt, old.mass[0])
     change = exact_change(ensemble.rewards[0], log_ratio, prompt, old.mass[0]).estimate
@@ -175,7 +175,7 @@ def test_the_observed_covariance_is_that_of_the_effective_weight() -> None:
             return state
 
     old = snapshot(ensemble, ensemble.theta)
-    train(ensemble, [Arm(Watching(), "raw", "on")], 1, 4)
+    train_ensemble(ensemble, [Arm(Watching(), "raw", "on")], 1, 4)
     moved = plain_after(ensemble)
     advantage = ensemble.centred(ensemble.rewards.mean(2, keepdim=True), old.mass)[0, :, 0]
     weight = effective_weight(advantage, (moved.log_token - old.log_token)[0, :, 0])
@@ -184,7 +184,7 @@ def test_the_observed_covariance_is_that_of_the_effective_weight() -> None:
     assert float((seen[0] - expected.estimate).abs().max()) <= float(rounding(10, 1000))
 
 
-def plain_after(ensemble: Ensemble):
+def plain_after(ensemble: PolicyEnsemble):
     """The policy after four inner steps of the raw linear signal, from the engine itself."""
     from covlaw.toys.study import engine as study_engine
 
@@ -200,7 +200,7 @@ def test_every_algorithm_runs_in_every_world(world: str) -> None:
     start = snapshot(ensemble, ensemble.theta).values[0].tolist()
     setting = Setting(ensemble.names, "pooled", start)
     arms = [Arm(a.make(setting), "pooled", "on") for a in known.values()]
-    course = train(ensemble, arms, 2, 2)
+    course = train_ensemble(ensemble, arms, 2, 2)
     assert set(course.errors) == {""}
     assert bool(torch.isfinite(course.values).all())
     moved = (course.values[-1] != course.values[0]).any(1)

@@ -10,19 +10,19 @@ from covlaw.theory.scalarizers import Batch, Observation, Signal, make
 from covlaw.theory.scalarizers.linear import LinearState
 from covlaw.toys.study.algorithms import Setting, algorithms
 from covlaw.toys.study.arms import Arm
-from covlaw.toys.study.engine import train
-from covlaw.toys.study.ensemble import Ensemble
+from covlaw.toys.study.engine import train_ensemble
+from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.worlds import WORLDS, sgd
 
 EXACT = ("bandit", "bandit_natural", "tabular", "transformer")
 
 
-def draw(world: str, seeds: tuple[int, ...] = (0,), cell: int = 0) -> Ensemble:
+def draw(world: str, seeds: tuple[int, ...] = (0,), cell: int = 0) -> PolicyEnsemble:
     kind = WORLDS[world]
     return kind.build(kind.cells[cell], seeds)
 
 
-def linear(ensemble: Ensemble, signal: str = "grpo", clip: str = "on") -> list[Arm]:
+def linear(ensemble: PolicyEnsemble, signal: str = "grpo", clip: str = "on") -> list[Arm]:
     return [Arm(make("linear", ensemble.names), signal, clip)] * ensemble.runs
 
 
@@ -33,14 +33,14 @@ def test_a_run_does_not_depend_on_its_neighbours() -> None:
         names = ("linear", "mgda", "ctwa", "tchebycheff", "pama-ref")
         known = algorithms()
 
-        def arms(runs: Ensemble, known: dict = known, names: tuple = names) -> list[Arm]:
+        def arms(runs: PolicyEnsemble, known: dict = known, names: tuple = names) -> list[Arm]:
             setting = Setting(runs.names, "whitened", (0.0,) * 3)
             return [Arm(known[name].make(setting), "whitened", "on") for name in names]
 
         index = torch.tensor([0, 1, 2, 0, 1])
-        together = train(ensemble.rows(index), arms(ensemble), 3, 2)
+        together = train_ensemble(ensemble.rows(index), arms(ensemble), 3, 2)
         for r in range(5):
-            alone = train(ensemble.rows(index[r : r + 1]), arms(ensemble)[r : r + 1], 3, 2)
+            alone = train_ensemble(ensemble.rows(index[r : r + 1]), arms(ensemble)[r : r + 1], 3, 2)
             assert torch.equal(alone.values[:, 0], together.values[:, r]), (world, names[r])
             assert torch.equal(alone.alarms[:, 0], together.alarms[:, r])
 
@@ -53,9 +53,9 @@ def test_runs_that_share_a_scalarizer_do_not_depend_on_each_other(world: str) ->
         shared = algorithm.make(Setting(ensemble.names, "grpo", (0.0,) * 3))
         signals = (("grpo", "on"), ("raw", "off"), ("grpo", "off"))
         arms = [Arm(shared, signal, clip) for signal, clip in signals]
-        together = train(ensemble, arms, 3, 2)
+        together = train_ensemble(ensemble, arms, 3, 2)
         for left in ([2], [2, 0]):
-            some = train(ensemble.rows(torch.tensor(left)), [arms[r] for r in left], 3, 2)
+            some = train_ensemble(ensemble.rows(torch.tensor(left)), [arms[r] for r in left], 3, 2)
             assert torch.equal(some.values, together.values[:, left]), name
             assert torch.equal(some.weights.nan_to_num(), together.weights[left].nan_to_num())
 
@@ -83,13 +83,15 @@ def test_an_arm_that_refuses_stops_alone() -> None:
     ensemble = draw("bandit", (0, 0))
     arms = linear(ensemble)
     arms[0] = arms[0]._replace(scalarizer=Refusing())
-    course = train(ensemble, arms, 4, 2)
+    course = train_ensemble(ensemble, arms, 4, 2)
     assert course.errors == ("enough", "")
     moved, gap = course.values[1] - course.values[0], course.values[1, 0] - course.values[1, 1]
     assert bool((gap.abs() <= course.noise[0]).all())
     assert bool((moved[0].abs() > course.noise[0]).all())
     assert torch.equal(course.values[1, 0], course.values[4, 0])
-    assert torch.equal(course.values[:, 1], train(draw("bandit"), arms[1:], 4, 2).values[:, 0])
+    assert torch.equal(
+        course.values[:, 1], train_ensemble(draw("bandit"), arms[1:], 4, 2).values[:, 0]
+    )
 
 
 class Squeamish:
@@ -119,11 +121,11 @@ def test_of_arms_that_are_asked_together_only_those_at_fault_stop() -> None:
     """Runs of different seeds get improbable completions at different steps, or never."""
     ensemble = draw("bandit", tuple(range(6)))
     arms, bold = ([Arm(Squeamish(least), "grpo", "on")] * 6 for least in (0.001, 0.0))
-    course = train(ensemble, arms, 8, 4)
+    course = train_ensemble(ensemble, arms, 8, 4)
     assert 0 < course.errors.count("too improbable") < 6
-    plain = train(ensemble, bold, 8, 4)
+    plain = train_ensemble(ensemble, bold, 8, 4)
     for r, error in enumerate(course.errors):
-        alone = train(ensemble.rows(torch.tensor([r])), arms[:1], 8, 4)
+        alone = train_ensemble(ensemble.rows(torch.tensor([r])), arms[:1], 8, 4)
         assert alone.errors == (error,)
         assert torch.equal(alone.values[:, 0], course.values[:, r])
         same = torch.equal(course.values[:, r], plain.values[:, r])
@@ -134,7 +136,7 @@ def test_a_policy_that_diverges_stops_alone() -> None:
     ensemble = draw("bandit", (0, 0))
     size = torch.tensor([1e300, 1.0], dtype=torch.float64)[:, None, None]
     wild = replace(ensemble, rewards=ensemble.rewards * size, optimiser=sgd(1e12))
-    course = train(wild, linear(wild, "raw", "off"), 4, 2)
+    course = train_ensemble(wild, linear(wild, "raw", "off"), 4, 2)
     assert course.errors[0].startswith("the policy diverged")
     assert course.errors[1] == ""
     assert bool(torch.isfinite(course.values).all())

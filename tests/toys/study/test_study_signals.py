@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.ctwa_signals import SIGNALS as COVARIANCE_SIGNALS
 from covlaw.theory.estimators.advantages import NORMALISERS, group_advantage
-from covlaw.toys.study.ensemble import Ensemble
+from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.signals import SAMPLED, SIGNALS
 from covlaw.toys.study.worlds import WORLDS
 
@@ -19,7 +19,7 @@ PROMPTS, ARMS, SAMPLES = 3, 6, 12
 
 
 @cache
-def ensemble() -> Ensemble:
+def ensemble() -> PolicyEnsemble:
     world = WORLDS["bandit"]
     return world.build(world.cells[0], (0,))
 

@@ -8,7 +8,7 @@ from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix
 from covlaw.toys.prefix_tree import PrefixTree
 from covlaw.toys.study.base import KEPT, MIXTURES, Mixture, brought_up, written
-from covlaw.toys.study.ensemble import Ensemble
+from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.supply import snapshot
 from covlaw.toys.study.worlds import PROMPTS, WORLDS, find_world
 from covlaw.toys.token_rewards import token_rewards
@@ -61,7 +61,7 @@ def test_a_mixture_is_a_policy_with_its_styles(name: str) -> None:
     assert conciseness == pytest.approx(mixture.terse.share * 2 / 3)  # one symbol of three
 
 
-def base(mixture: str) -> tuple[Ensemble, torch.Tensor]:
+def base(mixture: str) -> tuple[PolicyEnsemble, torch.Tensor]:
     cell = {"architecture": "gpt2", "width": 8, "mixture": mixture}
     ensemble = WORLDS["transformer"].build(cell, (0, 1))
     return ensemble, snapshot(ensemble, ensemble.theta).mass

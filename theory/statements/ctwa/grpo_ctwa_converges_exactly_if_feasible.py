@@ -13,7 +13,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import UNIT_ROUNDOFF, rounding
 from covlaw.theory.dynamics.ctwa_bounds import grpo_potential, grpo_step_limit, grpo_weight_bound
-from covlaw.theory.dynamics.ctwa_dynamics import Controller, State, ctwa_path
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, ControllerState, ctwa_path
 from covlaw.theory.estimators.headroom import headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
@@ -89,7 +89,7 @@ def growth(problems: PromptCovariances, targets: Tensor, start: Tensor, bundle: 
     step = 1 / targets.amax(-1)
     states = islice(ctwa_path(problems, targets, start, Controller("grpo", step)), STEPS + 1)
     rows: list[Part] = []
-    old: State | None = None
+    old: ControllerState | None = None
     rate = step * grpo_potential(problems, targets, bundle)
     for new in states:
         if old is not None:

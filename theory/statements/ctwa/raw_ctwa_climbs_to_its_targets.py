@@ -12,7 +12,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.ctwa_bounds import raw_potential, raw_step_limit, raw_weight_bound
-from covlaw.theory.dynamics.ctwa_dynamics import Controller, State, ctwa_path
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, ControllerState, ctwa_path
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.solvers.min_norm import min_norm_point
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
@@ -82,7 +82,7 @@ def raw_climb(
     return joined(climb_sides(climb, Ceiling(bound, highest, error)))
 
 
-def _deficits(states: list[State], targets: Tensor) -> Tensor:
+def _deficits(states: list[ControllerState], targets: Tensor) -> Tensor:
     return torch.stack([torch.relu(targets - s.signal) for s in states])
 
 

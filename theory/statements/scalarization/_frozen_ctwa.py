@@ -55,7 +55,7 @@ class Frozen(NamedTuple):
         return 2 * spare / step
 
 
-class Run(NamedTuple):
+class LoopEnd(NamedTuple):
     """Where the loop ended, and what was missing on the way."""
 
     log_weights: Tensor
@@ -67,7 +67,7 @@ class Run(NamedTuple):
     steps: int
 
 
-def run(frozen: Frozen, target: Tensor, required: Tensor, step: float, steps: int) -> Run:
+def run_loop(frozen: Frozen, target: Tensor, required: Tensor, step: float, steps: int) -> LoopEnd:
     """The scalarizer's own loop with step η until every y_j ≥ required_j, or out of steps."""
     names = [f"objective {j}" for j in range(len(target))]
     options = {"target": target.tolist(), "step": step, "ema": 1.0, "cap": 1e6}
@@ -79,10 +79,10 @@ def run(frozen: Frozen, target: Tensor, required: Tensor, step: float, steps: in
         state, signal = scalarizer.signal(state, batch)
         observed = SIGNALS[frozen.signal](frozen.covariances, weights_of(signal))
         if bool((observed >= required).all()):
-            return Run(state.log_weights, observed, missed, taken)
+            return LoopEnd(state.log_weights, observed, missed, taken)
         missed = missed + state.log_weights.exp() @ torch.relu(target - observed).square()
         state = scalarizer.update(state, Observation(covariance=observed))
-    return Run(state.log_weights, observed, missed, steps)
+    return LoopEnd(state.log_weights, observed, missed, steps)
 
 
 def frozen_at(world: World, rng: np.random.Generator) -> Frozen | None:

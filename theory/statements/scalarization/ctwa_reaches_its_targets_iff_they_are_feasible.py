@@ -6,7 +6,7 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.ctwa_signals import mean_std
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.scalarization._frozen_ctwa import ASKED, Frozen, frozen_at, run
+from covlaw.theory.statements.scalarization._frozen_ctwa import ASKED, Frozen, frozen_at, run_loop
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     NOTHING,
@@ -39,7 +39,7 @@ def any_target_sides(world: World, rng: np.random.Generator) -> Sides:
         return joined([NOTHING])
     excessive = EXCESSIVE * frozen.room.factor * frozen.direction
     step = 1 / float(excessive.max())
-    stuck = run(frozen, excessive, excessive, step, 2 * INFEASIBLE_STEPS).observed
+    stuck = run_loop(frozen, excessive, excessive, step, 2 * INFEASIBLE_STEPS).observed
     return Sides(excessive, stuck, frozen.error.expand_as(stuck))
 
 
@@ -47,7 +47,7 @@ def _feasible(frozen: Frozen) -> list[Part]:
     """Σ_t Σ_j λ_j relu(c_j − y_j)² against its budget; y against c where it is waited for."""
     target, required = (k * frozen.room.lower * frozen.direction for k in (ASKED, REQUIRED))
     step = frozen.step(target)
-    end = run(frozen, target, required, step, LONGEST if frozen.clear else UNCLEAR_STEPS)
+    end = run_loop(frozen, target, required, step, LONGEST if frozen.clear else UNCLEAR_STEPS)
     budget = frozen.budget(target, step)
     # errors e of y change a summand λd² by λe(2d + e), and 2Σλd ≤ Σλ(d² + 1)
     weight = (1 + end.steps) * end.log_weights.exp().sum()
@@ -62,7 +62,7 @@ def _infeasible(frozen: Frozen) -> list[Part]:
     """The log-weights' growth over its rate, and the smallest y_j/c_j under t*."""
     room, excessive = frozen.room, EXCESSIVE * frozen.room.factor * frozen.direction
     step = 1 / float(excessive.max())  # any: the weights grow at this rate whatever η
-    end = run(frozen, excessive, excessive, step, INFEASIBLE_STEPS)
+    end = run_loop(frozen, excessive, excessive, step, INFEASIBLE_STEPS)
     excess = excessive @ room.bundle - mean_std(frozen.covariances, room.bundle)
     rate = step * excess
     growth, size = room.bundle @ end.log_weights, room.bundle.sum()
