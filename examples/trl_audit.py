@@ -19,7 +19,7 @@ from trl_callback import Audit, Rewards, reward_matrix
 
 from covlaw.llm.rewards.clarity import is_clear
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.scalarizers import Batch, Observation, make
+from covlaw.theory.scalarizers import Batch, Observation, make_scalarizer
 
 
 class Score:
@@ -32,7 +32,7 @@ class Score:
 
     def __init__(self, name: str, rewards: Rewards, **options: Any) -> None:
         self.name, self.rewards = name, rewards
-        self.scalarizer = make(name, list(rewards), **options)
+        self.scalarizer = make_scalarizer(name, list(rewards), **options)
         self.state = self.scalarizer.init()
         missing = self.scalarizer.before | self.scalarizer.after - {"covariance", "values"}
         if missing:

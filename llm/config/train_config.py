@@ -11,7 +11,7 @@ from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
 from covlaw.llm.rewards import reward_names
 from covlaw.theory._numerics.errors import CovlawError, unknown
-from covlaw.theory.scalarizers import Scalarizer, make
+from covlaw.theory.scalarizers import Scalarizer, make_scalarizer
 
 _TUPLES = ("rewards", "reward_worst", "reward_best")
 
@@ -188,7 +188,9 @@ class TrainConfig:
 
     def make_scalarizer(self) -> Scalarizer[Any]:
         """Build the run's scalarizer."""
-        return make(self.scalarizer, self.objectives, **self.options.get(self.scalarizer, {}))
+        return make_scalarizer(
+            self.scalarizer, self.objectives, **self.options.get(self.scalarizer, {})
+        )
 
     @property
     def objectives(self) -> tuple[str, ...]:

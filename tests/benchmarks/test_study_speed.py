@@ -7,7 +7,7 @@ import pytest
 import torch
 from timing import cpu_seconds
 
-from covlaw.theory.scalarizers import make
+from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.toys.study.arms import Arm
 from covlaw.toys.study.engine import train_ensemble
 from covlaw.toys.study.worlds import WORLDS
@@ -21,7 +21,7 @@ def test_bandits_side_by_side_are_fifty_times_faster_than_one_by_one() -> None:
     """And 10,000 runs of 500 steps, 5 million run-steps, take at most a minute of one core."""
     world = WORLDS["bandit"]
     drawn = world.build(world.cells[0], range(8))
-    arm = Arm(make("linear", drawn.names), "grpo", "on")
+    arm = Arm(make_scalarizer("linear", drawn.names), "grpo", "on")
     together = drawn.rows(torch.arange(RUNS) % 8)
     single = [drawn.rows(torch.tensor([k])) for k in range(ALONE)]
     batched, looped = cpu_seconds(

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.scalarizers import Batch, Observation, make
+from covlaw.theory.scalarizers import Batch, Observation, make_scalarizer
 
 from trl_audit import REWARDS, Score  # isort: skip  # on the path through the world
 from trl_callback import Audit  # isort: skip
@@ -128,7 +128,7 @@ EXPECTED = [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
 def test_the_score_is_the_scalarizers() -> None:
     rewards, prompt = torch.tensor(EXPECTED, dtype=torch.float64), torch.tensor([0, 0, 1, 1])
     for name in ("linear", "covariance_mgda", "ctwa"):
-        scalarizer = make(name, list(REWARDS))
+        scalarizer = make_scalarizer(name, list(REWARDS))
         expected = scalarizer.signal(scalarizer.init(), Batch(rewards, prompt))[1].score
         score = Score(name, REWARDS)
         assert score(**COLUMNS) == expected.tolist()

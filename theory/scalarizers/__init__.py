@@ -23,7 +23,7 @@ from covlaw.theory.scalarizers.smooth_tchebycheff import SmoothTchebycheff
 from covlaw.theory.scalarizers.tchebycheff import Tchebycheff
 from covlaw.theory.scalarizers.upgrad import Upgrad
 
-__all__ = ["SCALARIZERS", "Batch", "Observation", "Scalarizer", "Signal", "make"]
+__all__ = ["SCALARIZERS", "Batch", "Observation", "Scalarizer", "Signal", "make_scalarizer"]
 
 SCALARIZERS: Mapping[str, type[Any]] = {
     "linear": Linear,
@@ -44,7 +44,7 @@ SCALARIZERS: Mapping[str, type[Any]] = {
 }
 
 
-def make(name: str, objectives: Sequence[str], **options: Any) -> Scalarizer[Any]:
+def make_scalarizer(name: str, objectives: Sequence[str], **options: Any) -> Scalarizer[Any]:
     """Build a scalarizer for the named objectives.
 
     Raises:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from covlaw.theory._numerics.errors import CovlawError, unknown
-from covlaw.theory.scalarizers import SCALARIZERS, Scalarizer, make
+from covlaw.theory.scalarizers import SCALARIZERS, Scalarizer, make_scalarizer
 
 REFERENCE = "-ref"
 """Ending of an algorithm's name that marks the reference implementation's behaviour."""
@@ -30,7 +30,7 @@ class Algorithm(NamedTuple):
 
     def make(self, setting: Setting) -> Scalarizer[Any]:
         """Build it for one run."""
-        return make(self.scalarizer, setting.objectives, **self.options(setting))
+        return make_scalarizer(self.scalarizer, setting.objectives, **self.options(setting))
 
     def check(self) -> None:
         """Build it once for nothing.

@@ -11,7 +11,7 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_config, read_lines
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.scalarizers import SCALARIZERS, make
+from covlaw.theory.scalarizers import SCALARIZERS, make_scalarizer
 
 OWN_OPTIONS: dict[str, dict[str, Any]] = {
     "dynamic": {"step": 5.0},  # at the default the weights hardly move in a few steps
@@ -35,7 +35,7 @@ def variants() -> list[Any]:
 
 def settings(folder: Path, out: Path, name: str, options: dict[str, Any]) -> TrainConfig:
     try:
-        make(name, ("first", "second"), **options)
+        make_scalarizer(name, ("first", "second"), **options)
     except CovlawError as error:
         if "pip install" in str(error):
             pytest.skip(str(error))

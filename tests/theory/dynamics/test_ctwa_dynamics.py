@@ -20,7 +20,7 @@ from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.estimators.headroom import headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
 from covlaw.theory.estimators.rank_condition import WEAKER, rank_condition
-from covlaw.theory.scalarizers import Observation, make
+from covlaw.theory.scalarizers import Observation, make_scalarizer
 from covlaw.theory.statements.ctwa._bundles_and_weights import full_rank
 from covlaw.theory.statements.ctwa._overshoot import MONOTONE, overshoot
 from covlaw.theory.statements.ctwa._problems import (
@@ -77,7 +77,7 @@ def test_signals_are_covariances_with_the_advantage(name: str, seed: int) -> Non
 
 def test_the_path_is_the_scalarizers_rule() -> None:
     problem, c = random_problems(np.random.default_rng(0), 1, 3, 2), [0.4, 0.5, 0.3]
-    scalarizer = make("ctwa", ["a", "b", "c"], target=c, step=0.3, ema=0.2)
+    scalarizer = make_scalarizer("ctwa", ["a", "b", "c"], target=c, step=0.3, ema=0.2)
     state = scalarizer.init()
     path = ctwa_path(problem, vector(*c), uniform_start(problem), Controller("grpo", 0.3, 0.2))
     for expected in islice(path, 20):

@@ -13,7 +13,7 @@ from torch import Tensor
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix
-from covlaw.theory.scalarizers import Batch, make
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 from covlaw.theory.scalarizers.upgrad import REGULARISATION
 from covlaw.theory.solvers.min_norm import min_norm_point
 from covlaw.theory.solvers.nash_bargaining import nash_bargain
@@ -24,7 +24,7 @@ pytest.importorskip("torchjd")
 
 def weights_of(name: str, gram: Tensor, **options: Any) -> Tensor:
     count = len(gram)
-    scalarizer = make(name, [f"objective {j}" for j in range(count)], **options)
+    scalarizer = make_scalarizer(name, [f"objective {j}" for j in range(count)], **options)
     batch = Batch(torch.eye(count).double(), torch.zeros(count).long(), gramian=gram)
     _, signal = scalarizer.signal(scalarizer.init(), batch)
     assert signal.weights is not None
@@ -157,7 +157,7 @@ def test_no_policy_gradient_is_opposed_and_covariances_follow_the_weights(
     """E5's geometry: ⟨g_j, d⟩ ≥ 0 for d itself; E6: Cov_j = (Cλ)_j, of any sign."""
     for world in rung_worlds(rung, 4):
         gradients, batch = policy_gradients(world), frozen_batch(world)
-        scalarizer = make(name, world.names)
+        scalarizer = make_scalarizer(name, world.names)
         batch = batch._replace(gramian=gradients @ gradients.T)
         assert batch.gramian is not None
         _, signal = scalarizer.signal(scalarizer.init(), batch)
@@ -181,7 +181,7 @@ def test_protection_belongs_to_the_gradients_geometry() -> None:
         gradients, batch = policy_gradients(world), frozen_batch(world)
         batch = batch._replace(gramian=gradients @ gradients.T)
         for name in negative:
-            scalarizer = make(name, world.names)
+            scalarizer = make_scalarizer(name, world.names)
             _, signal = scalarizer.signal(scalarizer.init(), batch)
             gains, size = gain(world, signal.score), world.rewards.abs().max().square()
             negative[name] += int((gains < -rounding(size, 1024)).any())
@@ -203,5 +203,5 @@ def test_a_missing_package_names_the_extra(
     monkeypatch.setitem(sys.modules, module, None)
     name = build["name"]
     with pytest.raises(CovlawError, match=rf"'{name}' needs .*covlaw\[aggregators\]"):
-        make(objectives=["a", "b"], **build)
-    make("nash_mtl", ["a", "b"])  # the default needs none
+        make_scalarizer(objectives=["a", "b"], **build)
+    make_scalarizer("nash_mtl", ["a", "b"])  # the default needs none

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import Batch, Observation, Scalarizer, make
+from covlaw.theory.scalarizers import Batch, Observation, Scalarizer, make_scalarizer
 from covlaw.theory.scalarizers.mgda import projected_gradient
 from covlaw.theory.solvers.min_norm import min_norm_point
 
@@ -38,14 +38,14 @@ def weights(scalarizer: Scalarizer[Any], gram: Tensor, steps: int = 1) -> Tensor
 
 
 def test_mgda_of_orthogonal_gradients_weighs_by_inverse_squares() -> None:
-    found = weights(make("mgda", names(3)), gramian([[1, 0, 0], [0, 2, 0], [0, 0, 4]]))
+    found = weights(make_scalarizer("mgda", names(3)), gramian([[1, 0, 0], [0, 2, 0], [0, 0, 4]]))
     expected = torch.tensor([16, 4, 1], dtype=torch.float64) / 21
     assert ((found - expected).abs() <= rounding(1.0, 64)).all()
 
 
 def test_mgda_of_opposed_gradients_cancels_them() -> None:
     gram = gramian([[3, 0], [-1, 0]])
-    found = weights(make("mgda", names(2)), gram)
+    found = weights(make_scalarizer("mgda", names(2)), gram)
     assert ((found - torch.tensor([0.25, 0.75])).abs() <= rounding(1.0, 64)).all()
     assert found @ gram @ found <= rounding(9.0, 64)
 
@@ -54,10 +54,10 @@ def test_mgda_reference_agrees_on_gradients_of_equal_length_and_fails_on_a_sprea
     equal = gramian([[1, 0, 0], [0, 1, 0], [0, 0.6, 0.8]])
     # error contracts by 1 − 2μ/L a step, far below rounding after 200
     exact = min_norm_point(equal).value
-    found = weights(make("mgda", names(3), reference=True), equal)
+    found = weights(make_scalarizer("mgda", names(3), reference=True), equal)
     assert found @ equal @ found - exact <= rounding(1.0, 4096)
     spread = gramian([[1000, 0, 0], [0, 10, 0], [0, 0, 1]])
-    found = weights(make("mgda", names(3), reference=True), spread)
+    found = weights(make_scalarizer("mgda", names(3), reference=True), spread)
     assert (found @ spread @ found).sqrt() > 1.2 * min_norm_point(spread).value.sqrt()
 
 
@@ -81,7 +81,8 @@ def test_weights_do_not_depend_on_the_scale_of_the_gradients(scale: float) -> No
     ):
         steps = 30 if name == "gradnorm" else 1
         found = [
-            weights(make(name, names(3), **options), g, steps) for g in (gram, scale**2 * gram)
+            weights(make_scalarizer(name, names(3), **options), g, steps)
+            for g in (gram, scale**2 * gram)
         ]
         assert ((found[0] - found[1]).abs() <= rounding(1.0, 4096)).all()
 
@@ -90,7 +91,9 @@ def test_gradnorm_balances_the_gradients_from_any_spread() -> None:
     norm = torch.tensor([1e-6, 1.0, 1e6], dtype=torch.float64)
     gram = torch.diag(norm.square())
     step = 0.1
-    found = weights(make("gradnorm", names(3), alpha=0.0, step=step), gram, 320)  # 27.6/step + some
+    found = weights(
+        make_scalarizer("gradnorm", names(3), alpha=0.0, step=step), gram, 320
+    )  # 27.6/step + some
     length = (found * norm).log()
     assert length.max() - length.min() <= 2 * step * math.exp(4 * step)
     assert abs(found.sum() - 1) <= rounding(1.0, 8)
@@ -98,7 +101,7 @@ def test_gradnorm_balances_the_gradients_from_any_spread() -> None:
 
 def test_gradnorm_gives_more_to_the_objective_that_lags() -> None:
     gram = torch.eye(2, dtype=torch.float64)
-    scalarizer = make("gradnorm", names(2), alpha=1.5, step=0.05)
+    scalarizer = make_scalarizer("gradnorm", names(2), alpha=1.5, step=0.05)
     state = scalarizer.init()
     losses = [torch.tensor(pair, dtype=torch.float64) for pair in ((1.0, 1.0), (0.5, 1.0))]
     for seen in losses:
@@ -114,26 +117,28 @@ def test_gradnorm_gives_more_to_the_objective_that_lags() -> None:
 
 def test_gradnorm_leaves_an_objective_without_gradient_its_share() -> None:
     gram = torch.diag(torch.tensor([0.0, 1.0, 100.0], dtype=torch.float64))
-    found = weights(make("gradnorm", names(3), alpha=0.0), gram, 200)
+    found = weights(make_scalarizer("gradnorm", names(3), alpha=0.0), gram, 200)
     assert abs(found[0] - 1 / 3) <= rounding(1.0, 8192)
     dead = torch.zeros(3, 3, dtype=torch.float64)
-    assert ((weights(make("gradnorm", names(3), alpha=0.0), dead, 5) - 1 / 3).abs() < 1e-15).all()
+    assert (
+        (weights(make_scalarizer("gradnorm", names(3), alpha=0.0), dead, 5) - 1 / 3).abs() < 1e-15
+    ).all()
 
 
 def test_gradnorm_published_refuses_losses_that_are_not_positive() -> None:
-    scalarizer = make("gradnorm", names(2))
+    scalarizer = make_scalarizer("gradnorm", names(2))
     with pytest.raises(CovlawError, match=r"losses > 0, got .*set alpha to 0"):
         scalarizer.update(scalarizer.init(), Observation(losses=torch.tensor([0.1, -0.2])))
     with pytest.raises(CovlawError, match="needs losses after each step"):
         scalarizer.update(scalarizer.init(), Observation())
-    free = make("gradnorm", names(2), alpha=0.0)
+    free = make_scalarizer("gradnorm", names(2), alpha=0.0)
     start = free.init()
     assert free.update(start, Observation()) is start
     assert free.after == frozenset()
 
 
 def test_gradnorm_reference_hides_nan_targets_by_not_moving() -> None:
-    scalarizer = make("gradnorm", names(3), reference=True)
+    scalarizer = make_scalarizer("gradnorm", names(3), reference=True)
     gram = torch.diag(torch.tensor([1.0, 4.0, 9.0], dtype=torch.float64))
     state = scalarizer.init()
     for losses in ([0.1, 0.2, 0.3], [-0.1, 0.2, 0.6]):  # a policy-gradient loss that changed sign
@@ -151,29 +156,34 @@ def test_gradnorm_reference_hides_nan_targets_by_not_moving() -> None:
 
 def test_gradnorm_reference_weights_can_turn_negative_and_ours_cannot() -> None:
     gram = torch.diag(torch.tensor([1.0, 1e4], dtype=torch.float64))
-    found = [weights(make("gradnorm", names(2), alpha=0.0, reference=r), gram, 2) for r in (0, 1)]
+    found = [
+        weights(make_scalarizer("gradnorm", names(2), alpha=0.0, reference=r), gram, 2)
+        for r in (0, 1)
+    ]
     assert (found[0] > 0).all()
     assert (found[1] < 0).any()
 
 
 def test_dynamic_multiplies_by_the_exponential_of_the_row_sums() -> None:
     gram = gramian([[1, 0], [-2, 0.5]])
-    found = weights(make("dynamic", names(2), step=0.3, weights=[1, 3]), gram, 2)
+    found = weights(make_scalarizer("dynamic", names(2), step=0.3, weights=[1, 3]), gram, 2)
     influence = gram.sum(1)
     raw = torch.tensor([0.25, 0.75]) * torch.exp(0.3 * 2 * influence)
     assert ((found - raw / raw.sum()).abs() <= rounding(1.0, 256)).all()
 
 
 def test_dynamic_never_overflows() -> None:
-    scalarizer = make("dynamic", names(2), step=1.0)
+    scalarizer = make_scalarizer("dynamic", names(2), step=1.0)
     found = weights(scalarizer, 1e6 * gramian([[1, 0], [-2, 0.5]]), 1000)
     assert found.tolist() == [0.0, 1.0]
 
 
 def test_dynamic_reference_uses_the_learning_rate_twice_and_stands_still() -> None:
     gram = gramian([[1, 0], [0, 0.5]])
-    moved = weights(make("dynamic", names(2), step=1e-6, reference=True), gram, 1000) - 0.5
-    published = weights(make("dynamic", names(2)), gram, 1) - 0.5
+    moved = (
+        weights(make_scalarizer("dynamic", names(2), step=1e-6, reference=True), gram, 1000) - 0.5
+    )
+    published = weights(make_scalarizer("dynamic", names(2)), gram, 1) - 0.5
     # 1000 steps of 1e-12/1e-5·I_j, against one of 1e-6/1e-5·I_j
     assert abs(moved[0] - 1000 * 1e-7 * 0.75 / 4) <= 1e-8
     assert published[0] > 100 * moved[0]
@@ -181,7 +191,7 @@ def test_dynamic_reference_uses_the_learning_rate_twice_and_stands_still() -> No
 
 def test_a_gramian_is_asked_for_by_name() -> None:
     for name in ("mgda", "gradnorm", "dynamic"):
-        scalarizer = make(name, names(2))
+        scalarizer = make_scalarizer(name, names(2))
         assert "gramian" in scalarizer.before
         data = batch(torch.eye(2).double())
         with pytest.raises(CovlawError, match=f"{name} needs the gramian of the gradients"):

@@ -19,7 +19,7 @@ from covlaw.theory.estimators.advantages import group_advantage
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.estimators.headroom import headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
-from covlaw.theory.scalarizers import Batch, covariance_mgda, make
+from covlaw.theory.scalarizers import Batch, covariance_mgda, make_scalarizer
 from covlaw.theory.scalarizers._batch_headroom import Room
 from covlaw.theory.solvers.mean_std_programme import SHARPEST
 from covlaw.theory.statements import check
@@ -30,7 +30,7 @@ from covlaw.theory.worlds.world import World
 def solved(batch: Batch, **options: object) -> tuple[float, Tensor, Tensor]:
     """(headroom, weights, score)."""
     names = [f"objective {j}" for j in range(batch.rewards.shape[1])]
-    scalarizer = make("covariance_mgda", names, **options)
+    scalarizer = make_scalarizer("covariance_mgda", names, **options)
     state, signal = scalarizer.signal(scalarizer.init(), batch)
     assert signal.weights is not None
     assert signal.advantage is None
@@ -167,9 +167,9 @@ def test_weights_do_not_depend_on_a_common_scale(geometry: str, scale: float) ->
 
 def test_bad_options_and_lonely_completions_are_refused() -> None:
     with pytest.raises(CovlawError, match="geometry is 'std': choose from mean_std, raw"):
-        make("covariance_mgda", ["a"], geometry="std")
+        make_scalarizer("covariance_mgda", ["a"], geometry="std")
     with pytest.raises(CovlawError, match="give each objective one > 0"):
-        make("covariance_mgda", ["a", "b"], target=[1.0, 0.0])
+        make_scalarizer("covariance_mgda", ["a", "b"], target=[1.0, 0.0])
     with pytest.raises(CovlawError, match="single completion"):
         solved(Batch(torch.eye(2).double(), torch.arange(2)))
 

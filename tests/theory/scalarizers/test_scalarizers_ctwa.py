@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import Batch, Observation, make
+from covlaw.theory.scalarizers import Batch, Observation, make_scalarizer
 from covlaw.theory.scalarizers.ctwa import CtwaState
 
 NAMES = ["a", "b"]
@@ -32,7 +32,7 @@ def by_hand(
 
 
 def observe(seen: list[tuple[float, float]], **options: float) -> list[CtwaState]:
-    scalarizer = make("ctwa", NAMES, **options)
+    scalarizer = make_scalarizer("ctwa", NAMES, **options)
     states = [scalarizer.init()]
     for pair in seen:
         covariance = torch.tensor(pair, dtype=torch.float64)
@@ -62,7 +62,7 @@ def test_log_weights_never_fall_and_never_pass_the_cap(seen: list[tuple[float, f
 def test_weights_stay_finite_for_ever() -> None:
     """Never normalised, e^u of a running sum overflows; the cap bounds every ratio of weights."""
     states = observe([(-1.0, 1.0)] * 2000, target=0.5, step=5.0, cap=3.0)
-    scalarizer = make("ctwa", NAMES, target=0.5, step=5.0, cap=3.0)
+    scalarizer = make_scalarizer("ctwa", NAMES, target=0.5, step=5.0, cap=3.0)
     data = Batch(torch.eye(2, dtype=torch.float64), torch.zeros(2))
     _, signal = scalarizer.signal(states[-1], data)
     assert signal.weights is not None
@@ -83,6 +83,6 @@ def test_an_objective_below_target_gains_weight() -> None:
 
 @pytest.mark.parametrize("covariance", [None, torch.tensor([0.1, math.nan])])
 def test_a_missing_or_broken_covariance_is_refused(covariance: torch.Tensor | None) -> None:
-    scalarizer = make("ctwa", NAMES)
+    scalarizer = make_scalarizer("ctwa", NAMES)
     with pytest.raises(CovlawError, match="ctwa needs a finite covariance after each step"):
         scalarizer.update(scalarizer.init(), Observation(covariance))

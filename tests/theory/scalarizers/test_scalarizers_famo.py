@@ -12,7 +12,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import Batch, Observation, make
+from covlaw.theory.scalarizers import Batch, Observation, make_scalarizer
 from covlaw.theory.scalarizers.famo import FLOOR, Famo, FamoState
 from covlaw.theory.solvers.min_norm import min_norm_point
 from covlaw.theory.worlds.world import World
@@ -54,21 +54,21 @@ def by_hand(losses: list[tuple[float, ...]], step: float, decay: float) -> list[
 def test_weights_follow_the_rule(
     losses: list[tuple[float, float]], step: float, decay: float
 ) -> None:
-    scalarizer = make("famo", ["a", "b"], step=step, decay=decay)
+    scalarizer = make_scalarizer("famo", ["a", "b"], step=step, decay=decay)
     found = weights(scalarizer, observe(scalarizer, losses))
     expected = torch.tensor(by_hand(losses, step, decay), dtype=torch.float64)
     assert ((found - expected).abs() <= rounding(64.0, 64 * len(losses))).all()
 
 
 def test_weights_are_equal_before_any_loss_and_then_in_inverse_proportion() -> None:
-    scalarizer = make("famo", ["a", "b"])
+    scalarizer = make_scalarizer("famo", ["a", "b"])
     assert weights(scalarizer, scalarizer.init()).tolist() == [0.5, 0.5]
     found = weights(scalarizer, observe(scalarizer, [(1.0, 4.0)]))
     assert abs(found[0] - 0.8) <= rounding(1.0, 64)
 
 
 def test_the_objective_whose_loss_falls_slower_gains() -> None:
-    scalarizer = make("famo", ["a", "b"], step=1.0, decay=0.0)
+    scalarizer = make_scalarizer("famo", ["a", "b"], step=1.0, decay=0.0)
     state = observe(scalarizer, [(1.0, 1.0), (0.9, 0.5)])
     assert state.logits[0] > 0 > state.logits[1]
     state = observe(scalarizer, [(1.0, 100.0), (0.5, 50.0)])  # equal rates
@@ -79,7 +79,7 @@ def frozen_steps(world: World, losses: Tensor, share: Tensor, steps: int) -> lis
     """Z after each step with frozen losses ℓ and the law's rates (Cλ)_j/ℓ_j, from z = `share`."""
     matrix = covariances(world).within() / losses / losses[:, None]
     limit = 1 / float((len(losses) / 4 + 1) * matrix.abs().max())  # 1/L of ½z'Az in the logits
-    famo = make("famo", world.names, step=limit, decay=0.0)
+    famo = make_scalarizer("famo", world.names, step=limit, decay=0.0)
     log_loss, path = losses.log(), [share]
     state = FamoState(share.log(), log_loss, log_loss, torch.tensor(1))
     for _ in range(steps):
@@ -115,7 +115,7 @@ def test_it_descends_to_the_min_norm_point_of_the_logarithms_gradients(rung: str
             [start, end] = frozen_steps(world, losses, best.weights, 1)
             assert ((start - end).abs() <= slack).all()
             options = {"target": losses.tolist(), "geometry": "raw"}
-            direct = make("covariance_mgda", world.names, **options)
+            direct = make_scalarizer("covariance_mgda", world.names, **options)
             _, signal = direct.signal(direct.init(), frozen_batch(world))
             assert signal.weights is not None
             expected = best.weights / losses / (best.weights / losses).sum()
@@ -130,7 +130,7 @@ def spread(world: World, losses: Tensor) -> float:
 
 
 def test_losses_at_zero_or_out_of_range_are_handled() -> None:
-    scalarizer = make("famo", ["a", "b"])
+    scalarizer = make_scalarizer("famo", ["a", "b"])
     state = observe(scalarizer, [(1.0, 2.0), (0.0, 1.0)])  # an objective that is done
     assert state.log_losses[0] == pytest.approx(math.log(FLOOR))
     assert torch.isfinite(weights(scalarizer, state)).all()
@@ -142,11 +142,11 @@ def test_losses_at_zero_or_out_of_range_are_handled() -> None:
     with pytest.raises(CovlawError, match="famo needs losses after each step"):
         scalarizer.update(scalarizer.init(), Observation())
     with pytest.raises(CovlawError, match="step·decay is 2"):
-        make("famo", ["a"], step=2.0, decay=1.0)
+        make_scalarizer("famo", ["a"], step=2.0, decay=1.0)
 
 
 def test_decay_pulls_the_logits_back_and_nothing_overflows() -> None:
-    scalarizer = make("famo", ["a", "b"], step=1.0, decay=0.1)
+    scalarizer = make_scalarizer("famo", ["a", "b"], step=1.0, decay=0.1)
     state = scalarizer.init()
     for t in range(300):
         losses = torch.tensor([1e9, 1e9 * 0.5**t]).double()

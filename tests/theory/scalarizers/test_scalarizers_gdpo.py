@@ -9,12 +9,12 @@ from torch import Tensor
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.advantages import group_advantage
-from covlaw.theory.scalarizers import Batch, make
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 
 
 def advantage(batch: Batch, **options: object) -> Tensor:
     names = [f"objective {j}" for j in range(batch.rewards.shape[1])]
-    scalarizer = make("gdpo", names, **options)
+    scalarizer = make_scalarizer("gdpo", names, **options)
     _, signal = scalarizer.signal(scalarizer.init(), batch)
     assert signal.advantage is not None
     assert torch.equal(signal.advantage, signal.score)

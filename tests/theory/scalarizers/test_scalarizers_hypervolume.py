@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import Batch, Observation, make
+from covlaw.theory.scalarizers import Batch, Observation, make_scalarizer
 from covlaw.theory.scalarizers._hypervolume import added_hypervolume, undominated
 from covlaw.theory.scalarizers.dynamic_hypervolume import FRONT
 
@@ -45,7 +45,7 @@ def test_undominated_points_are_kept_once() -> None:
 
 
 def observed(*values: tuple[float, float]) -> list[float]:
-    scalarizer = make("dynamic_hypervolume", ["a", "b"])
+    scalarizer = make_scalarizer("dynamic_hypervolume", ["a", "b"])
     state, factors = scalarizer.init(), []
     for pair in values:
         state = scalarizer.update(state, Observation(values=torch.tensor(pair).double()))
@@ -60,7 +60,7 @@ def test_new_territory_is_rewarded_and_old_territory_is_not() -> None:
 
 
 def test_the_factor_scales_the_score_and_nothing_else() -> None:
-    scalarizer = make("dynamic_hypervolume", ["a", "b"], weights=[1, 3])
+    scalarizer = make_scalarizer("dynamic_hypervolume", ["a", "b"], weights=[1, 3])
     state = scalarizer.init()._replace(factor=torch.tensor(2.0).double())
     rewards = torch.tensor([[1, 0], [0, 1.0]], dtype=torch.float64)
     _, signal = scalarizer.signal(state, Batch(rewards, torch.zeros(2).long()))
@@ -68,7 +68,7 @@ def test_the_factor_scales_the_score_and_nothing_else() -> None:
 
 
 def test_the_front_has_a_fixed_size() -> None:
-    scalarizer = make("dynamic_hypervolume", ["a", "b"])
+    scalarizer = make_scalarizer("dynamic_hypervolume", ["a", "b"])
     state = scalarizer.update(scalarizer.init(), Observation(values=torch.zeros(2).double()))
     for k in range(2 * FRONT):  # all undominated
         share = torch.tensor([k, 2 * FRONT - k], dtype=torch.float64) / (2 * FRONT)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, Scalarizer, make
+from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, Scalarizer, make_scalarizer
 
 NAMES = ("accuracy", "conciseness", "clarity")
 
@@ -41,7 +41,7 @@ SIMPLE = sorted(name for name, cls in SCALARIZERS.items() if not cls.before)
 
 @pytest.mark.parametrize("name", SIMPLE)
 def test_signal_is_one_finite_score_a_completion(name: str) -> None:
-    scores, _ = run(make(name, NAMES), 3)
+    scores, _ = run(make_scalarizer(name, NAMES), 3)
     for score in scores:
         assert score.shape == (12,)
         assert score.dtype == torch.float64
@@ -50,7 +50,7 @@ def test_signal_is_one_finite_score_a_completion(name: str) -> None:
 
 @pytest.mark.parametrize("name", SIMPLE)
 def test_state_is_tensors_and_restores_to_the_same_future(name: str) -> None:
-    scalarizer = make(name, NAMES)
+    scalarizer = make_scalarizer(name, NAMES)
     _, state = run(scalarizer, 4)
     restored = type(state)(*(t.clone() for t in state))
     continuations = []
@@ -63,7 +63,7 @@ def test_state_is_tensors_and_restores_to_the_same_future(name: str) -> None:
 
 @pytest.mark.parametrize("name", SIMPLE)
 def test_a_step_leaves_the_state_it_was_given_untouched(name: str) -> None:
-    scalarizer = make(name, NAMES)
+    scalarizer = make_scalarizer(name, NAMES)
     _, state = run(scalarizer, 2)
     before = [t.clone() for t in state]
     moved, _ = scalarizer.signal(state, batch(5))
@@ -76,7 +76,9 @@ def test_relabelled_objectives_give_the_same_score(name: str) -> None:
     # the mean-std programme ends anywhere within its certified gap: see its own tests
     special = {"lagrangian": {"primary": "accuracy"}, "covariance_mgda": {"geometry": "raw"}}
     order, options = [2, 0, 1], special.get(name, {})
-    plain, permuted = (make(name, n, **options) for n in (NAMES, [NAMES[j] for j in order]))
+    plain, permuted = (
+        make_scalarizer(name, n, **options) for n in (NAMES, [NAMES[j] for j in order])
+    )
     states = [plain.init(), permuted.init()]
     for step in range(4):
         data, seen = batch(step), observation(step)
@@ -94,7 +96,7 @@ def test_fields_asked_for_exist(name: str) -> None:
     cls = SCALARIZERS[name]
     assert cls.before <= set(Batch._fields)
     assert cls.after <= set(Observation._fields)
-    assert make(name, NAMES).predictions()
+    assert make_scalarizer(name, NAMES).predictions()
 
 
 @pytest.mark.parametrize(
@@ -130,4 +132,4 @@ def test_bad_input_names_culprit_and_remedy(
     name: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(CovlawError, match=message):
-        make(name, NAMES, **options)
+        make_scalarizer(name, NAMES, **options)

@@ -7,11 +7,11 @@ from strategies import Bandit, bandits
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix, within_prompt_covariance
-from covlaw.theory.scalarizers import Batch, make
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 
 
 def test_weights_are_normalised() -> None:
-    scalarizer = make("linear", ["a", "b", "c"], weights=[1, 2, 5])
+    scalarizer = make_scalarizer("linear", ["a", "b", "c"], weights=[1, 2, 5])
     rewards = torch.eye(3, dtype=torch.float64)
     _, signal = scalarizer.signal(scalarizer.init(), Batch(rewards, torch.zeros(3)))
     assert signal.score.tolist() == [0.125, 0.25, 0.625]
@@ -20,7 +20,7 @@ def test_weights_are_normalised() -> None:
 @pytest.mark.parametrize("weights", [[0.1] * 10, [1 / 6] * 6, [0.7, 0.2, 0.1], None])
 def test_weights_that_sum_to_one_up_to_rounding_are_accepted(weights: list[float] | None) -> None:
     count = len(weights or [1, 1])
-    scalarizer = make("linear", [f"r{j}" for j in range(count)], weights=weights)
+    scalarizer = make_scalarizer("linear", [f"r{j}" for j in range(count)], weights=weights)
     ones = torch.ones(2, count, dtype=torch.float64)
     _, signal = scalarizer.signal(scalarizer.init(), Batch(ones, torch.zeros(2)))
     assert ((signal.score - 1).abs() <= rounding(1.0, 2 * count)).all()
@@ -30,7 +30,9 @@ def test_weights_that_sum_to_one_up_to_rounding_are_accepted(weights: list[float
 def test_each_covariance_is_a_row_of_the_matrix_times_the_weights(bandit: Bandit) -> None:
     """E6: Cov(r_j, s) = (Cλ)_j, so objective j falls where the others' covariances outweigh it."""
     count = bandit.rewards.shape[1]
-    scalarizer = make("linear", [f"r{j}" for j in range(count)], weights=list(range(1, count + 1)))
+    scalarizer = make_scalarizer(
+        "linear", [f"r{j}" for j in range(count)], weights=list(range(1, count + 1))
+    )
     _, signal = scalarizer.signal(scalarizer.init(), Batch(bandit.rewards, bandit.prompt))
     seen = within_prompt_covariance(bandit.rewards, signal.score, *bandit.groups).estimate
     matrix = covariance_matrix(bandit.rewards, *bandit.groups)

@@ -8,7 +8,7 @@ import torch
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, Scalarizer, make
+from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, Scalarizer, make_scalarizer
 from covlaw.theory.scalarizers.upgrad import REGULARISATION
 from covlaw.theory.solvers.mean_std_programme import SHARPEST
 
@@ -22,7 +22,7 @@ HOMOGENEOUS = {"linear", "tchebycheff", "mgda", "pama", "upgrad", "nash_mtl"}
 
 def build(name: str, reference: bool, count: int = 3, **options: Any) -> Scalarizer[Any]:
     names = [f"objective {j}" for j in range(count)]
-    return make(name, names, **options, **({"reference": True} if reference else {}))
+    return make_scalarizer(name, names, **options, **({"reference": True} if reference else {}))
 
 
 def batch(count: int = 3, scale: float = 1.0, seed: int = 0, duplicate: bool = False) -> Batch:

@@ -14,7 +14,7 @@ from covlaw.theory import scalarizers
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix
-from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, make
+from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, make_scalarizer
 from covlaw.theory.statements import STATEMENTS
 
 PAGE = (Path(__file__).parents[3] / "docs/scalarizers.md").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def test_the_table_lists_every_scalarizer_once() -> None:
 @pytest.mark.parametrize("name", sorted(SCALARIZERS))
 def test_the_table_says_what_a_scalarizer_needs_and_who_predicts_it(name: str) -> None:
     _, before, after, predictions, _ = ROWS[name]
-    scalarizer = make(name, ["a", "b"])
+    scalarizer = make_scalarizer(name, ["a", "b"])
     assert listed(before) == scalarizer.before
     assert listed(after) == scalarizer.after
     assert listed(predictions) == set(scalarizer.predictions())
@@ -77,7 +77,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.usefixtures("example")
 def test_the_example_is_made_by_name_and_favours_the_worst() -> None:
-    scalarizer = make("worst_first", ["a", "b"], temperature=0.5)
+    scalarizer = make_scalarizer("worst_first", ["a", "b"], temperature=0.5)
     data = Batch(torch.eye(2).double(), torch.zeros(2).long())
     state, signal = scalarizer.signal(scalarizer.init(), data)
     assert signal.score.tolist() == [0.5, 0.5]
@@ -91,7 +91,7 @@ def test_the_example_is_made_by_name_and_favours_the_worst() -> None:
 @pytest.mark.usefixtures("example")
 def test_the_examples_prediction_holds_on_a_world() -> None:
     [world] = rung_worlds("bandit", 1)
-    scalarizer, batch = make("worst_first", world.names), frozen_batch(world)
+    scalarizer, batch = make_scalarizer("worst_first", world.names), frozen_batch(world)
     values = world.value()
     state = scalarizer.update(scalarizer.init(), Observation(values=values))
     _, signal = scalarizer.signal(state, batch)
@@ -105,10 +105,10 @@ def test_the_examples_prediction_holds_on_a_world() -> None:
 @pytest.mark.usefixtures("example")
 def test_the_example_refuses_what_the_rules_say() -> None:
     with pytest.raises(CovlawError, match="unknown option of scalarizer 'worst_first' 'tau'"):
-        make("worst_first", ["a"], tau=1.0)
+        make_scalarizer("worst_first", ["a"], tau=1.0)
     with pytest.raises(CovlawError, match="temperature is 0"):
-        make("worst_first", ["a"], temperature=0)
-    scalarizer = make("worst_first", ["a", "b"])
+        make_scalarizer("worst_first", ["a"], temperature=0)
+    scalarizer = make_scalarizer("worst_first", ["a", "b"])
     broken = Batch(torch.full((2, 2), torch.nan), torch.zeros(2).long())
     with pytest.raises(CovlawError, match="worst_first needs finite rewards"):
         scalarizer.signal(scalarizer.init(), broken)
@@ -118,4 +118,4 @@ def test_the_example_refuses_what_the_rules_say() -> None:
 
 def test_the_page_is_not_in_the_registry() -> None:
     with pytest.raises(CovlawError, match="unknown scalarizer 'worst_first'"):
-        make("worst_first", ["a"])
+        make_scalarizer("worst_first", ["a"])

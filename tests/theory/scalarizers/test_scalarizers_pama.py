@@ -12,7 +12,7 @@ from strategies import Bandit, bandits
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import within_prompt_covariance
-from covlaw.theory.scalarizers import Batch, make
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 from covlaw.theory.statements.scalarization._short_response_drift import (
     enumerated_drift,
     exact_drift,
@@ -25,7 +25,7 @@ def batch(rewards: list[list[float]], **fields: torch.Tensor) -> Batch:
 
 
 def test_published_advantage_is_the_least_positive_part() -> None:
-    scalarizer = make("pama", ["a", "b"])
+    scalarizer = make_scalarizer("pama", ["a", "b"])
     _, signal = scalarizer.signal(scalarizer.init(), batch([[3, 0], [0, 0], [0, 0], [1, 4]]))
     assert signal.advantage is not None
     assert signal.advantage.tolist() == [0, 0, 0, 0]  # A = (2, −1), (−1, −1), (−1, −1), (0, 3)
@@ -40,7 +40,7 @@ def test_published_advantage_is_the_least_positive_part() -> None:
 def test_published_form_has_no_negative_covariance(bandit: Bandit) -> None:
     """A > 0 only where every A_j > 0: Cov_x(r_j, A) = E_x[A_j A] ≥ 0."""
     names = [f"r{j}" for j in range(bandit.rewards.shape[1])]
-    scalarizer = make("pama", names)
+    scalarizer = make_scalarizer("pama", names)
     data = Batch(bandit.rewards, bandit.prompt, bandit.mass, bandit.prompt_mass)
     _, signal = scalarizer.signal(scalarizer.init(), data)
     found = within_prompt_covariance(bandit.rewards, signal.score, *bandit.groups).estimate
@@ -49,7 +49,7 @@ def test_published_form_has_no_negative_covariance(bandit: Bandit) -> None:
 
 
 def reference(rewards: list[list[float]], log_ratio: torch.Tensor, mask: torch.Tensor) -> list:
-    scalarizer = make("pama", [f"r{j}" for j in range(len(rewards[0]))], reference=True)
+    scalarizer = make_scalarizer("pama", [f"r{j}" for j in range(len(rewards[0]))], reference=True)
     data = batch(rewards, log_ratio_to_reference=log_ratio, mask=mask)
     advantage = scalarizer.signal(scalarizer.init(), data)[1].advantage
     assert advantage is not None
@@ -75,7 +75,7 @@ def test_reference_ignores_which_completion_earned_which_reward() -> None:
 
 
 def test_reference_needs_ratios_and_mask() -> None:
-    scalarizer = make("pama", ["a"], reference=True)
+    scalarizer = make_scalarizer("pama", ["a"], reference=True)
     assert scalarizer.before == {"log_ratio_to_reference", "mask"}
     with pytest.raises(CovlawError, match="needs log_ratio_to_reference and mask"):
         scalarizer.signal(scalarizer.init(), batch([[1.0], [0.0]]))
@@ -113,7 +113,7 @@ def test_reference_form_runs_away_from_the_reference_policy() -> None:
     reference_policy = torch.full((5,), 0.2, dtype=torch.float64)
     theta = torch.tensor([1e-3, 0, 0, 0, -1e-3], dtype=torch.float64)
     rewards = torch.tensor([[0.0], [0], [1], [0], [0]], dtype=torch.float64)
-    scalarizer = make("pama", ["r"], reference=True)
+    scalarizer = make_scalarizer("pama", ["r"], reference=True)
     distance = []
     for _ in range(300):
         policy = theta.softmax(0)

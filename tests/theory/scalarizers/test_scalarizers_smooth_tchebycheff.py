@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import Batch, make
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 from covlaw.theory.scalarizers.smooth_tchebycheff import smooth_maximum
 
 VALUES = st.lists(st.floats(-1e9, 1e9, allow_subnormal=False), min_size=1, max_size=8)
@@ -20,7 +20,7 @@ SMOOTHINGS = st.sampled_from([1e-9, 1e-3, 0.1, 1.0, 1e3, 1e9])
 
 def test_the_score_is_the_papers_formula_less_its_constant() -> None:
     rewards = torch.tensor([[4.0, 0], [0, 2], [3, 1]], dtype=torch.float64)
-    scalarizer = make("smooth_tchebycheff", ["a", "b"], weights=[1, 3], smoothing=0.5)
+    scalarizer = make_scalarizer("smooth_tchebycheff", ["a", "b"], weights=[1, 3], smoothing=0.5)
     state, signal = scalarizer.signal(scalarizer.init(), Batch(rewards, torch.zeros(3).long()))
     assert state.ideal.tolist() == [4, 2]
     shortfall = [(0.0, 1.5), (1.0, 0.0), (0.25, 0.75)]
@@ -57,11 +57,11 @@ def test_covariances_differ_from_tchebycheffs_by_at_most_the_smoothing(rung: str
         span = group_by_prompt(world.prompt).span(world.rewards)
         masses = batch.prompt_mass
         spread = span.mean(0) if masses is None else masses @ span
-        sharp = make("tchebycheff", world.names)
+        sharp = make_scalarizer("tchebycheff", world.names)
         reference = gain(world, sharp.signal(sharp.init(), batch)[1].score)
         slack = rounding(world.rewards.abs().max().square() * 8, 64 * (len(world.prompt) + 8))
         for smoothing in (1e-3, 0.1, 10.0):
-            smooth = make("smooth_tchebycheff", world.names, smoothing=smoothing)
+            smooth = make_scalarizer("smooth_tchebycheff", world.names, smoothing=smoothing)
             found = gain(world, smooth.signal(smooth.init(), batch)[1].score)
             bound = smoothing * math.log(count) * spread / 4
             assert ((found - reference).abs() <= bound + slack).all()
@@ -73,7 +73,7 @@ def test_a_large_smoothing_is_the_linear_score(rung: str) -> None:
     for world in rung_worlds(rung, 3):
         batch, count = frozen_batch(world), world.rewards.shape[1]
         smoothing = 1e3 * float(world.rewards.abs().max())
-        smooth = make("smooth_tchebycheff", world.names, smoothing=smoothing)
+        smooth = make_scalarizer("smooth_tchebycheff", world.names, smoothing=smoothing)
         found = gain(world, smooth.signal(smooth.init(), batch)[1].score)
         linear = gain(world, world.rewards.mean(1) / count)
         size = world.rewards.abs().max()
@@ -83,12 +83,12 @@ def test_a_large_smoothing_is_the_linear_score(rung: str) -> None:
 
 def test_two_steps_move_the_ideal_point_and_a_given_one_stays() -> None:
     rows = torch.tensor([[1.0, 0], [0, 1]], dtype=torch.float64)
-    moving = make("smooth_tchebycheff", ["a", "b"])
+    moving = make_scalarizer("smooth_tchebycheff", ["a", "b"])
     state, _ = moving.signal(moving.init(), Batch(rows, torch.zeros(2).long()))
     state, _ = moving.signal(state, Batch(2 * rows - 1, torch.zeros(2).long()))
     assert state.ideal.tolist() == [1, 1]
-    fixed = make("smooth_tchebycheff", ["a", "b"], ideal=[5.0, 0.5])
+    fixed = make_scalarizer("smooth_tchebycheff", ["a", "b"], ideal=[5.0, 0.5])
     state, _ = fixed.signal(fixed.init(), Batch(rows, torch.zeros(2).long()))
     assert state.ideal.tolist() == [5.0, 0.5]
     with pytest.raises(CovlawError, match="smoothing is 0"):
-        make("smooth_tchebycheff", ["a"], smoothing=0)
+        make_scalarizer("smooth_tchebycheff", ["a"], smoothing=0)

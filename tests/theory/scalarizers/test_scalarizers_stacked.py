@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, make
+from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, make_scalarizer
 from covlaw.theory.scalarizers.protocol import stacks
 
 NAMES = ("accuracy", "conciseness", "clarity")
@@ -23,7 +23,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 FORMS = [(name, options) for name in SCALARIZERS for options in ({}, *OPTIONS.get(name, []))]
-STACKING = [form for form in FORMS if stacks(make(form[0], NAMES, **form[1]))]
+STACKING = [form for form in FORMS if stacks(make_scalarizer(form[0], NAMES, **form[1]))]
 
 
 def worlds(seed: int, runs: int = RUNS) -> tuple[Batch, Observation]:
@@ -56,12 +56,12 @@ def one(fields: Any, r: int) -> Any:
 def test_those_that_solve_programmes_stack() -> None:
     names = {name for name, _ in STACKING}
     assert {"mgda", "nash_mtl", "covariance_mgda", "ctwa"} <= names
-    assert not stacks(make("ctwa", NAMES, statistic="grpo", refuse_infeasible=True))
+    assert not stacks(make_scalarizer("ctwa", NAMES, statistic="grpo", refuse_infeasible=True))
 
 
 @pytest.mark.parametrize(("name", "options"), STACKING)
 def test_every_run_has_the_numbers_it_has_alone(name: str, options: dict[str, Any]) -> None:
-    scalarizer = make(name, NAMES, **options)
+    scalarizer = make_scalarizer(name, NAMES, **options)
     fresh = scalarizer.init()
     together = type(fresh)(*(field.expand(RUNS, *field.shape) for field in fresh))
     apart = [fresh] * RUNS
@@ -80,7 +80,7 @@ def test_every_run_has_the_numbers_it_has_alone(name: str, options: dict[str, An
 
 @pytest.mark.parametrize("name", ["mgda", "nash_mtl", "dynamic"])
 def test_one_bad_gramian_refuses_the_stack(name: str) -> None:
-    scalarizer = make(name, NAMES)
+    scalarizer = make_scalarizer(name, NAMES)
     batch, _ = worlds(0)
     assert batch.gramian is not None
     batch.gramian[4, 0, 0] = torch.nan

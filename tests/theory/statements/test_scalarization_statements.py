@@ -18,7 +18,7 @@ from covlaw.theory.scalarizers import (
     gradnorm,
     lagrangian,
     linear,
-    make,
+    make_scalarizer,
     mgda,
     pama,
     tchebycheff,
@@ -67,7 +67,7 @@ def test_says_why_an_llm_is_not_judged(id: str) -> None:
 
 @pytest.mark.parametrize("name", SCALARIZERS)
 def test_every_scalarizer_is_predicted_by_a_statement(name: str) -> None:
-    for id in make(name, ["a", "b"]).predictions():
+    for id in make_scalarizer(name, ["a", "b"]).predictions():
         assert id in STATEMENTS
 
 
@@ -223,7 +223,9 @@ def test_the_grpo_statistic_is_the_covariance_with_the_normalised_score() -> Non
         batch = frozen_worlds.frozen_batch(world)
         assert batch.mass is not None
         found = prompt_covariances(world.rewards, world.prompt, batch.mass, world.prompt_mass)
-        scalarizer = make("linear", world.names, weights=[*range(1, len(world.names) + 1)])
+        scalarizer = make_scalarizer(
+            "linear", world.names, weights=[*range(1, len(world.names) + 1)]
+        )
         signal = scalarizer.signal(scalarizer.init(), batch)[1]
         assert signal.weights is not None
         std = (

@@ -10,7 +10,7 @@ from exact import Rationals, covariance, mean
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import within_prompt_covariance
-from covlaw.theory.scalarizers import Batch, make
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 from covlaw.theory.statements import check
 from covlaw.theory.statements.false_claims import gradnorm_protects_every_objective as f12
 from covlaw.theory.statements.false_claims import (
@@ -107,7 +107,7 @@ def test_f15_a_three_arm_example() -> None:
     policy = torch.tensor([0.684, 0.056, 0.26], dtype=torch.float64)
     rewards = torch.tensor([[0, 3], [0, 0], [1, 1]], dtype=torch.float64)
     prompt = torch.zeros(3, dtype=torch.int64)
-    scalarizer = make("tchebycheff", ["a", "b"])
+    scalarizer = make_scalarizer("tchebycheff", ["a", "b"])
     state, signal = scalarizer.signal(scalarizer.init(), Batch(rewards, prompt, policy))
     shortfall = (state.ideal - policy @ rewards) / 2
     assert shortfall[0] > shortfall[1]

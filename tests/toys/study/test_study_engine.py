@@ -8,7 +8,7 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
 from covlaw.theory.losses.clipping import effective_weight
-from covlaw.theory.scalarizers import Batch, Observation, Signal, make
+from covlaw.theory.scalarizers import Batch, Observation, Signal, make_scalarizer
 from covlaw.theory.scalarizers.linear import LinearState
 from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.toys.bandit import bandit_world
@@ -29,7 +29,7 @@ def draw(world: str, seeds: tuple[int, ...] = (0,), cell: int = 0) -> PolicyEnse
 
 
 def linear(ensemble: PolicyEnsemble, signal: str = "grpo", clip: str = "on") -> list[Arm]:
-    return [Arm(make("linear", ensemble.names), signal, clip)] * ensemble.runs
+    return [Arm(make_scalarizer("linear", ensemble.names), signal, clip)] * ensemble.runs
 
 
 def plain_bandit(seed: int, steps: int, inner: int, rate: float, low: float, high: float):
@@ -137,7 +137,7 @@ def test_scalarizers_get_what_they_ask_for_and_nothing_else() -> None:
     now = snapshot(ensemble, ensemble.theta)
     later = snapshot(ensemble, ensemble.theta + 0.1)
     names = ensemble.names
-    curious, plain = make("gradnorm", names), make("linear", names)
+    curious, plain = make_scalarizer("gradnorm", names), make_scalarizer("linear", names)
     supply = Supply(ensemble, now, now, torch.tensor([0]))
     asked, silent = (supply.batch(r, s.before) for r, s in enumerate((curious, plain)))
     assert asked.gramian is not None
@@ -149,7 +149,7 @@ def test_scalarizers_get_what_they_ask_for_and_nothing_else() -> None:
     assert saw.losses is not None
     assert bool((saw.losses > 0).all())
     assert nothing == Observation()
-    sinner = make("gradnorm", names, reference=True)
+    sinner = make_scalarizer("gradnorm", names, reference=True)
     reference = after.observation(0, sinner, sinner.after)
     assert reference.losses is not None
     same_sign = (later.values - now.values)[0] * reference.losses <= 0

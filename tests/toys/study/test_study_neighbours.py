@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.scalarizers import Batch, Observation, Signal, make
+from covlaw.theory.scalarizers import Batch, Observation, Signal, make_scalarizer
 from covlaw.theory.scalarizers.linear import LinearState
 from covlaw.toys.study.algorithms import Setting, algorithms
 from covlaw.toys.study.arms import Arm
@@ -23,7 +23,7 @@ def draw(world: str, seeds: tuple[int, ...] = (0,), cell: int = 0) -> PolicyEnse
 
 
 def linear(ensemble: PolicyEnsemble, signal: str = "grpo", clip: str = "on") -> list[Arm]:
-    return [Arm(make("linear", ensemble.names), signal, clip)] * ensemble.runs
+    return [Arm(make_scalarizer("linear", ensemble.names), signal, clip)] * ensemble.runs
 
 
 def test_a_run_does_not_depend_on_its_neighbours() -> None:

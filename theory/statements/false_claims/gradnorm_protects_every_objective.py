@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from torch import Tensor
 
-from covlaw.theory.scalarizers import make
+from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.statements.false_claims._explicit_objectives import (
@@ -50,7 +50,7 @@ def settled_score(bandit: World, batches: int = BATCHES) -> Tensor:
     """Λ·r (n,) once GradNorm (α = 0) has balanced the gradients of a frozen policy."""
     gradients = policy_gradients(bandit)
     batch = frozen_batch(bandit, gradients @ gradients.T)
-    scalarizer = make("gradnorm", bandit.names, alpha=0.0)
+    scalarizer = make_scalarizer("gradnorm", bandit.names, alpha=0.0)
     state = scalarizer.init()
     for _ in range(batches):
         state, _ = scalarizer.signal(state, batch)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.scalarizers import make
+from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.statements.false_claims._explicit_objectives import (
@@ -45,7 +45,7 @@ def dominating_sides(world: World, rng: np.random.Generator) -> Sides:
 
 def tchebycheff_score(bandit: World, ideal: tuple[int, ...] | None = None) -> Tensor:
     """S (n,) of the scalarizer with equal weights."""
-    scalarizer = make("tchebycheff", bandit.names, ideal=ideal)
+    scalarizer = make_scalarizer("tchebycheff", bandit.names, ideal=ideal)
     return scalarizer.signal(scalarizer.init(), frozen_batch(bandit))[1].score
 
 

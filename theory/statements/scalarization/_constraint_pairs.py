@@ -9,7 +9,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix, within_prompt_covariance
-from covlaw.theory.scalarizers import Scalarizer, make
+from covlaw.theory.scalarizers import Scalarizer, make_scalarizer
 from covlaw.theory.scalarizers.lagrangian import LagrangianState
 from covlaw.theory.statements._support.tolerances import covariance_rounding
 from covlaw.theory.statements.scalarization._frozen_worlds import frozen_batch
@@ -44,7 +44,7 @@ def random_pair(world: World, rng: np.random.Generator) -> World:
 
 def lagrangian(pair: World, reference: bool, **options: Any) -> Scalarizer[LagrangianState]:
     """The scalarizer of a pair, its multiplier all but uncapped."""
-    return make("lagrangian", pair.names, reference=reference, cap=1e300, **options)
+    return make_scalarizer("lagrangian", pair.names, reference=reference, cap=1e300, **options)
 
 
 def constraint_of(pair: World, reference: bool) -> Constraint | None:

@@ -9,7 +9,7 @@ from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.estimators.headroom import headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
 from covlaw.theory.estimators.rank_condition import FULL, rank_condition
-from covlaw.theory.scalarizers import make
+from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.tolerances import covariance_rounding
 from covlaw.theory.statements.ctwa._std_rounding import (
     gradient_error,
@@ -41,7 +41,7 @@ def covariance_parts(world: World, rng: np.random.Generator) -> list[Part]:
 
 def _weights(world: World, geometry: str) -> tuple[Tensor, Tensor, Tensor]:
     """(headroom (), weights (M,), score (N,)) of the scalarizer."""
-    scalarizer = make("covariance_mgda", world.names, geometry=geometry)
+    scalarizer = make_scalarizer("covariance_mgda", world.names, geometry=geometry)
     state, signal = scalarizer.signal(scalarizer.init(), frozen_batch(world))
     return state.headroom, weights_of(signal), signal.score
 

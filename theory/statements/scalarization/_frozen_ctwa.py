@@ -11,7 +11,7 @@ from covlaw.theory.dynamics.ctwa_bounds import grpo_step_limit
 from covlaw.theory.dynamics.ctwa_signals import SIGNALS, mean_std
 from covlaw.theory.estimators.headroom import Headroom, headroom, raw_headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
-from covlaw.theory.scalarizers import Batch, Observation, make
+from covlaw.theory.scalarizers import Batch, Observation, make_scalarizer
 from covlaw.theory.solvers.min_norm import min_norm_point
 from covlaw.theory.statements.scalarization._frozen_worlds import weights_of
 from covlaw.theory.worlds.world import World
@@ -71,7 +71,7 @@ def run_loop(frozen: Frozen, target: Tensor, required: Tensor, step: float, step
     """The scalarizer's own loop with step η until every y_j ≥ required_j, or out of steps."""
     names = [f"objective {j}" for j in range(len(target))]
     options = {"target": target.tolist(), "step": step, "ema": 1.0, "cap": 1e6}
-    scalarizer = make("ctwa", names, **options)
+    scalarizer = make_scalarizer("ctwa", names, **options)
     batch = Batch(torch.zeros(1, len(target), dtype=torch.float64), torch.zeros(1))
     state, observed = scalarizer.init(), torch.full_like(target, -torch.inf)
     missed = torch.zeros((), dtype=torch.float64)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.softmax import log_softmax_by_prompt
-from covlaw.theory.scalarizers import Batch, Signal, make
+from covlaw.theory.scalarizers import Batch, Signal, make_scalarizer
 from covlaw.theory.worlds.world import World
 
 LAW_NEEDS_EXPECTATIONS = (
@@ -40,7 +40,7 @@ def weights_of(signal: Signal) -> Tensor:
 
 def mgda_weights(world: World, gradients: Tensor) -> Tensor:
     """The weights that the scalarizer MGDA gives a world with these gradients: (M,)."""
-    scalarizer = make("mgda", world.names)
+    scalarizer = make_scalarizer("mgda", world.names)
     batch = frozen_batch(world, gradients @ gradients.T)
     return weights_of(scalarizer.signal(scalarizer.init(), batch)[1])
 

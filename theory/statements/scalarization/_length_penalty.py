@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import Batch, make
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 
 
 def penalty_part(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -25,7 +25,7 @@ def penalty_part(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
 def mean_advantage(lengths: Tensor, rewards: Tensor) -> Tensor:
     """Mean over its tokens of each completion's token-level advantage, by the scalarizer: (N,)."""
     names = [f"objective {j}" for j in range(rewards.shape[1])]
-    scalarizer = make("tchebycheff", names, reference=True)
+    scalarizer = make_scalarizer("tchebycheff", names, reference=True)
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     batch = Batch(rewards, torch.zeros(len(lengths), dtype=torch.int64), mask=mask)
     advantage = scalarizer.signal(scalarizer.init(), batch)[1].advantage

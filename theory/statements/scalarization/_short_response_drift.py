@@ -6,7 +6,7 @@ from scipy.stats import binom
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import Batch, make
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 
 
 def drift_part(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -26,7 +26,7 @@ def enumerated_drift(p: float, lengths: tuple[int, int], size: int) -> Tensor:
     so that s* is the same in each batch, and do not depend on the response.
     """
     rewards = (torch.arange(size) % 2).to(torch.float64)[:, None]
-    scalarizer, total = make("pama", ["alternating"], reference=True), torch.zeros(())
+    scalarizer, total = make_scalarizer("pama", ["alternating"], reference=True), torch.zeros(())
     for first, share in enumerate(binom.pmf(np.arange(size + 1), size, p)):
         is_first = torch.arange(size) < first
         length = torch.where(is_first, lengths[0], lengths[1])

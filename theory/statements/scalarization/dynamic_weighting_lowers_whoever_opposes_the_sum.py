@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.scalarizers import make
+from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
@@ -50,7 +50,7 @@ def raised_sides(world: World, rng: np.random.Generator) -> Sides:
 
 
 def _weight_change(world: World, gradients: Tensor, start: Tensor, rate: float) -> Tensor:
-    scalarizer = make("dynamic", world.names, step=rate, weights=start.tolist())
+    scalarizer = make_scalarizer("dynamic", world.names, step=rate, weights=start.tolist())
     batch = frozen_batch(world, gradients @ gradients.T)
     return weights_of(scalarizer.signal(scalarizer.init(), batch)[1]) - start
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix
-from covlaw.theory.scalarizers import Batch, make
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
@@ -61,9 +61,12 @@ def settled_weights(gram: Tensor, rng: np.random.Generator) -> Tensor:
     batch = Batch(torch.zeros_like(gram), torch.zeros(gram.shape[0], dtype=torch.int64))
     apart = torch.as_tensor(rng.uniform(-SPREAD / 2, SPREAD / 2, size=gram.shape[0]))
     start = torch.log_softmax(apart - gram.diagonal().log() / 2, 0)
-    state, spread = make("gradnorm", names, alpha=0.0).init()._replace(coordinates=start), SPREAD
+    state, spread = (
+        make_scalarizer("gradnorm", names, alpha=0.0).init()._replace(coordinates=start),
+        SPREAD,
+    )
     for step in STEPS:
-        scalarizer = make("gradnorm", names, alpha=0.0, step=step)
+        scalarizer = make_scalarizer("gradnorm", names, alpha=0.0, step=step)
         for _ in range(math.ceil(spread / step) + 4):
             state, _ = scalarizer.signal(state, batch._replace(gramian=gram))
         spread = band(step)

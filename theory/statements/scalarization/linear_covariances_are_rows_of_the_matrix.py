@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from covlaw.theory.estimators.covariance import covariance_matrix
-from covlaw.theory.scalarizers import make
+from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.enumeration import tilted_derivative
 from covlaw.theory.statements._support.tolerances import covariance_rounding
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
@@ -33,7 +33,7 @@ def own_variance_sides(world: World, rng: np.random.Generator) -> Sides:
 
 def _follow(world: World, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     drawn = rng.dirichlet(np.ones(len(world.names)))
-    scalarizer = make("linear", world.names, weights=drawn.tolist())
+    scalarizer = make_scalarizer("linear", world.names, weights=drawn.tolist())
     _, signal = scalarizer.signal(scalarizer.init(), frozen_batch(world))
     weights = weights_of(signal)
     size = (world.rewards.abs().amax(0) @ weights)[None]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.covariance import within_prompt_covariance
-from covlaw.theory.scalarizers import make
+from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.enumeration import tilted_derivative
 from covlaw.theory.statements._support.random_instances import nearby
 from covlaw.theory.statements._support.tolerances import covariance_rounding
@@ -41,14 +41,14 @@ def reward_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: it moves the objectives as the published form does."""
     log_ratio = _log_ratio(world, rng)
     measured, error = _follow(world, log_ratio, 0.2)
-    scalarizer = make("pama", world.names)
+    scalarizer = make_scalarizer("pama", world.names)
     score = scalarizer.signal(scalarizer.init(), frozen_batch(world))[1].score
     return Sides(measured, _covariance(world, _columns(world, log_ratio), score), error)
 
 
 def _follow(world: World, log_ratio: Tensor, clip: float) -> tuple[Tensor, Tensor]:
     """Derivatives along the tilt by the scalarizer's advantage, a completion being one token."""
-    scalarizer = make("pama", world.names, clip_high=clip, reference=True)
+    scalarizer = make_scalarizer("pama", world.names, clip_high=clip, reference=True)
     token = torch.ones_like(log_ratio, dtype=torch.bool)[:, None]
     batch = frozen_batch(world)._replace(log_ratio_to_reference=log_ratio[:, None], mask=token)
     score = scalarizer.signal(scalarizer.init(), batch)[1].score

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.covariance import covariance_matrix, within_prompt_covariance
-from covlaw.theory.scalarizers import make
+from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.tolerances import covariance_rounding
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.scalarization._frozen_worlds import (
@@ -53,7 +53,7 @@ def _dominated(world: World, weights: Tensor, first: int) -> Part:
 
 def _score(world: World, weights: Tensor, ideal: Tensor | None = None) -> tuple[Tensor, Tensor]:
     fixed = None if ideal is None else ideal.tolist()
-    scalarizer = make("tchebycheff", world.names, weights=weights.tolist(), ideal=fixed)
+    scalarizer = make_scalarizer("tchebycheff", world.names, weights=weights.tolist(), ideal=fixed)
     state, signal = scalarizer.signal(scalarizer.init(), frozen_batch(world))
     return signal.score, state.ideal
 
