@@ -13,6 +13,8 @@ ROUNDS = 500
 SETTLED = 2.0**-40
 """Relative change of the slope below which it has."""
 RESAMPLES = 1000
+BLOCK = 2**14
+"""Points times resamples that are worked on together."""
 _QUANTILES = (0.025, 0.1587, 0.8413, 0.975)
 
 
@@ -65,18 +67,45 @@ def line_with_errors(
     """
     x, y, x_error, y_error = _checked(x, y, x_error, y_error)
     count = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
-    vx, vy = x_error**2, y_error**2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = _first_slope(x, y, vx + vy, count)
-        settled = np.zeros(slope.shape, dtype=bool)
-        for _ in range(ROUNDS):
-            following = _centred(slope, x, y, vx, vy, count).next_slope()
-            settled = np.abs(following - slope) <= SETTLED * np.abs(following)
-            slope = following
-            if settled.all():
-                break
-        slope = np.where(settled, slope, np.nan)
-        return _centred(slope, x, y, vx, vy, count).line(slope)
+    points = x, y, x_error**2, y_error**2
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = [_line(points, rows) for rows in _blocks(count.reshape(-1, len(x)))]
+    columns = (
+        np.concatenate(column).reshape(count.shape[:-1]) for column in zip(*found, strict=True)
+    )
+    return Line(*columns)
+
+
+def _blocks(count: Array) -> list[Array]:
+    """Rows of multiplicities, so many together as the processor's cache holds."""
+    rows = max(1, BLOCK // max(count.shape[1], 1))
+    return [count[start : start + rows] for start in range(0, len(count), rows)]
+
+
+def _line(points: tuple[Array, Array, Array, Array], count: Array) -> Line:
+    """Lines of some resamples (r, n); one that has settled is not worked on any further."""
+    x, y, vx, vy = points
+    slope = _first_slope(x, y, vx + vy, count)
+    at_work, own = np.arange(len(count)), count
+    for _ in range(ROUNDS // 2):
+        first = _centred(slope[at_work], *points, own).next_slope()
+        second = _centred(first, *points, own).next_slope()
+        moves = np.abs(second - first) > SETTLED * np.abs(second)  # not where it is NaN
+        slope[at_work] = np.where(moves, _extrapolated(slope[at_work], first, second), second)
+        if not moves.all():
+            at_work, own = at_work[moves], own[moves]
+        if not len(at_work):
+            break
+    slope[at_work] = np.nan
+    return _centred(slope, *points, count).line(slope)
+
+
+def _extrapolated(start: Array, first: Array, second: Array) -> Array:
+    """Limit of a geometric sequence (Aitken), where its steps shrink by half or more."""
+    step = second - first
+    ahead = step**2 / (first - start - step)
+    sound = np.abs(ahead) <= np.abs(step)  # false for NaN
+    return np.where(sound, second + ahead, second)
 
 
 def calibration_slope(
@@ -99,7 +128,8 @@ def calibration_slope(
     found = line_with_errors(x, y, x_error, y_error)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    slopes = line_with_errors(x, y, x_error, y_error, drawn[:, place]).slope
+    blocks = (drawn[start : start + 100, place] for start in range(0, RESAMPLES, 100))  # memory
+    slopes = np.concatenate([line_with_errors(x, y, x_error, y_error, b).slope for b in blocks])
     slopes = slopes[np.isfinite(slopes)]
     few = len(slopes) < RESAMPLES // 2  # then the points say nothing about a slope
     spread = [np.nan] * 4 if few else np.quantile(slopes, _QUANTILES)
@@ -131,8 +161,9 @@ class _Centred(NamedTuple):
 
     def next_slope(self) -> Array:
         """Σ Wβv/Σ Wβu."""
-        across: Array = (self.weight * self.beta * self.v).sum(-1)
-        along: Array = (self.weight * self.beta * self.u).sum(-1)
+        weight = self.weight * self.beta
+        across: Array = np.vecdot(weight, self.v)
+        along: Array = np.vecdot(weight, self.u)
         return across / along
 
     def line(self, slope: Array) -> Line:
@@ -151,7 +182,7 @@ def _centred(slope: Array, x: Array, y: Array, vx: Array, vy: Array, count: Arra
     own = 1 / (vy + b**2 * vx)
     weight = count * own
     total = weight.sum(-1)
-    x_mean, y_mean = (weight * x).sum(-1) / total, (weight * y).sum(-1) / total
+    x_mean, y_mean = weight @ x / total, weight @ y / total
     u, v = x - x_mean[..., None], y - y_mean[..., None]
     return _Centred(weight, u, v, own * (u * vy + b * v * vx), x_mean, y_mean, slope, count)
 

@@ -5,7 +5,12 @@ import pytest
 from scipy.optimize import minimize
 
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.estimators.calibration import RESAMPLES, calibration_slope, line_with_errors
+from covlaw.theory.estimators.calibration import (
+    BLOCK,
+    RESAMPLES,
+    calibration_slope,
+    line_with_errors,
+)
 
 # Pearson's data with York's weights (York 1966): the standard example of this problem
 X = np.array([0.0, 0.9, 1.8, 2.6, 3.3, 4.4, 5.2, 6.1, 6.5, 7.4])
@@ -45,6 +50,21 @@ def test_multiplicities_are_repeated_points() -> None:
     repeated = line_with_errors(*(c[again] for c in (X, Y, X_WEIGHT**-0.5, Y_WEIGHT**-0.5)))
     # the fixed point is settled to 2^-40
     assert float(weighted.slope) == pytest.approx(float(repeated.slope), rel=2.0**-38)
+
+
+def test_a_line_does_not_depend_on_the_resamples_beside_it() -> None:
+    """Some settle at once, some after hundreds of rounds, one never: only two points are left."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(2, 40))
+    errors = rng.uniform(0.5, 2.0, size=(2, 40))
+    counts = np.stack([*rng.multinomial(40, np.full(40, 1 / 40), size=600), 40 * (x == x[0])])
+    assert len(counts) * 40 > BLOCK  # more than one block
+    together = line_with_errors(x, y, *errors, counts).slope
+    alone = np.array([float(line_with_errors(x, y, *errors, count).slope) for count in counts])
+    assert np.isnan(together[-1])
+    assert np.isfinite(together).sum() > 500
+    # both stop once a step is below 2^-40 of the slope, and steps at least halve by then
+    np.testing.assert_allclose(together, alone, rtol=2.0**-38)
 
 
 def test_it_is_not_flattened_by_noisy_forecasts_as_regression_is() -> None:
