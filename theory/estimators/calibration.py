@@ -18,6 +18,16 @@ BLOCK = 2**14
 _QUANTILES = (0.025, 0.1587, 0.8413, 0.975)
 
 
+class Points(NamedTuple):
+    """What a line is drawn through, (n,) each."""
+
+    x: Array
+    y: Array
+    vx: Array
+    """Squared errors."""
+    vy: Array
+
+
 class Line(NamedTuple):
     """Y = a + b·x; each field (...), one a resample."""
 
@@ -65,27 +75,25 @@ def line_with_errors(
         CovlawError: on shapes that do not fit, entries that are not finite, or points without any
             error.
     """
-    x, y, x_error, y_error = _checked(x, y, x_error, y_error)
-    count = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
-    points = x, y, x_error**2, y_error**2
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        found = [_line(points, rows) for rows in _blocks(count.reshape(-1, len(x)))]
-    columns = (
-        np.concatenate(column).reshape(count.shape[:-1]) for column in zip(*found, strict=True)
-    )
-    return Line(*columns)
+    points = _checked(x, y, x_error, y_error)
+    count = np.ones(len(points[0])) if weight is None else np.asarray(weight, dtype=np.float64)
+    slope = _slopes(points, count.reshape(-1, count.shape[-1]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = slope.reshape(count.shape[:-1])
+        return _centred(slope, *points, count).line(slope)
 
 
-def _blocks(count: Array) -> list[Array]:
-    """Rows of multiplicities, so many together as the processor's cache holds."""
+def _slopes(points: Points, count: Array) -> Array:
+    """Slopes of resamples (r, n), so many at a time as the processor's cache holds."""
     rows = max(1, BLOCK // max(count.shape[1], 1))
-    return [count[start : start + rows] for start in range(0, len(count), rows)]
+    starts = range(0, len(count), rows)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.concatenate([_settled(points, count[start : start + rows]) for start in starts])
 
 
-def _line(points: tuple[Array, Array, Array, Array], count: Array) -> Line:
-    """Lines of some resamples (r, n); one that has settled is not worked on any further."""
-    x, y, vx, vy = points
-    slope = _first_slope(x, y, vx + vy, count)
+def _settled(points: Points, count: Array) -> Array:
+    """Slopes of some resamples; one that has settled is not worked on any further."""
+    slope = _first_slope(points, count)
     at_work, own = np.arange(len(count)), count
     for _ in range(ROUNDS // 2):
         first = _centred(slope[at_work], *points, own).next_slope()
@@ -97,7 +105,7 @@ def _line(points: tuple[Array, Array, Array, Array], count: Array) -> Line:
         if not len(at_work):
             break
     slope[at_work] = np.nan
-    return _centred(slope, *points, count).line(slope)
+    return slope
 
 
 def _extrapolated(start: Array, first: Array, second: Array) -> Array:
@@ -126,10 +134,10 @@ def calibration_slope(
         nan = float("nan")
         return Slope(nan, nan, nan, nan, nan, nan, len(x), len(names))
     found = line_with_errors(x, y, x_error, y_error)
-    rng = np.random.default_rng(seed)
+    rng, points = np.random.default_rng(seed), _checked(x, y, x_error, y_error)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    blocks = (drawn[start : start + 100, place] for start in range(0, RESAMPLES, 100))  # memory
-    slopes = np.concatenate([line_with_errors(x, y, x_error, y_error, b).slope for b in blocks])
+    parts = np.array_split(drawn.astype(np.float64), 10)  # all at once would be memory's worth
+    slopes = np.concatenate([_slopes(points, part[:, place]) for part in parts])
     slopes = slopes[np.isfinite(slopes)]
     few = len(slopes) < RESAMPLES // 2  # then the points say nothing about a slope
     spread = [np.nan] * 4 if few else np.quantile(slopes, _QUANTILES)
@@ -187,15 +195,16 @@ def _centred(slope: Array, x: Array, y: Array, vx: Array, vy: Array, count: Arra
     return _Centred(weight, u, v, own * (u * vy + b * v * vx), x_mean, y_mean, slope, count)
 
 
-def _first_slope(x: Array, y: Array, variance: Array, count: Array) -> Array:
-    weight = count / variance
-    total = weight.sum(-1, keepdims=True)
-    u = x - (weight * x).sum(-1, keepdims=True) / total
-    slope: Array = (weight * u * y).sum(-1) / (weight * u * u).sum(-1)
+def _first_slope(points: Points, count: Array) -> Array:
+    """Weighted least squares, as if y had both errors."""
+    weight = count / (points.vx + points.vy)
+    u = points.x - (weight @ points.x / weight.sum(-1))[:, None]
+    weight *= u
+    slope: Array = weight @ points.y / np.vecdot(weight, u)
     return slope
 
 
-def _checked(*columns: Array) -> list[Array]:
+def _checked(*columns: Array) -> Points:
     found = [np.asarray(c, dtype=np.float64) for c in columns]
     if any(c.ndim != 1 or c.shape != found[0].shape for c in found):
         shapes = ", ".join(str(c.shape) for c in found)
@@ -204,4 +213,4 @@ def _checked(*columns: Array) -> list[Array]:
         raise CovlawError("points or errors are not finite: leave out what was not measured")
     if ((found[2] <= 0) & (found[3] <= 0)).any():
         raise CovlawError("a point has no error in either coordinate: leave it out or give one")
-    return found
+    return Points(found[0], found[1], found[2] ** 2, found[3] ** 2)
