@@ -8,7 +8,7 @@ import pytest
 
 from covlaw.ladder.cli import main
 from covlaw.ladder.climb import plan, run
-from covlaw.ladder.commands.table import ladder as ladder_command
+from covlaw.ladder.commands import ladder as ladder_command
 from covlaw.theory.statements import STATEMENTS
 
 VERDICT_KEYS = [
