@@ -164,3 +164,18 @@ def test_t7_refutes_levels_that_are_not_sorted_by_the_score(
 
     monkeypatch.setattr(t7, "sign_changes", by_reward)
     assert violations() > 0
+
+
+def test_a_sign_hidden_below_rounding_certifies_nothing() -> None:
+    """A rare winner: c = (−1e-14, +1e-14), the first below its level's rounding.
+
+    A tilt of 100 lifts prompt 1 by nearly 1, prompt 0 loses at most ½: the law is negative at
+    first and the change positive in the end.
+    """
+    rewards = torch.tensor([[0.0], [1.0], [0.0], [1.0]])
+    score = torch.tensor([1.0, 0.0, 0.0, 1.0])
+    prompt = torch.tensor([0, 0, 1, 1])
+    mass = torch.tensor([0.5, 0.5, 1.0 - 1e-14, 1e-14], dtype=torch.float64)
+    law = within_prompt_covariance(rewards, score, prompt, mass).estimate
+    assert float(law) < 0
+    assert not law_holds_for_every_step(rewards, score, prompt, mass).any()

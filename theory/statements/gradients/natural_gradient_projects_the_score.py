@@ -39,18 +39,24 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
     score = random_score(world, rng)
     worlds = [in_subspace(world, rng, int(rng.integers(1, 5)))]
     worlds += [world] if is_dense(world) else []
-    parts = [_projection_sides(w, score) for w in worlds]
+    size = largest_score_norm(world)
+    parts = [_projection_sides(w, score, size) for w in worlds]
     return joined(parts)
 
 
 def covariance_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: ⟨g_j, F⁺g_s⟩ = Cov(r_j, s) although one direction cannot span A_s."""
     score, line = random_score(world, rng), in_subspace(world, rng, 1)
-    measured, _, error = (side[: len(world.names)] for side in _projection_sides(line, score))
+    found = _projection_sides(line, score, largest_score_norm(world))
+    measured, _, error = (side[: len(world.names)] for side in found)
     return Sides(measured, _covariance(world, score)[: len(measured)], error)
 
 
-def _projection_sides(world: World, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _projection_sides(world: World, score: Tensor, size: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Compare in one world; `size` is the largest score norm of the whole parameter space.
+
+    In a subspace ∇log π can be a small difference of features, whose rounding does not shrink.
+    """
     root, span = world.row_weight().sqrt(), score_span(world)
     if span is None:  # a singular value at the edge of rounding: the rank is not decided
         return (torch.empty(0, dtype=torch.float64),) * 3
@@ -59,7 +65,9 @@ def _projection_sides(world: World, score: Tensor) -> tuple[Tensor, Tensor, Tens
     forecasts = [rewards.T @ (span.basis @ projected), (span.basis.T @ rewards).T @ projected]
     forecasts += [_covariance(world, score)] if world.tabular else []
     scale = world.rewards.abs().amax(0) * score.abs().max()
-    error = rounding(scale * largest_score_norm(world) / span.smallest, gradient_roundings(world))
+    error = rounding(
+        scale * max(size, largest_score_norm(world)) / span.smallest, gradient_roundings(world)
+    )
     measured = natural_alignment(world, score)
     return measured.repeat(len(forecasts)), torch.cat(forecasts), error.repeat(len(forecasts))
 

@@ -47,7 +47,9 @@ def law_holds_for_every_step(
     """Whether sign Δ_j(η) = sign C_j for every η > 0, certified by single crossing: (M,) (T7).
 
     That is so where every prompt has at most one sign change, and the prompts' covariances
-    Cov_x(r_j, s) have one sign between them. Sufficient, not necessary.
+    Cov_x(r_j, s) have one sign between them. Sufficient, not necessary. Σ_k c_k = 0, so a prompt
+    that shows c of one sign only hides the other below rounding: its direction is not known, and
+    nothing is certified.
 
     Args and errors as `sign_changes`.
     """
@@ -56,7 +58,8 @@ def law_holds_for_every_step(
     listed = problem.prompt_mass > 0
     changes, direction = _changes(levels)[listed], -_first_sign(levels)[listed]
     agree = ~((direction > 0).any(0) & (direction < 0).any(0))
-    return (changes <= 1).all(0) & agree & (direction != 0).any(0)
+    hidden = ((changes == 0) & (direction != 0)).any(0)
+    return (changes <= 1).all(0) & agree & ~hidden & (direction != 0).any(0)
 
 
 class _Levels(NamedTuple):
