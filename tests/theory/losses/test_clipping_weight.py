@@ -11,8 +11,8 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.losses.clipping import effective_weight, unclipped
 from covlaw.theory.losses import clipping
+from covlaw.theory.losses.clipping import effective_weight, unclipped
 
 Clip = tuple[float, float, float | None]
 Tokens = tuple[Tensor, Tensor, Tensor]
