@@ -1,6 +1,6 @@
 """The min-norm point: weights on the simplex that minimise λ'Gλ (MGDA in any geometry; T31)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ def min_norm_point(gram: Tensor) -> MinNorm:
         CovlawError: if it is not square or not finite, or not symmetric positive semidefinite to
             within `PSD_TOLERANCE` of the norms.
     """
-    given = _validated(gram)
+    given = as_gramian(gram)
     batch, count = given.shape[:-2], given.shape[-1]
     flat = given.reshape(-1, count, count)
     # powers of two: the answer does not depend on the scale, to the last bit
@@ -59,7 +59,8 @@ def min_norm_point(gram: Tensor) -> MinNorm:
     return MinNorm(weights.reshape(*batch, count), value.reshape(batch), gap.amax(1).reshape(batch))
 
 
-def _validated(gram: Tensor) -> Tensor:
+def as_gramian(gram: Any) -> Tensor:
+    """Return a Gramian (..., M, M) as symmetric float64; errors as `min_norm_point`."""
     given = as_float64(gram, "gram")
     if given.ndim < 2 or given.shape[-1] != given.shape[-2] or given.shape[-1] == 0:
         raise CovlawError(f"gram has shape {tuple(given.shape)}: give a square matrix (M, M)")

@@ -71,6 +71,18 @@ def _towards_affine_minimum(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One minor cycle: new weights and support; whether no step was possible; whether inside."""
     target, singular = _affine_minimum(gram, support)
+    moved, kept, stuck, inside = minor_cycle(weights, target, support, singular)
+    return moved / moved.sum(1, keepdim=True), kept, stuck, inside
+
+
+def minor_cycle(
+    weights: Tensor, target: Tensor, support: Tensor, singular: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Go towards the support's optimum until a weight is 0, which then leaves it.
+
+    Returns the new weights and support (B, M); whether no step was possible, and whether the
+    optimum was reached (B,).
+    """
     leaving = support & (target <= 0)
     ratio = torch.where(leaving, weights / (weights - target), torch.inf)
     step, first = ratio.min(1)
@@ -81,8 +93,7 @@ def _towards_affine_minimum(
     moved = torch.where(stuck[:, None], weights, torch.where(inside[:, None], target, moved))
     dropped = torch.nn.functional.one_hot(first, weights.shape[1]).bool() & ~inside[:, None]
     kept = support & ~dropped & (moved > 0)
-    moved = torch.where(kept, moved, 0.0)
-    return moved / moved.sum(1, keepdim=True), kept, stuck, inside
+    return torch.where(kept, moved, 0.0), kept, stuck, inside
 
 
 def _affine_minimum(gram: Tensor, support: Tensor) -> tuple[Tensor, Tensor]:

@@ -65,7 +65,7 @@ def same(stacked: torch.Tensor, alone: torch.Tensor) -> bool:
 
 def test_those_that_solve_programmes_stack() -> None:
     names = {name for name, _ in STACKING}
-    assert {"mgda", "nash_mtl", "covariance_mgda", "ctwa"} <= names
+    assert {"mgda", "nash_mtl", "upgrad", "covariance_mgda", "ctwa"} <= names
     assert not stacks(make_scalarizer("ctwa", NAMES, statistic="grpo", refuse_infeasible=True))
 
 
