@@ -1,6 +1,7 @@
 """What type checkers and editors see of `covlaw`; `_public.PUBLIC` is the same list for Python."""
 
 from covlaw.theory._numerics.errors import CovlawError as CovlawError
+from covlaw.theory._numerics.prompts import prompt_labels as prompt_labels
 from covlaw.theory.estimators.advantages import NORMALISERS as NORMALISERS
 from covlaw.theory.estimators.advantages import group_advantage as group_advantage
 from covlaw.theory.estimators.budget import LawBudget as LawBudget

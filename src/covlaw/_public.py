@@ -15,6 +15,7 @@ PUBLIC: dict[str, str] = {
     "exact_change": f"{_ESTIMATORS}.covariance",
     "Covariance": f"{_ESTIMATORS}.covariance",
     "sign_certified": f"{_ESTIMATORS}.sign_certificate",
+    "prompt_labels": "covlaw.theory._numerics.prompts",
     "Rollouts": f"{_ESTIMATORS}.rollouts",
     "group_advantage": f"{_ESTIMATORS}.advantages",
     "NORMALISERS": f"{_ESTIMATORS}.advantages",

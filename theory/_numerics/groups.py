@@ -1,5 +1,6 @@
 """Sums and means within prompts, without a loop over prompts."""
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,13 @@ class Groups(NamedTuple):
     """(N,) position of each row's prompt in `prompts`."""
     counts: Tensor
     """(P,) completions a prompt."""
+    labels: tuple[Hashable, ...] | None = None
+    """What ids that are no integers number; see `covlaw.theory._numerics.prompts`."""
+
+    def label(self, k: int) -> str:
+        """The k-th prompt's id as its owner wrote it, for messages."""
+        number = int(self.prompts[k])
+        return str(number) if self.labels is None else repr(self.labels[number])
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum `values` (N, ...) within each prompt: (P, ...)."""

@@ -5,8 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.groups import Groups, group_by_prompt
-from covlaw.theory._numerics.validation import as_mass, as_prompt_ids, as_prompt_mass, require_pairs
+from covlaw.theory._numerics.arrays import Numbers
+from covlaw.theory._numerics.groups import Groups
+from covlaw.theory._numerics.prompts import PromptIds, by_prompt
+from covlaw.theory._numerics.validation import as_mass, as_prompt_mass, require_pairs
 
 
 class Weighting(NamedTuple):
@@ -38,13 +40,13 @@ class Weighting(NamedTuple):
         return estimate, (influence.square().sum(0) * (count - 1) / count).sqrt()
 
 
-def weighting(prompt: Tensor, mass: Tensor | None, prompt_mass: Tensor | None) -> Weighting:
+def weighting(prompt: PromptIds, mass: Numbers | None, prompt_mass: Numbers | None) -> Weighting:
     """Weigh rows by `mass` (N,) or as samples, prompts by `prompt_mass` (P,) or uniformly.
 
     Raises:
         CovlawError: on masses that do not sum to 1, and sampled prompts with one completion.
     """
-    groups = group_by_prompt(as_prompt_ids(prompt))
+    groups = by_prompt(prompt)
     mass, prompt_mass = as_mass(mass, groups), as_prompt_mass(prompt_mass, groups)
     counts = groups.counts.to(torch.float64)
     if mass is None:

@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.validation import as_float64
 
 Number = Tensor | float
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.validation import as_float64
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory.tilts.remainder import THIRD_CUMULANT
 
 CURVATURE = 2 * THIRD_CUMULANT

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import Numbers, as_float64
 from covlaw.theory._numerics.errors import CovlawError, unknown
-from covlaw.theory._numerics.groups import Groups, group_by_prompt
+from covlaw.theory._numerics.groups import Groups
+from covlaw.theory._numerics.prompts import PromptIds, by_prompt
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.validation import as_float64, as_prompt_ids, require_pairs
+from covlaw.theory._numerics.validation import require_pairs
 
 Normaliser = Callable[[Tensor, Groups], Tensor]
 
@@ -56,7 +58,7 @@ NORMALISERS: Mapping[str, Normaliser] = {
 """Advantage normalisation by name; float64 in, float64 out, (N,) each."""
 
 
-def group_advantage(score: Tensor, prompt: Tensor, normaliser: str = "grpo") -> Tensor:
+def group_advantage(score: Numbers, prompt: PromptIds, normaliser: str = "grpo") -> Tensor:
     """Normalise a score (N,) into an advantage (N,) float64 within prompts (N,).
 
     Raises:
@@ -65,7 +67,7 @@ def group_advantage(score: Tensor, prompt: Tensor, normaliser: str = "grpo") -> 
     """
     if normaliser not in NORMALISERS:
         raise unknown("normaliser", normaliser, tuple(NORMALISERS))
-    groups = group_by_prompt(as_prompt_ids(prompt))
+    groups = by_prompt(prompt)
     require_pairs(groups)
     score = as_float64(score, "score", groups.position.device)
     if score.shape != groups.position.shape:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import Numbers, as_float64
+from covlaw.theory._numerics.prompts import PromptIds
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.validation import as_float64
 from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
 
 
@@ -77,11 +78,11 @@ class ShortBudget(NamedTuple):
 
 
 def law_budget(
-    rewards: Tensor,
+    rewards: Numbers,
     fields: ScoreFields,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    prompt: PromptIds,
+    mass: Numbers | None = None,
+    prompt_mass: Numbers | None = None,
 ) -> LawBudget:
     """Split the realised change of each objective into the law and six named gaps (T9).
 
@@ -92,7 +93,7 @@ def law_budget(
     Args:
         rewards: (N, M).
         fields: The chain, each (N,).
-        prompt: (N,) integer prompt ids.
+        prompt: (N,) prompt ids, integers or labels.
         mass: (N,) probabilities under π_old, or None for its samples.
         prompt_mass: (P,) or None.
 
@@ -112,11 +113,11 @@ def law_budget(
 
 
 def short_budget(
-    rewards: Tensor,
+    rewards: Numbers,
     fields: ScoreFields,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    prompt: PromptIds,
+    mass: Numbers | None = None,
+    prompt_mass: Numbers | None = None,
 ) -> ShortBudget:
     """Scale-free chain law → realised step → log-ratio → ratio, with a sign certificate (T10).
 
@@ -141,7 +142,10 @@ def short_budget(
 
 
 def deviation(
-    values: Tensor, prompt: Tensor, mass: Tensor | None = None, prompt_mass: Tensor | None = None
+    values: Numbers,
+    prompt: PromptIds,
+    mass: Numbers | None = None,
+    prompt_mass: Numbers | None = None,
 ) -> Tensor:
     """sd(f) = √(E_x Var_x f) of each column: (M,)."""
     values = as_float64(values, "values")
@@ -154,9 +158,9 @@ def deviation(
 def fitted_scale(
     signal: Tensor,
     step: Tensor,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    prompt: PromptIds,
+    mass: Numbers | None = None,
+    prompt_mass: Numbers | None = None,
 ) -> Tensor:
     """Return c = E_x Cov(s, g)/E_x Var(s): c·s is nearest to the realised step's field g (T10).
 

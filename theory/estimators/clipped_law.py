@@ -5,8 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.groups import Groups, group_by_prompt
-from covlaw.theory._numerics.validation import as_float64, as_mass, as_prompt_ids
+from covlaw.theory._numerics.arrays import as_float64
+from covlaw.theory._numerics.groups import Groups
+from covlaw.theory._numerics.prompts import by_prompt
+from covlaw.theory._numerics.validation import as_mass
 from covlaw.theory.estimators.covariance import Covariance, within_prompt_covariance
 from covlaw.theory.losses.clipping import Clip, check_clip, effective_weight
 
@@ -47,7 +49,7 @@ def clipped_law(
     weight = effective_weight(advantage, log_ratio, None, *clip)
     if not centred:
         return within_prompt_covariance(rewards, weight, prompt, mass, prompt_mass)
-    groups = group_by_prompt(as_prompt_ids(prompt))
+    groups = by_prompt(prompt)
     ratio = as_float64(log_ratio, "log_ratio").exp()
     signal = centred_weight(weight, ratio, groups, as_mass(mass, groups))
     return within_prompt_covariance(rewards, signal, prompt, mass, prompt_mass)

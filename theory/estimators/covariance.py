@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import Numbers, as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.validation import as_float64
+from covlaw.theory._numerics.prompts import PromptIds
 from covlaw.theory._numerics.weighting import Weighting, weighting
 
 
@@ -24,11 +25,11 @@ class Covariance(NamedTuple):
 
 
 def within_prompt_covariance(
-    values: Tensor,
-    signal: Tensor,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    values: Numbers,
+    signal: Numbers,
+    prompt: PromptIds,
+    mass: Numbers | None = None,
+    prompt_mass: Numbers | None = None,
 ) -> Covariance:
     r"""E_x Cov_x(r_j, s): the covariance law's prediction for each objective (T1, T19).
 
@@ -42,7 +43,7 @@ def within_prompt_covariance(
     Args:
         values: (N, M) or (N,) rewards.
         signal: (N,) training signal, e.g. score, importance ratio or effective weight.
-        prompt: (N,) integer prompt ids in any order.
+        prompt: (N,) prompt ids in any order, integers or labels of any kind.
         mass: (N,) completion probabilities within the prompt, or None for i.i.d. samples.
         prompt_mass: (P,) prompt probabilities by ascending id, or None for uniform.
 
@@ -61,10 +62,10 @@ def within_prompt_covariance(
 
 
 def covariance_matrix(
-    rewards: Tensor,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    rewards: Numbers,
+    prompt: PromptIds,
+    mass: Numbers | None = None,
+    prompt_mass: Numbers | None = None,
 ) -> Tensor:
     """C = E_x Cov_x(r): (M, M) mean within-prompt covariance matrix of the rewards (part C).
 
@@ -78,18 +79,18 @@ def covariance_matrix(
 
 
 def exact_change(
-    rewards: Tensor,
-    log_ratio: Tensor,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    rewards: Numbers,
+    log_ratio: Numbers,
+    prompt: PromptIds,
+    mass: Numbers | None = None,
+    prompt_mass: Numbers | None = None,
 ) -> Covariance:
     """Δ_j = E_x Cov_{π_old}(r_j, π_new/π_old): exact for any optimiser (T8).
 
     Args:
         rewards: (N, M) rewards of π_old's completions.
         log_ratio: (N,) log π_new − log π_old of each completion; −inf where π_new is 0.
-        prompt: (N,) integer prompt ids.
+        prompt: (N,) prompt ids, integers or labels.
         mass: (N,) probabilities under π_old, or None for samples of π_old.
         prompt_mass: (P,) or None.
 
@@ -107,7 +108,7 @@ def exact_change(
     return within_prompt_covariance(rewards, ratio, prompt, mass, prompt_mass)
 
 
-def _finite(values: Tensor, what: str, weights: Weighting, ndim: int | None = None) -> Tensor:
+def _finite(values: Numbers, what: str, weights: Weighting, ndim: int | None = None) -> Tensor:
     values = as_float64(values, what, weights.groups.position.device)
     rows = weights.groups.position.shape[0]
     if values.shape[:1] != (rows,) or values.ndim not in ((ndim,) if ndim else (1, 2)):

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.validation import MASS_TOLERANCE, as_float64
+from covlaw.theory._numerics.validation import MASS_TOLERANCE
 from covlaw.theory.estimators.pareto import dominated, hypervolume
 
 SACRIFICE = 0.1

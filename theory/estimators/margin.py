@@ -6,8 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.groups import Groups, group_by_prompt
-from covlaw.theory._numerics.validation import as_float64, as_mass, as_prompt_ids, as_prompt_mass
+from covlaw.theory._numerics.arrays import as_float64
+from covlaw.theory._numerics.groups import Groups
+from covlaw.theory._numerics.prompts import by_prompt
+from covlaw.theory._numerics.validation import as_mass, as_prompt_mass
 from covlaw.theory.estimators.covariance import Covariance, within_prompt_covariance
 from covlaw.theory.losses.clipping import Clip, effective_weight
 
@@ -77,7 +79,7 @@ def clip_margin(
         within_prompt_covariance(rewards, signal, prompt, mass, prompt_mass)
         for signal in (full, weight)
     )
-    groups = group_by_prompt(as_prompt_ids(prompt))
+    groups = by_prompt(prompt)
     bounds = _bounds(as_float64(rewards, "rewards"), full - weight, groups, as_mass(mass, groups))
     outer = as_prompt_mass(prompt_mass, groups)
     outer = torch.ones_like(groups.counts, dtype=torch.float64) if outer is None else outer

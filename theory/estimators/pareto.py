@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.groups import group_by_prompt
-from covlaw.theory._numerics.validation import as_float64
+from covlaw.theory._numerics.prompts import by_prompt
 from covlaw.theory.scalarizers._hypervolume import covered_hypervolume
 
 MOST_OBJECTIVES = 8
@@ -49,12 +49,13 @@ def dominated_winners(rewards: Tensor, score: Tensor, prompt: Tensor) -> Tensor:
         score: (N,).
         prompt: (N,) integer prompt ids.
     """
-    groups, points = group_by_prompt(prompt), as_float64(rewards, "rewards")
+    groups, points = by_prompt(prompt), as_float64(rewards, "rewards")
     value = as_float64(score, "score")
     top = value.new_full((len(groups.prompts),), -torch.inf)
     top = top.scatter_reduce(0, groups.position, value, "amax")
     best = (value == groups.spread(top)).nonzero()[:, 0]
-    beaten = dominates(points, points[best, None, :]) & (prompt == prompt[best, None])
+    same = groups.position == groups.position[best, None]
+    beaten = dominates(points, points[best, None, :]) & same
     count = groups.sum((value == groups.spread(top)).to(torch.float64))
     lost = torch.zeros_like(count).index_add(0, groups.position[best], beaten.any(-1).to(count))
     return lost / count

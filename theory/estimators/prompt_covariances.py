@@ -5,9 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import Numbers, as_float64
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.prompts import PromptIds
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.validation import as_float64
 from covlaw.theory._numerics.weighting import Weighting, weighting
 
 
@@ -64,10 +65,10 @@ class PromptCovariances(NamedTuple):
 
 
 def prompt_covariances(
-    rewards: Tensor,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    rewards: Numbers,
+    prompt: PromptIds,
+    mass: Numbers | None = None,
+    prompt_mass: Numbers | None = None,
 ) -> PromptCovariances:
     """Covariance matrix and mean of the rewards of each prompt, by ascending prompt id.
 
@@ -75,7 +76,7 @@ def prompt_covariances(
 
     Args:
         rewards: (N, M).
-        prompt: (N,) integer prompt ids.
+        prompt: (N,) prompt ids, integers or labels.
         mass: (N,) completion probabilities within the prompt, or None for i.i.d. samples.
         prompt_mass: (P,) or None for uniform.
 
@@ -95,7 +96,7 @@ def prompt_covariances(
     return PromptCovariances(matrices, weights.prompt, means, noise)
 
 
-def _rewards(rewards: Tensor, weights: Weighting) -> Tensor:
+def _rewards(rewards: Numbers, weights: Weighting) -> Tensor:
     values = as_float64(rewards, "rewards", weights.groups.position.device)
     rows = weights.groups.position.shape[0]
     if values.ndim != 2 or values.shape[0] != rows:

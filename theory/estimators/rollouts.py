@@ -6,16 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.groups import group_by_prompt
-from covlaw.theory._numerics.validation import (
-    as_float64,
-    as_mass,
-    as_prompt_ids,
-    as_prompt_mass,
-    check_names,
-    require_pairs,
-)
+from covlaw.theory._numerics.prompts import by_prompt
+from covlaw.theory._numerics.validation import as_mass, as_prompt_mass, check_names, require_pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +19,8 @@ class Rollouts:
     Tensors, arrays or lists are accepted; all are kept on the device of `prompt`.
 
     Args:
-        prompt: (N,) integer prompt id of each completion, in any order.
+        prompt: (N,) id of each completion's prompt, in any order: integers, or labels of any kind
+            (`covlaw.theory._numerics.prompts`), which are kept as the integers that number them.
         rewards: (N, M) one column an objective; stored as float64.
         names: M distinct printable objective names.
         mass: (N,) probability of each completion under the sampling policy within its prompt
@@ -44,9 +39,9 @@ class Rollouts:
 
     def __post_init__(self) -> None:
         names = check_names(self.names)
-        prompt = as_prompt_ids(self.prompt)
+        groups = by_prompt(self.prompt)
+        prompt = groups.spread(groups.prompts)
         rewards = _as_rewards(self.rewards, prompt, names)
-        groups = group_by_prompt(prompt)
         mass = as_mass(self.mass, groups)
         prompt_mass = as_prompt_mass(self.prompt_mass, groups)
         if mass is None:

@@ -8,9 +8,11 @@ import math
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.groups import group_by_prompt
-from covlaw.theory._numerics.validation import as_float64, as_prompt_ids, as_prompt_mass
+from covlaw.theory._numerics.prompts import as_prompt_ids, by_prompt
+from covlaw.theory._numerics.validation import as_prompt_mass
 from covlaw.theory.tilts.remainder import THIRD_CUMULANT
 
 
@@ -81,7 +83,7 @@ def step_limit(alignment: Tensor, gradient: Tensor, smoothness: Tensor) -> Tenso
 
 def _ranges(values: Tensor, prompt: Tensor, prompt_mass: Tensor | None) -> tuple[Tensor, Tensor]:
     """R_x (P, M) and D(x) (P,)."""
-    groups = group_by_prompt(as_prompt_ids(prompt))
+    groups = by_prompt(prompt)
     columns = as_float64(values, "values")
     columns = columns[:, None] if columns.ndim == 1 else columns
     if columns.ndim != 2 or columns.shape[0] != groups.position.shape[0]:

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import Numbers, as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.validation import as_float64
 
 Clip = tuple[float, float, float | None]
 """`(clip_low, clip_high, dual_clip)`."""
@@ -43,9 +43,9 @@ def unclipped(
 
 
 def effective_weight(
-    advantage: Tensor,
-    log_ratio: Tensor,
-    mask: Tensor | None = None,
+    advantage: Numbers,
+    log_ratio: Numbers,
+    mask: Numbers | None = None,
     clip_low: float = 0.2,
     clip_high: float = 0.2,
     dual_clip: float | None = None,

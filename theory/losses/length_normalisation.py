@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import unknown
-from covlaw.theory._numerics.validation import as_float64
 from covlaw.theory.losses.policy_losses import AGGREGATIONS
 
 

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.groups import group_by_prompt
-from covlaw.theory._numerics.validation import as_prompt_ids
+from covlaw.theory._numerics.prompts import by_prompt
 from covlaw.theory.scalarizers.protocol import Batch, Observation
 
 
@@ -49,13 +48,13 @@ def given_values(seen: Observation, count: int, scalarizer: str) -> Tensor:
 
 def centred_rewards(rewards: Tensor, batch: Batch) -> Tensor:
     """A_j = r_j − E_x r_j under the batch's masses, or the prompt's mean of samples: (N, M)."""
-    groups = group_by_prompt(as_prompt_ids(batch.prompt))
+    groups = by_prompt(batch.prompt)
     return groups.centre(rewards, groups.share(batch.mass))
 
 
 def row_weight(batch: Batch) -> Tensor:
     """Weight of each completion in E_x E_π (N,): of samples, each the same."""
-    groups = group_by_prompt(as_prompt_ids(batch.prompt))
+    groups = by_prompt(batch.prompt)
     if batch.mass is None and batch.prompt_mass is None:
         rows = batch.prompt.shape[0]
         return torch.full((rows,), 1 / rows, dtype=torch.float64)

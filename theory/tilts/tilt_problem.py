@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.groups import Groups
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.validation import as_float64
 from covlaw.theory._numerics.weighting import weighting
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 

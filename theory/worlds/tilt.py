@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.groups import group_by_prompt
-from covlaw.theory._numerics.validation import as_float64, as_mass, as_prompt_ids
+from covlaw.theory._numerics.prompts import by_prompt
+from covlaw.theory._numerics.validation import as_mass
 
 
 def tilt_log_ratio(score: Tensor, eta: float | Tensor, prompt: Tensor, mass: Tensor) -> Tensor:
@@ -20,7 +21,7 @@ def tilt_log_ratio(score: Tensor, eta: float | Tensor, prompt: Tensor, mass: Ten
     Raises:
         CovlawError: on scores of the wrong shape, and masses that do not sum to 1.
     """
-    groups = group_by_prompt(as_prompt_ids(prompt))
+    groups = by_prompt(prompt)
     score = as_float64(score, "score", groups.position.device)
     weight = as_mass(mass, groups)
     if weight is None or score.shape != weight.shape:

@@ -13,8 +13,8 @@ from scipy.optimize import linprog
 from scipy.sparse import block_diag, csr_array, hstack
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.validation import as_float64
 
 
 class Game(NamedTuple):

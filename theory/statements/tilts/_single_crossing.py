@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.validation import as_float64
 from covlaw.theory.tilts.tilt_problem import TiltProblem, tilt_problem
 
 
