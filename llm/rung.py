@@ -10,7 +10,6 @@ from covlaw.llm.audit.record import Evidence, Measured, load_evidence
 from covlaw.llm.rewards import reward_names
 from covlaw.records.runs import CONFIG, read_config
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.estimators.rollouts import Rollouts
 from covlaw.theory.worlds.rungs import Instance
 from covlaw.theory.worlds.token_tree import TokenTree
 from covlaw.theory.worlds.updates import InnerStep, Update
@@ -31,27 +30,30 @@ def instances(run: Path, kind: type) -> Iterator[Instance]:
     if not files:
         raise CovlawError(f"{run} has no audits: train with audits ≥ 1")
     clip = (config["clip_low"], config["clip_high"], config["dual_clip"] or None)
+    names = reward_names(config["rewards"])
     for path in files:
-        evidence, measured = load_evidence(path)
+        evidence, measured = load_evidence(path, names)
         label = f"{config['scalarizer']} seed {config['seed']} {path.stem.replace('_', ' ')}"
-        rollouts = Rollouts(evidence.prompt, evidence.rewards, reward_names(config["rewards"]))
         if kind is Update:
-            yield _update(label, rollouts, evidence, measured)
+            yield _update(label, evidence, measured)
         elif kind is InnerStep and not evidence.by_token:  # its A is one a completion
-            yield from _inner_steps(label, rollouts, evidence, clip)
+            yield from _inner_steps(label, evidence, clip)
 
 
-def _update(label: str, rollouts: Rollouts, evidence: Evidence, measured: Measured) -> Update:
-    return Update(label, rollouts, evidence.fields, measured.estimate, measured.standard_error)
+def _update(label: str, evidence: Evidence, measured: Measured) -> Update:
+    change, error = measured
+    return Update(label, evidence.rollouts, evidence.fields, change, error)
 
 
 def _inner_steps(
-    label: str, rollouts: Rollouts, evidence: Evidence, clip: tuple[float, float, float | None]
+    label: str, evidence: Evidence, clip: tuple[float, float, float | None]
 ) -> Iterator[InnerStep]:
     """The inner steps taken, and the one that would follow at π_new."""
     ratios = [ratio for _, ratio in evidence.inner] + [evidence.fields.log_ratio]
     for k, log_ratio in enumerate(ratios):
-        yield InnerStep(f"{label} inner {k}", rollouts, evidence.advantage, log_ratio, *clip)
+        yield InnerStep(
+            f"{label} inner {k}", evidence.rollouts, evidence.advantage, log_ratio, *clip
+        )
 
 
 class _RecordedRuns:

@@ -13,7 +13,7 @@ from covlaw.llm.audit.leak import leak_record
 from covlaw.llm.audit.penalty import penalty_record
 from covlaw.llm.audit.record import Evidence, audit_record, measure_change, save_evidence
 from covlaw.llm.audit.schedule import audit_count, audit_steps
-from covlaw.llm.audit.terms import Sample, Transition, same_sample_fields, update_fields
+from covlaw.llm.audit.terms import Transition, same_sample_fields, update_fields
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.processes import active
 from covlaw.llm.loop.gramian import policy_gramian
@@ -22,15 +22,16 @@ from covlaw.llm.loop.signals import Applied, Signals
 from covlaw.llm.model.parameters import at
 from covlaw.llm.rewards import RewardState
 from covlaw.llm.sampling.engines import truncation_of
-from covlaw.llm.sampling.rollout import Sampler, choose
+from covlaw.llm.sampling.rollout import SampledRollouts, Sampler, choose
 from covlaw.llm.tasks import Problem
+from covlaw.theory.estimators.budget import ScoreFields
 
 
 class Pending(NamedTuple):
     """What is drawn from π_old before the update."""
 
-    gradient: Sample
-    test: Sample
+    gradient: SampledRollouts
+    test: SampledRollouts
     measured: Before
     """The sample that measures the values before."""
     held_out: Before | None
@@ -78,7 +79,7 @@ class Auditor:
         return Pending(gradient, test, measured, self.held_out.before(step, reward_state))
 
     def after(
-        self, step: int, pending: Pending, batch: Sample, moved: Transition
+        self, step: int, pending: Pending, batch: SampledRollouts, moved: Transition
     ) -> list[dict[str, Any]]:
         """Judge the update on π_old's test sample and on the batch itself; keep the arrays."""
         config, model = self.config, self.model
@@ -109,15 +110,21 @@ class Auditor:
         applied: Applied,
         reward_state: RewardState,
         generator: torch.Generator,
-    ) -> Sample:
+    ) -> SampledRollouts:
         drawn = self.sampler.draw(problems, self.config.audit_completions, reward_state, generator)
-        return Sample(drawn.completions, drawn.rewards, self.signals.again(applied, drawn))
+        return drawn.weighted(self.signals.again(applied, drawn))
 
-    def _evidence(self, sample: Sample, fields: Any, moved: Transition) -> Evidence:
-        inner = inner_weights(self.model, sample, moved, self.config)
-        return Evidence(sample.prompt, sample.rewards, sample.advantage, fields, inner)
+    def _evidence(
+        self, sample: SampledRollouts, fields: ScoreFields, moved: Transition
+    ) -> Evidence:
+        device = sample.prompt.device
+        inner = [
+            (weight.to(device), log_ratio.to(device))
+            for weight, log_ratio in inner_weights(self.model, sample, moved, self.config)
+        ]
+        return Evidence(sample, ScoreFields(*(f.to(device) for f in fields)), inner)
 
-    def _gramian(self, sample: Sample, moved: Transition) -> list[list[float]]:
+    def _gramian(self, sample: SampledRollouts, moved: Transition) -> list[list[float]]:
         """Inner products of the objectives' policy gradients at π_old."""
         with at(self.model, moved.old):
             found = policy_gramian(self.model, sample.completions, sample.rewards, self.config)

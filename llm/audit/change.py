@@ -8,7 +8,7 @@ from covlaw.llm.audit.record import measure_change
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.randomness import Purpose, numpy_stream, torch_stream
 from covlaw.llm.rewards import RewardState
-from covlaw.llm.sampling.rollout import Drawn, Sampler, choose
+from covlaw.llm.sampling.rollout import SampledRollouts, Sampler, choose
 from covlaw.llm.tasks import Problem
 
 
@@ -18,7 +18,7 @@ class Before(NamedTuple):
     step: int
     problems: list[Problem]
     reward_state: RewardState
-    drawn: Drawn
+    drawn: SampledRollouts
 
 
 class Change:
@@ -38,11 +38,13 @@ class Change:
         drawn = self._draw(step, problems, reward_state)
         return Before(step, problems, reward_state, drawn)
 
-    def after(self, before: Before) -> Drawn:
+    def after(self, before: Before) -> SampledRollouts:
         """Draw again after it; rewards are judged in the state before it."""
         return self._draw(before.step, before.problems, before.reward_state)
 
-    def _draw(self, step: int, problems: list[Problem], reward_state: RewardState) -> Drawn:
+    def _draw(
+        self, step: int, problems: list[Problem], reward_state: RewardState
+    ) -> SampledRollouts:
         config = self.config
         generator = torch_stream(config.seed, step, self.stream, config.device)
         return self.sampler.draw(problems, config.measured_completions, reward_state, generator)

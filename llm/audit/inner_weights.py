@@ -4,26 +4,28 @@ from typing import Any
 
 from torch import Tensor
 
-from covlaw.llm.audit.terms import Sample, Transition
+from covlaw.llm.audit.terms import Transition
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.model.log_prob import all_token_log_prob, distinct
 from covlaw.llm.model.parameters import at
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory.losses.clipping import effective_weight
 
 
 def inner_weights(
-    model: Any, sample: Sample, moved: Transition, config: TrainConfig
+    model: Any, sample: SampledRollouts, moved: Transition, config: TrainConfig
 ) -> list[tuple[Tensor, Tensor]]:
     """Return (W, log-ratio) of each inner step on a sample, (N,) float64 each."""
     rows, place = distinct(sample.completions)
     mask, lengths = rows.mask[place], sample.completions.lengths.clamp(min=1)
+    advantage = sample.trained_advantage().to(mask.device)
     weights, start = [], None
     for parameters in moved.trace.iterates:
         with at(model, parameters):
             log_prob = all_token_log_prob(model, rows, config.temperature, config.micro_batch)
         start = log_prob if start is None else start
         ratio = (log_prob - start)[place]
-        weight = effective_weight(sample.advantage, ratio, mask, *config.clip)
+        weight = effective_weight(advantage, ratio, mask, *config.clip)
         weight = weight / lengths if config.aggregation == "sequence_mean" else weight
         weights.append((weight, ratio.sum(1)))
     return weights

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from covlaw.llm.audit.terms import Sample, Transition
+from covlaw.llm.audit.terms import Transition
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.model.log_prob import chunks
 from covlaw.llm.model.parameters import at
 from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.sampling.engine_gap import PIECE, all_log_prob, rounding_gap
 from covlaw.llm.sampling.engines import truncation_of
-from covlaw.llm.sampling.rollout import Drawn
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.sampling.truncation import kept
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.covariance import exact_change
@@ -25,7 +25,7 @@ from covlaw.theory.estimators.leak import leak_term
 
 
 def leak_record(
-    model: Any, test: Sample, new: Drawn, moved: Transition, config: TrainConfig
+    model: Any, test: SampledRollouts, new: SampledRollouts, moved: Transition, config: TrainConfig
 ) -> dict[str, Any]:
     """Both terms of T8 for the truncated policies; together they are the change of the objectives.
 
@@ -47,7 +47,7 @@ def leak_record(
     covariance = exact_change(test.rewards, after - before, test.prompt)
     groups = group_by_prompt(test.prompt)
     means = groups.sum(test.rewards * groups.share(None)[:, None])
-    leak = leak_term(new.rewards, leaked, new.completions.prompt, means)
+    leak = leak_term(new.rewards, leaked, new.prompt, means)
     return {
         "mass": float(leak.mass),
         "mass_se": float(leak.mass_error),

@@ -5,17 +5,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from covlaw.llm.audit.terms import Sample, Transition
+from covlaw.llm.audit.terms import Transition
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.loss_pass import accumulate
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model.log_prob import all_token_log_prob, directional_log_prob, distinct
 from covlaw.llm.model.parameters import at, gradients
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 
 
 def penalty_record(
-    model: Any, test: Sample, gradient_sample: Sample, moved: Transition, config: TrainConfig
+    model: Any,
+    test: SampledRollouts,
+    gradient_sample: SampledRollouts,
+    moved: Transition,
+    config: TrainConfig,
 ) -> dict[str, list[float]] | None:
     """Cov(r_j, `penalty_field`), {estimate, se} of (M,) each; None where the loss has no penalty.
 
@@ -30,7 +35,11 @@ def penalty_record(
 
 
 def penalty_field(
-    model: Any, sample: Sample, gradient_sample: Sample, moved: Transition, config: TrainConfig
+    model: Any,
+    sample: SampledRollouts,
+    gradient_sample: SampledRollouts,
+    moved: Transition,
+    config: TrainConfig,
 ) -> Tensor | None:
     """η⟨∇log π, Σ_k E[∇(−β·KL + c·H)]⟩ on a sample of π_old, (N,) float64; None without them.
 
@@ -51,10 +60,13 @@ def penalty_field(
     return moved.learning_rate * slope[place]
 
 
-def _without_advantage(sample: Sample, reference: Any, config: TrainConfig) -> TrainingBatch:
+def _without_advantage(
+    sample: SampledRollouts, reference: Any, config: TrainConfig
+) -> TrainingBatch:
     """At advantage 0 the clipped loss has no gradient, whatever the ratio."""
     completions = sample.completions
-    batch = TrainingBatch(completions, torch.zeros(len(completions.text)).to(sample.advantage))
+    none = torch.zeros(len(completions.text), dtype=torch.float64, device=completions.tokens.device)
+    batch = TrainingBatch(completions, none)
     if reference is None:
         return batch
     log_prob = all_token_log_prob(reference, completions, config.temperature, config.micro_batch)

@@ -1,5 +1,6 @@
 """From an audit's samples to its record, and to the arrays that statements are checked on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,26 +8,39 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from covlaw.llm.sampling.rollout import Drawn
 from covlaw.records.runs import LAWS
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.budget import ScoreFields, fitted_scale, law_budget, short_budget
 from covlaw.theory.estimators.clipped_law import centred_weight
 from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
+from covlaw.theory.estimators.rollouts import Rollouts
 
 
 class Evidence(NamedTuple):
-    """One sample of π_old, with the chain and the inner steps' weights on it."""
+    """Rollouts of π_old with what an update did on them: the chain, and the inner steps' weights.
 
-    prompt: Tensor
-    """(N,) prompt ids."""
-    rewards: Tensor
-    """(N, M)."""
-    advantage: Tensor
-    """(N,) or (N, T)."""
+    All of it is where the rollouts are.
+    """
+
+    rollouts: Rollouts
     fields: ScoreFields
     inner: list[tuple[Tensor, Tensor]]
     """(W, log-ratio) of each inner step."""
+
+    @property
+    def prompt(self) -> Tensor:
+        """(N,) prompt ids."""
+        return self.rollouts.prompt
+
+    @property
+    def rewards(self) -> Tensor:
+        """(N, M)."""
+        return self.rollouts.rewards
+
+    @property
+    def advantage(self) -> Tensor:
+        """(N,) or (N, T)."""
+        return self.rollouts.trained_advantage()
 
     @property
     def by_token(self) -> bool:
@@ -43,7 +57,7 @@ class Measured(NamedTuple):
     """(M,)."""
 
 
-def measure_change(new: Drawn, old: Drawn, prompts: int) -> Measured:
+def measure_change(new: Rollouts, old: Rollouts, prompts: int) -> Measured:
     """Mean change over prompts between completions of π_new and of π_old.
 
     Differences are taken prompt by prompt, so random numbers common to both samples cancel.
@@ -57,8 +71,8 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
 
     "law", "clipped" and "clipped_centred" are covariances with a signal; times their `scale` they
     are in the units of the changes (`scale` is itself fitted on the sample, which the standard
-    errors leave out). Under a token-level advantage these are null (`Sample.signal` says why), and
-    the budget's kernel term is all of the first field, with f0 = 0. Budgets are taken on
+    errors leave out). Under a token-level advantage these are null (`terms.law_signal` says why),
+    and the budget's kernel term is all of the first field, with f0 = 0. Budgets are taken on
     independent samples only. Where the loss divides by lengths, "law_by_sum" is what the law would
     be without: what `sequence_mean` costs an objective is the difference in sign or share of the
     two (T18).
@@ -106,19 +120,18 @@ def save_evidence(path: Path, evidence: Evidence, measured: Measured) -> None:
     temporary.replace(path)
 
 
-def load_evidence(path: Path) -> tuple[Evidence, Measured]:
-    """Read what `save_evidence` wrote."""
+def load_evidence(path: Path, names: Sequence[str]) -> tuple[Evidence, Measured]:
+    """Read what `save_evidence` wrote, of objectives with these names."""
     arrays = load_file(path)
     fields = ScoreFields(*(arrays[f"fields.{name}"] for name in ScoreFields._fields))
     steps = sum(name.endswith(".weight") for name in arrays)
     inner = [(arrays[f"inner.{k}.weight"], arrays[f"inner.{k}.log_ratio"]) for k in range(steps)]
-    evidence = Evidence(arrays["prompt"], arrays["rewards"], arrays["advantage"], fields, inner)
-    return evidence, Measured(arrays["change"], arrays["change_error"])
+    rollouts = Rollouts(arrays["prompt"], arrays["rewards"], names, advantage=arrays["advantage"])
+    return Evidence(rollouts, fields, inner), Measured(arrays["change"], arrays["change_error"])
 
 
-def _prompt_means(drawn: Drawn, prompts: int) -> Tensor:
-    rewards = drawn.rewards
-    prompt = drawn.completions.prompt.to(rewards.device)  # rewards stay on the CPU
+def _prompt_means(drawn: Rollouts, prompts: int) -> Tensor:
+    prompt, rewards = drawn.prompt, drawn.rewards
     total = rewards.new_zeros(prompts, rewards.shape[1]).index_add(0, prompt, rewards)
     return total / torch.bincount(prompt, minlength=prompts)[:, None]
 

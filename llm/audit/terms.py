@@ -22,40 +22,9 @@ from covlaw.llm.model.log_prob import (
     sequence_log_prob,
 )
 from covlaw.llm.model.parameters import Parameters, at, copy_of, difference, gradients
-from covlaw.llm.sampling.engine import Completions
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory.estimators.budget import ScoreFields
 from covlaw.theory.losses.length_normalisation import effective_score
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Completions with everything the law needs that is known before the update."""
-
-    completions: Completions
-    rewards: Tensor
-    """(N, M) float64."""
-    advantage: Tensor
-    """(N,) or (N, T) float64, as the loss would weight them."""
-
-    @property
-    def prompt(self) -> Tensor:
-        """(N,) prompt ids."""
-        return self.completions.prompt
-
-    def signal(self, config: TrainConfig) -> Tensor:
-        """The law's s (N,): the advantage, divided by the length where the loss does (T18).
-
-        An advantage a_t that differs from token to token acts as the token tilt along
-        w_t = E[a_t|h_t, y_t] (T16), which is Cov(r_j, s) with s = Σ_t(w_t − E[w_t|h_t]). Where a_t
-        is one scalar, s is that scalar; else samples do not show s, and no sum or mean of a_t
-        stands for it: 0 here, and the law's terms of the audit are null.
-        """
-        if self.advantage.ndim == 2:
-            return self.advantage.new_zeros(len(self.advantage))
-        if config.aggregation == "token_mean":  # one divisor a batch, apart from its noise
-            return self.advantage
-        lengths = self.completions.lengths.clamp(min=1)
-        return effective_score(self.advantage, lengths, config.aggregation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +38,29 @@ class Transition:
     """Policy that the loss's KL term pulled to, if any."""
 
 
+def law_signal(sample: SampledRollouts, config: TrainConfig) -> Tensor:
+    """The law's s (N,): the advantage, divided by the length where the loss does (T18).
+
+    An advantage a_t that differs from token to token acts as the token tilt along
+    w_t = E[a_t|h_t, y_t] (T16), which is Cov(r_j, s) with s = Σ_t(w_t − E[w_t|h_t]). Where a_t
+    is one scalar, s is that scalar; else samples do not show s, and no sum or mean of a_t
+    stands for it: 0 here, and the law's terms of the audit are null.
+    """
+    advantage = sample.trained_advantage()
+    if advantage.ndim == 2:
+        return advantage.new_zeros(len(advantage))
+    if config.aggregation == "token_mean":  # one divisor a batch, apart from its noise
+        return advantage
+    lengths = sample.completions.lengths.clamp(min=1).to(advantage.device)
+    return effective_score(advantage, lengths, config.aggregation)
+
+
 def update_fields(
-    model: Any, sample: Sample, gradient_sample: Sample, moved: Transition, config: TrainConfig
+    model: Any,
+    sample: SampledRollouts,
+    gradient_sample: SampledRollouts,
+    moved: Transition,
+    config: TrainConfig,
 ) -> ScoreFields:
     """Return the score-field chain of a real update on a sample of π_old (T9), (N,) float64 each.
 
@@ -95,11 +85,18 @@ def update_fields(
         clipped = kernel if inner == 1 else rate * along(_total(expected))
         batch = rate * along(_total(moved.trace.ascent))
         realised = along(step)
-    return ScoreFields(sample.signal(config), kernel, clipped, batch, realised, (new - old)[place])
+    return ScoreFields(
+        law_signal(sample, config).to(realised.device),
+        kernel,
+        clipped,
+        batch,
+        realised,
+        (new - old)[place],
+    )
 
 
 def same_sample_fields(
-    model: Any, sample: Sample, moved: Transition, config: TrainConfig
+    model: Any, sample: SampledRollouts, moved: Transition, config: TrainConfig
 ) -> ScoreFields:
     """Return the chain on the batch that made the update, its gradient fields left at the step.
 
@@ -113,19 +110,19 @@ def same_sample_fields(
         realised = directional_log_prob(model, rows, step, config.temperature, config.micro_batch)[
             place
         ]
-    unread, signal = realised, sample.signal(config)
+    unread, signal = realised, law_signal(sample, config).to(realised.device)
     return ScoreFields(signal, unread, unread, unread, realised, (new - old)[place])
 
 
 def expected_ascent(
-    model: Any, sample: Sample, moved: Transition, config: TrainConfig
+    model: Any, sample: SampledRollouts, moved: Transition, config: TrainConfig
 ) -> list[dict[str, Tensor]]:
     """Return G_W of each inner step, estimated on a sample apart from the batch; the first is G_s.
 
     At the first inner step the ratio is 1 and nothing is clipped, so W = A (T26). A mini-batch is
     a random part of the batch, so its expected gradient is the whole sample's.
     """
-    batch = TrainingBatch(sample.completions, sample.advantage)
+    batch = TrainingBatch.of(sample)
     found = []
     for parameters in moved.trace.iterates:
         with at(model, parameters):

@@ -11,7 +11,7 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.processes import active
 from covlaw.llm.loop.reward_losses import policy_gradient_losses, shortfall
 from covlaw.llm.model.log_prob import distinct, sequence_log_prob
-from covlaw.llm.sampling.rollout import Drawn
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.scalarizers import Observation
@@ -27,7 +27,9 @@ class Observer:
         config: Of the run.
     """
 
-    def __init__(self, model: Any, drawn: Drawn, wanted: Set[str], config: TrainConfig) -> None:
+    def __init__(
+        self, model: Any, drawn: SampledRollouts, wanted: Set[str], config: TrainConfig
+    ) -> None:
         self.model, self.drawn, self.wanted, self.config = model, drawn, wanted, config
         self.rows, self.place = distinct(drawn.completions)
         self.before = self._log_prob() if wanted & {"covariance", "losses"} else None
@@ -73,7 +75,7 @@ class Observer:
     def _losses(self) -> Tensor:
         """The shortfall from the best reward, or as in reference implementations, of any sign."""
         rewards, ratio = self.drawn.rewards, self._ratio.to(self.drawn.rewards.device)
-        prompt = self.drawn.completions.prompt.to(rewards.device)
+        prompt = self.drawn.prompt
         if self.config.as_reference:
             return policy_gradient_losses(rewards, ratio, prompt)
         return shortfall(rewards, ratio, prompt, self.config.reward_range)

@@ -9,7 +9,7 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.gramian import policy_gramian
 from covlaw.llm.model.log_prob import all_token_log_prob
 from covlaw.llm.sampling.engine import Completions
-from covlaw.llm.sampling.rollout import Drawn
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.advantages import group_advantage
@@ -47,7 +47,7 @@ class Signals:
         self.scalarizer, self.model = scalarizer, model
         self.reference, self.config = reference, config
 
-    def make(self, state: Any, drawn: Drawn) -> Applied:
+    def make(self, state: Any, drawn: SampledRollouts) -> Applied:
         """Give the batch its advantage; the model is still at π_old."""
         batch = self._batch(drawn, None)
         state, signal = self.scalarizer.signal(state, batch)
@@ -55,7 +55,7 @@ class Signals:
         weighted = _is_weighted_score(signal, drawn.rewards)
         return Applied(state, advantage, signal.weights, batch.gramian, weighted)
 
-    def again(self, applied: Applied, drawn: Drawn) -> Tensor:
+    def again(self, applied: Applied, drawn: SampledRollouts) -> Tensor:
         """Advantage of other rows under the signal that a batch got: (N,) or (N, T).
 
         Weights that were fitted to the batch are kept, and so is its Gramian: fitted anew they
@@ -66,10 +66,10 @@ class Signals:
         batch = self._batch(drawn, applied.gramian)
         return self._advantage(self.scalarizer.signal(applied.state, batch)[1], drawn)
 
-    def _batch(self, drawn: Drawn, gramian: Tensor | None) -> Batch:
+    def _batch(self, drawn: SampledRollouts, gramian: Tensor | None) -> Batch:
         """On the rewards' device, where scalarizers keep their state."""
         completions, rewards, wanted = drawn.completions, drawn.rewards, self.scalarizer.before
-        batch, device = Batch(rewards, completions.prompt.to(rewards.device)), rewards.device
+        batch, device = Batch(rewards, drawn.prompt), rewards.device
         if "gramian" in wanted and gramian is None:
             gramian = policy_gramian(self.model, completions, rewards, self.config)
         if "log_ratio_to_reference" in wanted:
@@ -84,11 +84,10 @@ class Signals:
         config = self.config
         return all_token_log_prob(model, completions, config.temperature, config.micro_batch)
 
-    def _advantage(self, signal: Signal, drawn: Drawn) -> Tensor:
+    def _advantage(self, signal: Signal, drawn: SampledRollouts) -> Tensor:
         completions = drawn.completions
         if signal.advantage is None:
-            prompt = completions.prompt.to(signal.score.device)
-            advantage = group_advantage(signal.score, prompt, self.config.normaliser)
+            advantage = group_advantage(signal.score, drawn.prompt, self.config.normaliser)
         else:
             advantage = _checked(signal.advantage, completions.mask, self.config.scalarizer)
         return advantage.to(completions.tokens.device)

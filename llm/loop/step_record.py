@@ -7,7 +7,7 @@ from torch import Tensor
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.policy_step import StepTrace
 from covlaw.llm.loop.reward_means import reward_means
-from covlaw.llm.sampling.rollout import Drawn
+from covlaw.llm.sampling.rollout import SampledRollouts
 
 SCHEMA = 1
 
@@ -24,7 +24,7 @@ class Lines(NamedTuple):
 def step_record(
     step: int,
     config: TrainConfig,
-    drawn: Drawn,
+    drawn: SampledRollouts,
     weights: Tensor | None,
     trace: StepTrace,
     audits: list[dict[str, Any]],

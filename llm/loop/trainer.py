@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from covlaw.llm.audit.auditor import Auditor
-from covlaw.llm.audit.terms import Sample, Transition
+from covlaw.llm.audit.terms import Transition
 from covlaw.llm.config.algorithms import warn_of_traps
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.observation import Observer
@@ -24,7 +24,7 @@ from covlaw.llm.runs.checkpoint_manager import States
 from covlaw.llm.runs.samples import sample_record, sample_steps
 from covlaw.llm.sampling.engines import make_engine
 from covlaw.llm.sampling.prompts import load_split, prompts_of
-from covlaw.llm.sampling.rollout import Drawn, Sampler
+from covlaw.llm.sampling.rollout import SampledRollouts, Sampler
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import Problem
 
@@ -75,24 +75,25 @@ class Trainer:
         observer = self._observer(observed_rows)
         pending = self.auditor.before(step, applied, states.rewards) if audited else None
         old, rate = (copy_of(self.model) if audited else {}), self._set_rate(step)
-        batch = TrainingBatch(train_rows.completions, applied.advantage)
+        batch = train_rows.weighted(applied.advantage)
         anchor = self.reference if config.kl_coefficient else None
-        trace = policy_step(self.model, self.optimizer, batch, config, anchor, audited, step)
+        trace = policy_step(
+            self.model, self.optimizer, TrainingBatch.of(batch), config, anchor, audited, step
+        )
         self.engine.sync(self.model)
         state = applied.state
         state = self.scalarizer.update(state, observer.see()) if observer else state
         audits = []
         if pending:
-            sample = Sample(train_rows.completions, train_rows.rewards, applied.advantage)
             moved = Transition(old, trace, rate, anchor)
-            audits = self.auditor.after(step, pending, sample, moved)
+            audits = self.auditor.after(step, pending, batch, moved)
         record = step_record(step, config, drawn, applied.weights, trace, audits)
         lengths = observe_lengths(
             states.rewards, drawn.completions.lengths.double(), config.length_decay
         )
         return States(state, lengths), Lines(record, self._samples(step, train_rows, applied))
 
-    def _draw(self, step: int, states: States) -> tuple[Drawn, States]:
+    def _draw(self, step: int, states: States) -> tuple[SampledRollouts, States]:
         config = self.config
         problems = self.order.batch(step)
         stream = torch_stream(config.seed, step, "completions", config.device)
@@ -100,9 +101,9 @@ class Trainer:
         completions = self.sampler.sample(problems, count, stream)
         if step == 0:  # nothing seen before: the first batch sets the mean length
             states = states._replace(rewards=initial_state(completions.lengths.double()))
-        return Drawn(completions, self.sampler.score(completions, problems, states.rewards)), states
+        return self.sampler.scored(completions, problems, states.rewards), states
 
-    def _samples(self, step: int, rows: Drawn, applied: Applied) -> dict[str, Any] | None:
+    def _samples(self, step: int, rows: SampledRollouts, applied: Applied) -> dict[str, Any] | None:
         if step not in self.sampled:
             return None
         problems = self.order.batch(step)
@@ -112,11 +113,11 @@ class Trainer:
     def _observes(self) -> bool:
         return bool(self.scalarizer.after)
 
-    def _split(self, drawn: Drawn) -> tuple[Drawn, Drawn | None]:
+    def _split(self, drawn: SampledRollouts) -> tuple[SampledRollouts, SampledRollouts | None]:
         """Part the rows that make the update from those that only observe it."""
         return drawn.parted(self.config.completions) if self._observes else (drawn, None)
 
-    def _observer(self, rows: Drawn | None) -> Observer | None:
+    def _observer(self, rows: SampledRollouts | None) -> Observer | None:
         return Observer(self.model, rows, self.scalarizer.after, self.config) if rows else None
 
     def _set_rate(self, step: int) -> float:

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from covlaw.llm.distributed.rows import own_pieces
 from covlaw.llm.sampling.engine import Completions
+from covlaw.llm.sampling.rollout import SampledRollouts
 
 
 class TrainingBatch(NamedTuple):
-    """Rows of a batch."""
+    """What a loss reads of some rows, on the policy's device: log-probs beside, and no reward."""
 
     completions: Completions
     advantage: Tensor
@@ -19,6 +20,12 @@ class TrainingBatch(NamedTuple):
     """(N, T) of the policy before the update; None: that is the model's own now, ratio 1."""
     reference_log_prob: Tensor | None = None
     """(N, T) of the policy that the KL term pulls to; None: no KL term."""
+
+    @classmethod
+    def of(cls, rollouts: SampledRollouts) -> "TrainingBatch":
+        """Take the tokens and the advantage of rollouts."""
+        completions = rollouts.completions
+        return cls(completions, rollouts.trained_advantage().to(completions.tokens.device))
 
     def rows(self, index: Tensor) -> "TrainingBatch":
         """Select rows, dropping columns that are padding in all of them."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.config.train_config import TrainConfig
-from covlaw.llm.sampling.rollout import Drawn
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.tasks import Problem
 
 SCHEMA = 1
@@ -24,7 +24,11 @@ def sample_steps(config: TrainConfig, audited: frozenset[int]) -> frozenset[int]
 
 
 def sample_record(
-    step: int, config: TrainConfig, problems: Sequence[Problem], drawn: Drawn, advantage: Tensor
+    step: int,
+    config: TrainConfig,
+    problems: Sequence[Problem],
+    drawn: SampledRollouts,
+    advantage: Tensor,
 ) -> dict[str, Any]:
     """Build a line of samples.jsonl; nothing is drawn for it.
 
@@ -35,7 +39,7 @@ def sample_record(
         drawn: Rows that make the update.
         advantage: (N,), or (N, T) a token, of which the mean over a completion's tokens is kept.
     """
-    index = chosen_rows(drawn.completions.prompt.cpu(), config.samples)
+    index = chosen_rows(drawn.prompt, config.samples)
     rows = drawn.rows(index)
     return {"schema": SCHEMA, "step": step, "samples": [
         {
@@ -46,7 +50,7 @@ def sample_record(
             "length": length,
         }
         for prompt, text, values, part, length in zip(
-            rows.completions.prompt.tolist(),
+            rows.prompt.tolist(),
             rows.completions.text,
             rows.rewards.tolist(),
             _by_completion(advantage, drawn.completions.mask)[index].tolist(),

@@ -1,7 +1,8 @@
 """What a step draws: prompts, completions and their rewards."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,24 +15,51 @@ from covlaw.llm.rewards import RewardState
 from covlaw.llm.sampling.engine import Completions, Engine
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import Problem
+from covlaw.theory.estimators.rollouts import Rollouts
 
 
-class Drawn(NamedTuple):
-    """Completions with their rewards."""
+@dataclass(frozen=True, eq=False)
+class SampledRollouts(Rollouts):
+    """Rollouts that an engine drew, with their tokens, of which theory knows nothing.
 
-    completions: Completions
-    rewards: Tensor
-    """(N, M) float64."""
+    Kept where the rewards are, on the CPU; `completions` stay on the policy's device. A single
+    completion of a prompt will do: a mean is read of it, and whoever wants a covariance refuses it.
+    """
 
-    def rows(self, index: Tensor) -> "Drawn":
-        """Select rows."""
-        return Drawn(self.completions.rows(index), self.rewards[index])
+    completions: Completions = field(kw_only=True)
 
-    def parted(self, first: int) -> "tuple[Drawn, Drawn]":
+    needs_pairs: ClassVar[bool] = False
+
+    @classmethod
+    def of(
+        cls, completions: Completions, rewards: Tensor, names: Sequence[str]
+    ) -> "SampledRollouts":
+        """Join completions and their rewards (N, M)."""
+        prompt = completions.prompt.to(rewards.device)
+        return cls(prompt, rewards, names, completions=completions)
+
+    def weighted(self, advantage: Tensor) -> "SampledRollouts":
+        """Give them an advantage, (N,) or (N, T)."""
+        return replace(self, advantage=advantage)
+
+    def rows(self, index: Tensor) -> "SampledRollouts":
+        """Select rows, dropping columns that are padding in all of them."""
+        completions, advantage = self.completions.rows(index), self.advantage
+        if advantage is not None:
+            width = completions.tokens.shape[1]
+            advantage = advantage[index] if advantage.ndim == 1 else advantage[index, :width]
+        return replace(
+            self,
+            prompt=self.prompt[index],
+            rewards=self.rewards[index],
+            advantage=advantage,
+            completions=completions,
+        )
+
+    def parted(self, first: int) -> "tuple[SampledRollouts, SampledRollouts]":
         """Part the first few completions of each prompt from the others."""
-        prompt = self.completions.prompt.cpu()  # where rewards are
-        start = torch.searchsorted(prompt, prompt)  # rows of one prompt are adjacent
-        chosen = torch.arange(len(prompt)) - start < first
+        start = torch.searchsorted(self.prompt, self.prompt)  # rows of one prompt are adjacent
+        chosen = torch.arange(len(self.prompt)) - start < first
         return self.rows(chosen.nonzero()[:, 0]), self.rows((~chosen).nonzero()[:, 0])
 
 
@@ -60,10 +88,17 @@ class Sampler:
 
     def draw(
         self, problems: Sequence[Problem], n: int, state: RewardState, generator: torch.Generator
-    ) -> Drawn:
+    ) -> SampledRollouts:
         """Draw and score `n` completions of each problem; the reward state stays as it is."""
         completions = self.sample(problems, n, generator)
-        return Drawn(completions, self.score(completions, problems, state))
+        return self.scored(completions, problems, state)
+
+    def scored(
+        self, completions: Completions, problems: Sequence[Problem], state: RewardState
+    ) -> SampledRollouts:
+        """Join completions of `problems` with their rewards."""
+        rewards = self.score(completions, problems, state)
+        return SampledRollouts.of(completions, rewards, self.config.objectives)
 
 
 def as_prompts(tokenizer: Any, problems: Sequence[Problem]) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,9 +13,24 @@ from covlaw.theory._numerics.prompts import by_prompt
 from covlaw.theory._numerics.validation import as_mass, as_prompt_mass, check_names, require_pairs
 
 
+class Grouping(NamedTuple):
+    """How rows belong to prompts and weigh: the last arguments of every public estimator."""
+
+    prompt: Tensor
+    """(N,) integer ids."""
+    mass: Tensor | None = None
+    """(N,) probabilities within each prompt; None: i.i.d. samples."""
+    prompt_mass: Tensor | None = None
+    """(P,) by ascending id; None: uniform."""
+
+
 @dataclass(frozen=True, eq=False)
 class Rollouts:
-    """Completions of some prompts with their rewards.
+    """Completions of some prompts with their rewards: the one type for them, on every rung.
+
+    Worlds give it enumerated, audits and logs sampled; with tokens it is an LLM's
+    `SampledRollouts`. Two relatives are no rollouts: a scalarizer's `Batch` holds what it asked for
+    and may stack runs, a `TrainingBatch` what a loss reads, which is no reward.
 
     Tensors, arrays or lists are accepted; all are kept on the device of `prompt`.
 
@@ -26,6 +42,8 @@ class Rollouts:
         mass: (N,) probability of each completion under the sampling policy within its prompt
             when *all* completions are listed; None when they are i.i.d. samples.
         prompt_mass: (P,) probability of each prompt, in ascending order of id; None: uniform.
+        advantage: (N,), or (N, T) where it differs from token to token, as a loss weights them;
+            None where nothing was trained on them.
 
     Raises:
         CovlawError: naming the objective, row or prompt at fault and the remedy.
@@ -36,6 +54,10 @@ class Rollouts:
     names: Sequence[str]
     mass: Tensor | None = None
     prompt_mass: Tensor | None = None
+    advantage: Tensor | None = None
+
+    needs_pairs: ClassVar[bool] = True
+    """Whether samples are refused that have no covariance."""
 
     def __post_init__(self) -> None:
         names = check_names(self.names)
@@ -44,12 +66,11 @@ class Rollouts:
         rewards = _as_rewards(self.rewards, prompt, names)
         mass = as_mass(self.mass, groups)
         prompt_mass = as_prompt_mass(self.prompt_mass, groups)
-        if mass is None:
+        if mass is None and self.needs_pairs:
             require_pairs(groups)
-        values = (prompt, rewards, names, mass, prompt_mass)
-        for field, value in zip(
-            ("prompt", "rewards", "names", "mass", "prompt_mass"), values, strict=True
-        ):
+        values = (prompt, rewards, names, mass, prompt_mass, _as_advantage(self.advantage, prompt))
+        fields = ("prompt", "rewards", "names", "mass", "prompt_mass", "advantage")
+        for field, value in zip(fields, values, strict=True):
             object.__setattr__(self, field, value)
 
     @property
@@ -58,9 +79,31 @@ class Rollouts:
         return self.mass is not None
 
     @property
-    def groups(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def groups(self) -> Grouping:
         """`(prompt, mass, prompt_mass)`: the last arguments of every estimator."""
-        return self.prompt, self.mass, self.prompt_mass
+        return Grouping(self.prompt, self.mass, self.prompt_mass)
+
+    def trained_advantage(self) -> Tensor:
+        """`advantage`, where it is known to be there.
+
+        Raises:
+            CovlawError: where it is not.
+        """
+        if self.advantage is None:
+            raise CovlawError("these rollouts have no advantage: pass advantage, (N,) or (N, T)")
+        return self.advantage
+
+
+def _as_advantage(advantage: Tensor | None, prompt: Tensor) -> Tensor | None:
+    if advantage is None:
+        return None
+    advantage = as_float64(advantage, "advantage", prompt.device)
+    if advantage.ndim not in {1, 2} or advantage.shape[0] != prompt.shape[0]:
+        raise CovlawError(
+            f"advantage has shape {tuple(advantage.shape)} for {prompt.shape[0]} completions: give "
+            "(N,), one a completion, or (N, T), one a token"
+        )
+    return advantage
 
 
 def _as_rewards(rewards: Tensor, prompt: Tensor, names: tuple[str, ...]) -> Tensor:

@@ -18,6 +18,7 @@ from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_config, read_lines, to_json
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.budget import ScoreFields
+from covlaw.theory.estimators.rollouts import Rollouts
 
 PROMPTS, GROUP = 40, 10
 CONFIG = TrainConfig(rewards=("accuracy", "conciseness"))
@@ -33,13 +34,15 @@ def evidence(seed: int = 0, tail: float = 0.0) -> Evidence:
     fields = [torch.tensor(x) for x in (first, first, first, first, 0.05 * first, log_ratio)]
     prompt = torch.arange(PROMPTS).repeat_interleave(GROUP)
     score = ScoreFields(*fields)
-    return Evidence(prompt, torch.tensor(rewards), score.score, score, [])
+    rollouts = Rollouts(prompt, torch.tensor(rewards), CONFIG.rewards, advantage=score.score)
+    return Evidence(rollouts, score, [])
 
 
 def test_signs_that_stand_out_are_certified_and_no_others() -> None:
     found = audit_facts(evidence(), CONFIG)["certified"]
     assert found == {n: [True, True] for n in ("law", "first_order", "exact_change")}
-    noise = evidence()._replace(rewards=torch.randn(PROMPTS * GROUP, 2).double())
+    sample, rewards = evidence(), torch.randn(PROMPTS * GROUP, 2).double()
+    noise = sample._replace(rollouts=replace(sample.rollouts, rewards=rewards))
     assert not any(audit_facts(noise, CONFIG)["certified"]["law"])
 
 
@@ -96,7 +99,8 @@ def test_a_completion_that_is_worse_in_everything_can_be_the_one_raised() -> Non
     raised[:: 2 * GROUP] = 1.0  # in every other prompt; elsewhere all tie
     raised[GROUP + 1 :: 2 * GROUP] = 1.0
     fields = sample.fields._replace(log_ratio=raised)
-    moved = sample._replace(rewards=rewards, fields=fields, advantage=rewards.sum(1))
+    rollouts = replace(sample.rollouts, rewards=rewards, advantage=rewards.sum(1))
+    moved = sample._replace(rollouts=rollouts, fields=fields)
     found = audit_facts(moved, CONFIG)["dominated"]
     assert found["winner"] == 0.0
     other = rewards.reshape(PROMPTS, GROUP, 2)[1::2]
@@ -107,7 +111,8 @@ def test_a_completion_that_is_worse_in_everything_can_be_the_one_raised() -> Non
 
 def test_token_level_advantages_leave_out_what_needs_a_signal() -> None:
     sample = evidence()
-    found = audit_facts(sample._replace(advantage=sample.advantage[:, None]), CONFIG)
+    by_token = replace(sample.rollouts, advantage=sample.advantage[:, None])
+    found = audit_facts(sample._replace(rollouts=by_token), CONFIG)
     assert set(found["certified"]) == {"first_order", "exact_change"}
     assert set(found["per_prompt"]) == {"exact_change"}
     assert set(found["dominated"]) == {"raised"}
@@ -151,7 +156,7 @@ def test_a_run_records_them_all_and_stays_the_same_otherwise(run: Path, tmp_path
     assert len(audit["optimism"]["estimate"]) == 2
     assert not {"held_out", "gramian", "tails", "optimism"} & set(same)
     config = TrainConfig.from_dict(read_config(run))
-    sample, _ = load_evidence(run / "audits" / "step_00000.safetensors")
+    sample, _ = load_evidence(run / "audits" / "step_00000.safetensors", config.objectives)
     facts = json.loads(to_json(audit_facts(sample, config)))
     assert facts == {name: audit[name] for name in facts}
     plain = replace(config, out=str(tmp_path / "r"), audit_held_out=0, audit_gramian=False)

@@ -10,11 +10,12 @@ from gradient_gaps import flat_gradient, rounding_of
 
 from covlaw.llm.audit.penalty import penalty_field, penalty_record
 from covlaw.llm.audit.record import load_evidence
-from covlaw.llm.audit.terms import Sample, Transition, expected_ascent, update_fields
+from covlaw.llm.audit.terms import Transition, expected_ascent, law_signal, update_fields
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.policy_step import policy_step
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model.parameters import copy_of
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_lines
 from covlaw.theory.estimators.covariance import within_prompt_covariance
@@ -25,20 +26,21 @@ PENALTIES = {"kl_coefficient": 0.3, "kl_estimator": "k2", "entropy_coefficient":
 
 
 @pytest.fixture
-def sample(draw) -> Sample:
+def sample(draw) -> SampledRollouts:
     completions, generator = draw(n=12), torch.Generator().manual_seed(5)
     count = len(completions.text)
     rewards = torch.rand(count, 2, generator=generator).double()
-    return Sample(completions, rewards, torch.randn(count, generator=generator).double())
+    rollouts = SampledRollouts.of(completions, rewards, ("first", "second"))
+    return rollouts.weighted(torch.randn(count, generator=generator).double())
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_the_signal_is_what_the_loss_acts_as(policy, sample, aggregation: str) -> None:
     """T18: each aggregation is the law's own sum with A, A/L, or A over the mean length."""
     config = replace(CONFIG, aggregation=aggregation)
-    batch = TrainingBatch(sample.completions, sample.advantage)
+    batch = TrainingBatch.of(sample)
     found = flat_gradient(policy[0], batch, config)
-    signal = sample.signal(config)
+    signal = law_signal(sample, config)
     if aggregation == "token_mean":
         signal = signal / sample.completions.lengths.double().mean()
     expected = flat_gradient(policy[0], batch._replace(advantage=signal), CONFIG)
@@ -47,14 +49,14 @@ def test_the_signal_is_what_the_loss_acts_as(policy, sample, aggregation: str) -
     assert allowed < 0.01 * found.norm()
 
 
-def update(model, sample: Sample, config: TrainConfig, rate: float) -> Transition:
+def update(model, sample: SampledRollouts, config: TrainConfig, rate: float) -> Transition:
     """One update by gradient descent towards a reference that lies apart."""
     reference, old = copy.deepcopy(model), copy_of(model)
     with torch.no_grad():
         for p in reference.parameters():
             p.mul_(0.95)
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
-    batch = TrainingBatch(sample.completions, sample.advantage)
+    batch = TrainingBatch.of(sample)
     anchor = reference if config.kl_coefficient else None
     trace = policy_step(model, optimizer, batch, config, anchor, keep=True)
     return Transition(old, trace, rate, anchor)
@@ -134,7 +136,7 @@ def test_a_run_with_all_of_it_closes_its_budget_and_names_the_penalties_part(run
 
 def test_every_mini_batch_is_an_inner_step_of_the_audit(run: Path) -> None:
     for path in sorted((run / "audits").glob("*.safetensors")):
-        evidence, _ = load_evidence(path)
+        evidence, _ = load_evidence(path, ("first", "second"))
         assert len(evidence.inner) == 6
         ratios = [ratio for _, ratio in evidence.inner]
         assert not ratios[0].any()

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from covlaw.llm.audit.leak import leak_record
-from covlaw.llm.audit.terms import Sample, Transition
+from covlaw.llm.audit.terms import Transition
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.policy_step import StepTrace
 from covlaw.llm.model.parameters import copy_of
 from covlaw.llm.sampling.engine import TransformersEngine
-from covlaw.llm.sampling.rollout import Drawn
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.sampling.truncation import Truncation, sampling_log_prob
 
 PROMPTS = [f"{a} + {b} = ?" for a in range(1, 6) for b in range(1, 5)]
@@ -43,10 +43,10 @@ def moved(policy):
     return old, new, tokenizer
 
 
-def sample(model, tokenizer, seed: int, n: int = 200) -> Drawn:
+def sample(model, tokenizer, seed: int, n: int = 200) -> SampledRollouts:
     engine = TransformersEngine(model, tokenizer, TRUNCATION)
     drawn = engine.sample(PROMPTS, n, 1, 1.0, torch.Generator().manual_seed(seed))
-    return Drawn(drawn, reward(drawn.tokens[:, 0]))
+    return SampledRollouts.of(drawn, reward(drawn.tokens[:, 0]), ("first", "second"))
 
 
 def test_covariance_and_leak_are_the_change_of_the_truncated_policy(moved) -> None:
@@ -54,7 +54,7 @@ def test_covariance_and_leak_are_the_change_of_the_truncated_policy(moved) -> No
     test, fresh = sample(old, tokenizer, 0), sample(new, tokenizer, 1)
     found = leak_record(
         new,
-        Sample(test.completions, test.rewards, torch.zeros(len(test.rewards))),
+        test,
         fresh,
         Transition(copy_of(old), StepTrace(), 0.1),
         CONFIG,
@@ -80,7 +80,7 @@ def test_nothing_leaks_where_nothing_moved(moved) -> None:
     test, fresh = sample(old, tokenizer, 0), sample(old, tokenizer, 1)
     found = leak_record(
         old,
-        Sample(test.completions, test.rewards, torch.zeros(len(test.rewards))),
+        test,
         fresh,
         Transition(copy_of(old), StepTrace(), 0.1),
         CONFIG,

@@ -12,7 +12,7 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.observation import Observer
 from covlaw.llm.loop.reward_losses import policy_gradient_losses, shortfall
 from covlaw.llm.model.parameters import trainable
-from covlaw.llm.sampling.rollout import Drawn
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.errors import CovlawError
 
 PROMPT = torch.tensor([0, 0, 0, 1, 1, 1])
@@ -77,7 +77,9 @@ def test_an_observation_holds_only_what_is_wanted(policy, draw, wanted: set[str]
     completions = draw(n=8)
     rewards = torch.rand(24, 2, generator=torch.Generator().manual_seed(0)).double()
     config = TrainConfig(rewards=("a", "b"), scalarizer="gradnorm")
-    observer = Observer(policy[0], Drawn(completions, rewards), wanted, config)
+    observer = Observer(
+        policy[0], SampledRollouts.of(completions, rewards, config.rewards), wanted, config
+    )
     assert (observer.before is None) == (wanted == {"values"})
     with torch.no_grad():
         for p in trainable(policy[0]).values():
@@ -93,7 +95,9 @@ def test_the_reference_gets_losses_of_either_sign(policy, draw, reference: bool)
     rewards = torch.rand(24, 2, generator=torch.Generator().manual_seed(0)).double()
     options: dict[str, Any] = {"gradnorm": {"reference": reference}}
     config = TrainConfig(rewards=("a", "b"), scalarizer="gradnorm", options=options)
-    observer = Observer(policy[0], Drawn(completions, rewards), {"losses"}, config)
+    observer = Observer(
+        policy[0], SampledRollouts.of(completions, rewards, config.rewards), {"losses"}, config
+    )
     losses = observer.see().losses  # nothing has moved
     assert losses is not None
     if reference:

@@ -14,7 +14,7 @@ from covlaw.llm.loop.gramian import policy_gramian
 from covlaw.llm.loop.signals import Signals
 from covlaw.llm.model.log_prob import token_log_prob
 from covlaw.llm.model.parameters import trainable
-from covlaw.llm.sampling.rollout import Drawn
+from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.advantages import NORMALISERS, group_advantage
 from covlaw.theory.scalarizers import Batch, Signal
@@ -25,11 +25,11 @@ NAMES = ("first", "second", "third")
 
 @pytest.fixture
 def drawn(draw):
-    def sample(seed: int, n: int = 12) -> Drawn:
+    def sample(seed: int, n: int = 12) -> SampledRollouts:
         completions = draw(n=n, seed=seed)
         generator = torch.Generator().manual_seed(seed)
         rewards = torch.rand(len(completions.text), 3, generator=generator).double()
-        return Drawn(completions, rewards)
+        return SampledRollouts.of(completions, rewards, NAMES)
 
     return sample
 
@@ -44,7 +44,7 @@ def signals(policy, name: str, start: Any = None, **options: Any) -> Signals:
 def test_the_weights_are_those_of_this_batchs_gramian(policy, drawn) -> None:
     maker, batch = signals(policy, "mgda"), drawn(0)
     applied = maker.make(maker.scalarizer.init(), batch)
-    gram = policy_gramian(policy[0], *batch, maker.config)
+    gram = policy_gramian(policy[0], batch.completions, batch.rewards, maker.config)
     weights = min_norm_weights(gram)
     assert applied.weights is not None
     assert torch.equal(applied.weights, weights)
