@@ -11,7 +11,7 @@ from rich.text import Text
 
 from covlaw.ladder.exit_codes import FAILED
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.counterexamples import CLAIMS, Found, find_claim, smallest
+from covlaw.theory.statements import CLAIMS, Found, find_claim, smallest
 
 
 def find(claim: Annotated[str, tyro.conf.Positional] = "", seconds: float = 60.0) -> int:

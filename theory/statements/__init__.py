@@ -9,12 +9,18 @@ from covlaw.theory.statements.base import (
     Verdict,
 )
 from covlaw.theory.statements.checking import check, check_on
-from covlaw.theory.statements.registry import MODULE_OF, STATEMENTS, find
+from covlaw.theory.statements.false_claims._claim import Claim, Contrast, Found
+from covlaw.theory.statements.false_claims._search import find_claim, smallest
+from covlaw.theory.statements.registry import CLAIMS, MODULE_OF, STATEMENTS, find
 
 __all__ = [
+    "CLAIMS",
     "MODULE_OF",
     "STATEMENTS",
+    "Claim",
+    "Contrast",
     "Ensemble",
+    "Found",
     "NegativeControl",
     "Proof",
     "Sides",
@@ -23,4 +29,6 @@ __all__ = [
     "check",
     "check_on",
     "find",
+    "find_claim",
+    "smallest",
 ]

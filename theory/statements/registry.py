@@ -1,12 +1,15 @@
-"""Every statement by id: a new one is one file in the folder of its part."""
+"""Every statement by id, and every false claim: a new one is one file in the folder of its part."""
 
 import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
+from typing import NamedTuple
 
 from covlaw.theory._numerics.errors import unknown
 from covlaw.theory.statements.base import Statement
+from covlaw.theory.statements.false_claims._claim import Claim
 
 PARTS = {
     "tilts": "A1. The covariance law of a tilt",
@@ -23,13 +26,35 @@ PARTS = {
 """The parts of THEORY, a folder each, and their headings."""
 
 
-def _statements() -> Iterator[tuple[Statement, str]]:
+class Entry(NamedTuple):
+    """What one module defines."""
+
+    module: str
+    statement: Statement
+    claim: Claim | None
+    """The false claim that the statement refutes, in part F."""
+
+
+def _modules() -> Iterator[ModuleType]:
     for part in PARTS:
         package = import_module(f"covlaw.theory.statements.{part}")
         for module in iter_modules(package.__path__, f"{package.__name__}."):
-            statement = getattr(import_module(module.name), "STATEMENT", None)
-            if isinstance(statement, Statement):
-                yield statement, module.name
+            yield import_module(module.name)
+
+
+def entry_of(module: ModuleType) -> Entry | None:
+    """What a module defines; None where it is no statement's.
+
+    Raises:
+        ValueError: for an F-statement without the `CLAIM` that it refutes, or a `CLAIM` without
+            the statement of its id.
+    """
+    statement, claim = getattr(module, "STATEMENT", None), getattr(module, "CLAIM", None)
+    refuted = statement.id if statement is not None and statement.id.startswith("F") else None
+    claimed = None if claim is None else claim.id
+    if refuted != claimed:
+        raise ValueError(f"{module.__name__}: its STATEMENT refutes {refuted}, its CLAIM {claimed}")
+    return None if statement is None else Entry(module.__name__, statement, claim)
 
 
 def _order(statement_id: str) -> tuple[int, int]:
@@ -37,18 +62,22 @@ def _order(statement_id: str) -> tuple[int, int]:
     return "TEF".index(letter), int(number)
 
 
-def _collect() -> tuple[Mapping[str, Statement], Mapping[str, str]]:
-    found: dict[str, tuple[Statement, str]] = {}
-    for statement, module in _statements():
-        if statement.id in found:
-            raise ValueError(f"{statement.id} is defined in {found[statement.id][1]} and {module}")
-        found[statement.id] = (statement, module)
-    ordered = sorted(found, key=_order)
-    return {id: found[id][0] for id in ordered}, {id: found[id][1] for id in ordered}
+def _collect() -> Mapping[str, Entry]:
+    found: dict[str, Entry] = {}
+    for entry in filter(None, map(entry_of, _modules())):
+        known = found.setdefault(entry.statement.id, entry)
+        if known is not entry:
+            raise ValueError(f"{known.statement.id} is in {known.module} and {entry.module}")
+    return {id: found[id] for id in sorted(found, key=_order)}
 
 
-STATEMENTS, MODULE_OF = _collect()
-"""Every statement by id, in THEORY's order; and the module that defines it."""
+_ENTRIES = _collect()
+STATEMENTS: Mapping[str, Statement] = {id: entry.statement for id, entry in _ENTRIES.items()}
+"""Every statement by id, in THEORY's order."""
+MODULE_OF: Mapping[str, str] = {id: entry.module for id, entry in _ENTRIES.items()}
+"""The module that defines a statement."""
+CLAIMS: Mapping[str, Claim] = {id: e.claim for id, e in _ENTRIES.items() if e.claim is not None}
+"""Every false claim by id, F1 first."""
 
 
 def find(statement_id: str) -> Statement:

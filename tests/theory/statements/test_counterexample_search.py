@@ -11,15 +11,21 @@ import torch
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.groups import group_by_prompt
-from covlaw.theory.counterexamples import CLAIMS, Found, find_claim, smallest
-from covlaw.theory.counterexamples.gradient_claims import opposed
-from covlaw.theory.counterexamples.landscape_claims import pl_modulus
-from covlaw.theory.counterexamples.rationals import alignment, covariance, growing_policies
 from covlaw.theory.estimators.advantages import NORMALISERS
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.losses.clipping import effective_weight
 from covlaw.theory.solvers.min_norm import min_norm_weights
+from covlaw.theory.statements import CLAIMS, Found, find_claim, smallest
+from covlaw.theory.statements.false_claims._claim import opposed
 from covlaw.theory.statements.false_claims._explicit_worlds import explicit_bandit
+from covlaw.theory.statements.false_claims._rationals import (
+    alignment,
+    covariance,
+    growing_policies,
+)
+from covlaw.theory.statements.false_claims.pl_objectives_do_not_add_up_to_a_pl_sum import (
+    pl_modulus,
+)
 
 
 @cache

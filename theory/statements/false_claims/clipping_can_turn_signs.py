@@ -4,7 +4,9 @@
 objective: s = (0, 1, 2), r = (0, 1, 1), after one step of .3: law −.0094, unclipped +.240 (T28).
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import count, product
 
 import numpy as np
 from torch import Tensor
@@ -13,11 +15,18 @@ from covlaw.theory.losses.clipping import Clip
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.clipping._clipped_ascent import Bandits
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
 from covlaw.theory.statements.false_claims._explicit_worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,
     forecast_against_change,
+)
+from covlaw.theory.statements.false_claims._rationals import (
+    centred,
+    covariance,
+    integer_vectors,
+    policies,
 )
 from covlaw.theory.worlds.world import World
 
@@ -77,6 +86,42 @@ def _moved(world: World, logits: Tensor) -> World:
 def _mean(policy: Rationals, values: Rationals) -> Fraction:
     return sum((Fraction(p) * v for p, v in zip(policy, values, strict=True)), Fraction(0))
 
+
+RANGE = Fraction(1, 5)
+"""CLIP's range on either side, exactly."""
+
+
+def _cases() -> Iterator[Case]:
+    vectors = list(integer_vectors(3, 2))
+    for denominator in count(3):
+        pairs = list(product(policies(3, denominator), repeat=2))
+        for (old, new), s in product(pairs, vectors):
+            yield {"π_old": old, "π_θ": new, "s": s, "ε": RANGE}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """Cov_θ(s, A) is what unclipped ascent does to its own score, Cov_θ(s, A·1) what clipped does.
+
+    An arm is clipped where A > 0 and ρ > 1 + ε, or A < 0 and ρ < 1 − ε.
+    """
+    old, new, s = case["π_old"], case["π_θ"], case["s"]
+    advantage = centred(old, s)
+    kept = [
+        a if (n <= (1 + RANGE) * o if a >= 0 else n >= (1 - RANGE) * o) else 0
+        for a, o, n in zip(advantage, old, new, strict=True)
+    ]
+    return opposed(covariance(new, s, advantage), covariance(new, s, kept))
+
+
+CLAIM = Claim(
+    id="F5",
+    sentence="Clipping keeps the sign: a clipped step never lowers its own score",
+    forecast="Cov_θ(s, A), without clipping",
+    outcome="Cov_θ(s, A·1), with clipping",
+    order="common denominator of π_old and π_θ, then the entries of s; 3 arms, ε = 1/5",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F5",

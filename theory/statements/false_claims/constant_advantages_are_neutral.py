@@ -5,8 +5,10 @@ tokens: Cov(r, (s − b)/L) = +1/64 with b = 1, −1/128 with b = E s = 3/4. Mea
 batch of two: −17/640 with b = 0, +11/1280 with b = 3/4.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
+from itertools import product
 
 import numpy as np
 import torch
@@ -20,8 +22,14 @@ from covlaw.theory.statements._support.token_losses import (
     pair_loss_ascent,
 )
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
 from covlaw.theory.statements.false_claims._explicit_trees import fan_tree
 from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor
+from covlaw.theory.statements.false_claims._rationals import (
+    covariance,
+    growing_policies,
+    integer_vectors,
+)
 from covlaw.theory.worlds.token_tree import TokenTree
 from covlaw.theory.worlds.world import World
 
@@ -70,6 +78,29 @@ def tree() -> TokenTree:
 def _error() -> Tensor:
     return natural_slope_rounding(tree(), torch.ones(()))
 
+
+def _cases() -> Iterator[Case]:
+    for _, policy in growing_policies(2):
+        for r, length in product(integer_vectors(2, 1), product((1, 2, 3), repeat=2)):
+            yield {"π": policy, "r": r, "L": length}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """An advantage of 1 everywhere, divided by the length, acts as the score 1/L (T18)."""
+    inverse = [Fraction(1, length) for length in case["L"]]
+    drift = covariance(case["π"], case["r"], inverse)
+    return Contrast(Fraction(0), drift) if drift != 0 else None
+
+
+CLAIM = Claim(
+    id="F7",
+    sentence="A constant advantage is neutral",
+    forecast="change of r under a constant advantage, by the claim",
+    outcome="Cov(r, 1/L) under length normalisation",
+    order="denominator of π, then r, then the lengths L; 2 arms",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F7",

@@ -4,6 +4,8 @@ Whitened: four arms, r_1 = (1, 1, −1, −1), r_2 = r_1 + (1, −1, 1, −1), r
 two prompts, c = (.5, .5). Raw: C = [[1, −.9], [−.9, 1]], c = (.5, .4), η = 1.
 """
 
+from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
@@ -15,6 +17,13 @@ from covlaw.theory.dynamics.ctwa_dynamics import Controller, observed, run_ctwa,
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
+from covlaw.theory.statements.false_claims._whitened_pairs import (
+    best_share,
+    most_on_the_ray,
+    second_leads,
+    small_pairs,
+)
 from covlaw.theory.worlds.world import World
 
 FIRST, OWN = (1.0, 1.0, -1.0, -1.0), (1.0, -1.0, 1.0, -1.0)
@@ -85,6 +94,41 @@ def raw_example() -> PromptCovariances:
     zero = torch.zeros(1, 1, 2, dtype=torch.float64)
     return PromptCovariances(matrices, zero[..., 0] + 1, zero, zero)
 
+
+def _cases() -> Iterator[Case]:
+    for case in small_pairs():
+        for twentieths in (8, 10, 6, 12, 4):
+            yield {**case, "c": (Fraction(twentieths, 20),) * 2, "λ_0": (1, 1)}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """Feasible, and yet λ₁ grows for ever.
+
+    Let q = λ₂/λ₁. If y₂ ≥ y₁ everywhere on 0 ≤ q ≤ 1, then q never grows (u₁ rises at least as
+    fast as u₂), so it stays in [0, 1]; if also y₁ < c on all of [0, 1], u₁ rises for ever at a
+    rate bounded from below. Both are polynomial inequalities in q, decided exactly.
+    """
+    target = case["c"][0]
+    reached = best_share(case, target)
+    if reached is None or not second_leads(case):
+        return None
+    worst = most_on_the_ray(case, target)
+    if worst >= 0:
+        return None
+    share, margin = reached
+    remark = f"λ = ({share}, {1 - share}) reaches both targets; from λ_0 = (1, 1) λ₁/λ₂ only grows"
+    return Contrast(margin, worst, remark)
+
+
+CLAIM = Claim(
+    id="F8",
+    sentence="Feasible targets make CTWA converge",
+    forecast="min_j (Cλ)_j² − c²·λ'Σλ at some λ: > 0, so the targets are feasible",
+    outcome="max over CTWA's whole path of (Cλ)₁² − c²·λ'Σλ: < 0, so λ₁ grows for ever",
+    order="sum of the entries of B and C, then the target; 2 objectives, globally whitened",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F8",

@@ -4,8 +4,10 @@ Three equiprobable arms, r₁ = (2, 1, 0), r₂ = (0, 10, 20), r₃ = (0, 2, 1).
 and r₁'s correlations −1 and −1/2 with the others outweigh its own: Cov(r₁, λ·r) = −10/63.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
+from itertools import product
 
 import numpy as np
 from torch import Tensor
@@ -13,15 +15,20 @@ from torch import Tensor
 from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
 from covlaw.theory.statements.false_claims._explicit_objectives import (
     claimed_gain,
     explicit_objectives,
     gradient_direction,
 )
+from covlaw.theory.statements.false_claims._rationals import (
+    Integers,
+    covariance,
+    integer_vectors,
+    uniform,
+)
 from covlaw.theory.statements.scalarization._frozen_worlds import frozen_batch, policy_gradients
 from covlaw.theory.worlds.world import World
-
-Integers = tuple[int, ...]
 
 POLICY = (Fraction(1, 3),) * 3
 REWARDS = ((2, 1, 0), (0, 10, 20), (0, 2, 1))
@@ -56,6 +63,40 @@ def settled_score(bandit: World, batches: int = BATCHES) -> Tensor:
         state, _ = scalarizer.signal(state, batch)
     return scalarizer.signal(state, batch)[1].score
 
+
+def _cases() -> Iterator[Case]:
+    """Rewards of equal variance on equiprobable arms: GradNorm's α = 0 weights are then equal."""
+    for arms in (3, 4, 5):
+        by_variance: dict[Fraction, list[Integers]] = {}
+        for vector in integer_vectors(arms, 2):
+            by_variance.setdefault(covariance(uniform(arms), vector, vector), []).append(vector)
+        for _, vectors in sorted(by_variance.items()):
+            yield from ({"π": uniform(arms), "r": triple} for triple in _triples(vectors))
+
+
+def _triples(vectors: list[Integers]) -> Iterator[tuple[Integers, Integers, Integers]]:
+    for first, second, third in product(vectors, repeat=3):
+        if second <= third:  # the other two in one order
+            yield first, second, third
+
+
+def _refute(case: Case) -> Contrast | None:
+    """With uniform π ⟨g_j, g_k⟩ = Cov_jk/n, so |g_j| are equal and λ = (1, 1, 1)/3."""
+    first, *others = case["r"]
+    variance = covariance(case["π"], first, first)
+    total = variance + sum(covariance(case["π"], first, other) for other in others)
+    return Contrast(variance / 3, total / 3) if total < 0 else None
+
+
+CLAIM = Claim(
+    id="F12",
+    sentence="GradNorm protects every objective",
+    forecast="λ₁·Var(r₁), what the objective contributes itself",
+    outcome="Cov(r₁, λ·r)",
+    order="number of equiprobable arms, then the common variance; 3 objectives",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F12",

@@ -5,7 +5,9 @@ standardised score gives −.25. Within one: π = (1/4, 1/4, 1/2), r = (0, 1, 1)
 Cov = +1/16, a group of K = 2 shows −√2/32 on average.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import torch
@@ -18,12 +20,18 @@ from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements._support.batches import all_batches
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
 from covlaw.theory.statements.false_claims._explicit_prompts import explicit_prompts, flat
 from covlaw.theory.statements.false_claims._explicit_worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,
     forecast_against_change,
+)
+from covlaw.theory.statements.false_claims._rationals import (
+    covariance,
+    growing_policies,
+    integer_vectors,
 )
 from covlaw.theory.worlds.world import World
 
@@ -73,6 +81,35 @@ def shown_by_groups(bandit: World, score: Tensor, completions: int) -> Tensor:
     shown = groups.sum(bandit.rewards[batches.flat] * advantage[:, None]) / completions
     return batches.expectation(shown)[0]
 
+
+def _cases() -> Iterator[Case]:
+    scores = list(integer_vectors(3, 4))
+    for _, policy in growing_policies(3):
+        for r, s in product(integer_vectors(3, 1), scores):
+            yield {"π": policy, "r": r, "s": s}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """E[GRPO_2] = (√2/4)·Σ_{y,y'} π π' (r − r')·sign(s − s'): with K = 2 only ranks are left."""
+    policy, r, s = case["π"], case["r"], case["s"]
+    arms = range(len(policy))
+    ranks = sum(
+        policy[i] * policy[j] * (r[i] - r[j]) * ((s[i] > s[j]) - (s[i] < s[j]))
+        for i in arms
+        for j in arms
+    )
+    return opposed(covariance(policy, r, s), Fraction(ranks) / 4)
+
+
+CLAIM = Claim(
+    id="F6",
+    sentence="Dividing by the group's standard deviation (GRPO) keeps the sign of the covariance",
+    forecast="Cov(r, s)",
+    outcome="E of GRPO's estimate at K = 2, in units of √2",
+    order="denominator of π, then the entries of r and s; 3 arms",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F6",

@@ -4,16 +4,25 @@
 Δ(2) = −.0499; the sign turns at η = .904 (T6c).
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
 from covlaw.theory.statements.false_claims._explicit_worlds import (
     as_tensor,
     explicit_bandit,
     forecast_against_change,
+)
+from covlaw.theory.statements.false_claims._rationals import (
+    covariance,
+    growing_policies,
+    integer_vectors,
+    mean,
 )
 from covlaw.theory.worlds.world import World
 
@@ -38,6 +47,31 @@ def _tilt(etas: tuple[float, ...]) -> Sides:
     bandit, s = explicit_bandit("F4", POLICY, REWARD), as_tensor(SCORE)
     return forecast_against_change(bandit, s, s, etas)
 
+
+def _cases() -> Iterator[Case]:
+    vectors = list(integer_vectors(3, 2))
+    for _, policy in growing_policies(3):
+        for doublings, r, s in product((1, 2, 3), vectors, vectors):
+            yield {"π": policy, "r": r, "s": s, "η": f"{doublings}·ln 2", "e^η": 2**doublings}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """e^η is an integer, so the tilted policy is rational."""
+    policy, r, s = case["π"], case["r"], case["s"]
+    weight = [p * case["e^η"] ** score for p, score in zip(policy, s, strict=True)]
+    tilted = tuple(w / sum(weight) for w in weight)
+    return opposed(covariance(policy, r, s), mean(tilted, r) - mean(policy, r))
+
+
+CLAIM = Claim(
+    id="F4",
+    sentence="The covariance law gives the sign of the change for every step size η",
+    forecast="Cov(r, s)",
+    outcome="E_η r − E r after the tilt by η",
+    order="denominator of π, then η in multiples of ln 2, then the entries of r and s; 3 arms",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F4",

@@ -4,19 +4,28 @@
 Cov(r₁, λ·r) = −9/1330: a plain gradient step lifts r₁, the tilt (a natural step) lowers it.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
+from itertools import product
 
 import numpy as np
 from torch import Tensor
 
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
 from covlaw.theory.statements.false_claims._explicit_objectives import (
     claimed_gain,
     explicit_objectives,
     gradient_direction,
     tilt_direction,
+)
+from covlaw.theory.statements.false_claims._rationals import (
+    alignment,
+    covariance,
+    growing_policies,
+    integer_vectors,
 )
 from covlaw.theory.statements.scalarization._frozen_worlds import mgda_weights, policy_gradients
 from covlaw.theory.worlds.world import World
@@ -45,6 +54,39 @@ def _scored() -> tuple[World, Tensor]:
     bandit = explicit_objectives("F13", POLICY, REWARDS)
     return bandit, bandit.rewards @ mgda_weights(bandit, policy_gradients(bandit))
 
+
+def _cases() -> Iterator[Case]:
+    vectors = list(integer_vectors(3, 2))
+    for _, policy in growing_policies(3):
+        for first, second in product(vectors, vectors):
+            yield {"π": policy, "r": (first, second)}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """λ = argmin λ'Gλ on the simplex for two gradients, and Cov(r₁, λ·r)."""
+    policy, (first, second) = case["π"], case["r"]
+    a, b, d = (
+        alignment(policy, x, y) for x, y in ((first, first), (first, second), (second, second))
+    )
+    if a == 0 or d == 0 or b >= min(a, d):
+        return None  # one gradient alone, or none: no trade-off
+    weight = (d - b) / (a + d - 2 * b)
+    norm = weight * a + (1 - weight) * b
+    own = weight * covariance(policy, first, first)
+    total = own + (1 - weight) * covariance(policy, first, second)
+    remark = f"λ = ({weight}, {1 - weight})"
+    return Contrast(norm, total, remark) if norm > 0 > total else None
+
+
+CLAIM = Claim(
+    id="F13",
+    sentence="MGDA's weights give every objective a non-negative covariance",
+    forecast="⟨g₁, Σλ_k g_k⟩ = |d|², its promise in its own geometry",
+    outcome="Cov(r₁, λ·r)",
+    order="denominator of π, then the entries of both rewards; 3 arms",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F13",

@@ -4,8 +4,9 @@ Uniform over three arms, one feature φ = (−1, −1, 0), r = (0, 1, 0), s = (0
 yet ⟨g_r, F⁺g_s⟩ = −1/18, because φ expresses only a part of s (T12).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 
@@ -13,11 +14,17 @@ from covlaw.theory.geometry.natural_gradient import dense_natural_gradient
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements._support.random_instances import centred_score
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
 from covlaw.theory.statements.false_claims._explicit_worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,
     forecast_against_change,
+)
+from covlaw.theory.statements.false_claims._rationals import (
+    covariance,
+    growing_policies,
+    integer_vectors,
 )
 from covlaw.theory.worlds.world import World
 
@@ -47,6 +54,30 @@ def _follow_natural(features: Sequence[Rationals] | None, etas: tuple[float, ...
     direction = dense_natural_gradient(bandit, centred_score(bandit, s))
     return forecast_against_change(bandit, s, direction, etas)
 
+
+def _cases() -> Iterator[Case]:
+    features = list(integer_vectors(3, 1))
+    for _, policy in growing_policies(3):
+        for phi, r, s in product(features, features, features):
+            yield {"π": policy, "φ": phi, "r": r, "s": s}
+
+
+def _refute(case: Case) -> Contrast | None:
+    policy, phi, r, s = case["π"], case["φ"], case["r"], case["s"]
+    information = covariance(policy, phi, phi)
+    projected = covariance(policy, r, phi) * covariance(policy, phi, s) / information
+    return opposed(covariance(policy, r, s), projected)
+
+
+CLAIM = Claim(
+    id="F2",
+    sentence="The natural gradient always follows the covariance",
+    forecast="Cov(r, s)",
+    outcome="⟨g_r, F⁺ g_s⟩ with one feature φ",
+    order="denominator of π, then the 0/1 entries of φ, r and s; 3 arms",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F2",

@@ -4,6 +4,8 @@ f = x² + 3 sin² x has μ ≥ .175 and L = 8; .48·f(x) + .52·f(x − 3) has a
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
+from itertools import count, pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ from covlaw.theory.statements.convergence.a_sum_of_pl_functions_need_not_be_pl i
     total,
     total_slope,
 )
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
 
 STEPS = 200
 
@@ -57,6 +60,59 @@ def _descend(x: Tensor, weights: tuple[float, float]) -> Sides:
 def _draw(rng: np.random.Generator, count: int) -> Iterator[Starts]:
     yield Starts(torch.as_tensor(np.append(rng.uniform(0.0, 0.9, count - 1), 0.3835)))
 
+
+def _cases() -> Iterator[Case]:
+    """Even functions of |x| whose derivative is linear between 0, 1 and 2, and of slope e after."""
+    for size in count(3):
+        for first, second, end in product(range(1, size), repeat=3):
+            if first + second + end == size:
+                yield {"f'(0), f'(1), f'(2)": (0, first, second), "f'' beyond 2": end, "shift": 3}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """F is PL, f(x) + f(x − 3) is stationary at 3/2 but not minimal there.
+
+    By symmetry the derivative of the sum vanishes at 3/2; its second derivative there is
+    2f''(3/2), and where that is negative the point is a strict local maximum.
+    """
+    _, first, second = case["f'(0), f'(1), f'(2)"]
+    bend = Fraction(2 * (second - first))
+    modulus = pl_modulus((0, first, second), case["f'' beyond 2"])
+    if not (modulus > 0 > bend):
+        return None
+    remark = f"f is PL with μ = {modulus}; f(x) + f(x − 3) has a strict local maximum at x = 3/2"
+    return Contrast(modulus, bend, remark)
+
+
+def pl_modulus(derivative: tuple[int, int, int], end: int) -> Fraction:
+    """Largest μ with f'² ≥ 2μ(f − f(0)) for the even f with this piecewise linear f' on x ≥ 0.
+
+    On a piece of slope k that starts at height F with derivative b, f'² − 2kf is constant, so
+    f'²/(2f) = k + (b² − 2kF)/(2f) is monotone and least at an end of the piece.
+    """
+    pieces = [*pairwise(derivative), (derivative[-1], None)]
+    height, ratios = Fraction(0), []
+    for start, stop in pieces:
+        slope = Fraction(end if stop is None else stop - start)
+        if height > 0:
+            ratios.append(Fraction(start) ** 2 / (2 * height))
+        if stop is None or height == 0:
+            ratios.append(slope)  # the limit at infinity, or at the minimum
+        if stop is not None:
+            height += Fraction(start + stop, 2)
+            ratios.append(Fraction(stop) ** 2 / (2 * height))
+    return min(ratios)
+
+
+CLAIM = Claim(
+    id="F10",
+    sentence="PL is closed under sums: if each objective is PL then so is their sum",
+    forecast="PL modulus of f, and of f(x − 3)",
+    outcome="second derivative of f(x) + f(x − 3) at its stationary point 3/2",
+    order="f'(1) + f'(2) + the slope beyond; f even, f' piecewise linear",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F10",

@@ -4,17 +4,26 @@
 ⟨∇J_r, ∇J_s⟩ = −1/625, because the gradient weighs an arm by π² and not by π (T11).
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements._support.random_instances import centred_score
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
 from covlaw.theory.statements.false_claims._explicit_worlds import (
     as_tensor,
     explicit_bandit,
     forecast_against_change,
+)
+from covlaw.theory.statements.false_claims._rationals import (
+    alignment,
+    covariance,
+    growing_policies,
+    integer_vectors,
 )
 from covlaw.theory.worlds.world import World
 
@@ -40,6 +49,28 @@ def _follow_gradient(bandit: World, score: tuple[int, ...], etas: tuple[float, .
     gradient = bandit.score_sum(bandit.row_weight() * centred_score(bandit, s))
     return forecast_against_change(bandit, s, gradient, etas)
 
+
+def _cases() -> Iterator[Case]:
+    vectors = list(integer_vectors(3, 2))
+    for _, policy in growing_policies(3):
+        for r, s in product(vectors, vectors):
+            yield {"π": policy, "r": r, "s": s}
+
+
+def _refute(case: Case) -> Contrast | None:
+    policy, r, s = case["π"], case["r"], case["s"]
+    return opposed(covariance(policy, r, s), alignment(policy, r, s))
+
+
+CLAIM = Claim(
+    id="F1",
+    sentence="A positive covariance makes the plain policy gradient of s improve r",
+    forecast="Cov(r, s)",
+    outcome="⟨∇J_r, ∇J_s⟩",
+    order="denominator of π, then the entries of r and s in {0, 1, 2}; 3 arms",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F1",

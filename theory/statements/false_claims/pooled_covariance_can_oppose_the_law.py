@@ -4,7 +4,9 @@ Two prompts, uniform arms, r = ((0, 1), (10, 11)), s = ((1, 0), (11, 10)): poole
 law −1/4, and the tilt along s lowers r (Simpson's paradox).
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain, product
 
 import numpy as np
 import torch
@@ -12,8 +14,10 @@ import torch
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
 from covlaw.theory.statements.false_claims._explicit_prompts import Rows, explicit_prompts, flat
 from covlaw.theory.statements.false_claims._explicit_worlds import forecast_against_change
+from covlaw.theory.statements.false_claims._rationals import covariance, integer_vectors, uniform
 from covlaw.theory.worlds.world import World
 
 HALF = Fraction(1, 2)
@@ -41,6 +45,30 @@ def _tilt(reward: Rows, score: Rows, etas: tuple[float, ...]) -> Sides:
     pooled = within_prompt_covariance(bandit.rewards, s, together, bandit.row_weight()).estimate
     return change._replace(predicted=pooled.repeat(len(etas)))
 
+
+def _cases() -> Iterator[Case]:
+    vectors = list(integer_vectors(4, 2))
+    for r, s in sorted(product(vectors, vectors), key=lambda pair: sum(pair[0]) + sum(pair[1])):
+        yield {"r": (r[:2], r[2:]), "s": (s[:2], s[2:])}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """Two equiprobable prompts of two equiprobable completions each."""
+    pair = zip(case["r"], case["s"], strict=True)
+    law = sum(covariance(uniform(2), r, s) for r, s in pair) / 2
+    pooled = covariance(uniform(4), *(list(chain(*case[name])) for name in "rs"))
+    return opposed(pooled, Fraction(law))
+
+
+CLAIM = Claim(
+    id="F14",
+    sentence="The pooled covariance is the law",
+    forecast="covariance over all completions together",
+    outcome="mean within-prompt covariance",
+    order="entries of r and s; 2 prompts of 2 equiprobable completions",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F14",

@@ -5,6 +5,9 @@ Two prompts with two equiprobable completions, r_1 = (0, 1 | 1, 1), r_2 = (0, 1 
 ∂y_1/∂λ_1 < 0 ⇔ λ_1 > 2λ_2. True with raw, GRPO and pooled advantages (Cauchy–Schwarz).
 """
 
+from collections.abc import Iterator
+from fractions import Fraction
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +17,8 @@ from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
+from covlaw.theory.statements.false_claims._whitened_pairs import signal, small_pairs
 from covlaw.theory.worlds.world import World
 
 REWARDS = ((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (1.0, 1.0))
@@ -73,6 +78,31 @@ def _advantage(score: Tensor, normaliser: str) -> Tensor:
     }[normaliser]
     return (centred if normaliser != "whitened" else score - score.mean()) / scale
 
+
+def _cases() -> Iterator[Case]:
+    for case in small_pairs():
+        for share in range(1, 10):
+            yield {**case, "λ": (Fraction(share, 10), Fraction(10 - share, 10))}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """(λ'Σλ)^{3/2}·dy₁/dλ₁ = C₁₁·λ'Σλ − (Cλ)₁(Σλ)₁ (T38)."""
+    weights, c11 = case["λ"], case["C"][0][0]
+    numerator, square = signal(case, weights)
+    pushed = numerator[0] + case["B"][0][0] * weights[0]
+    gain = c11 * square - numerator[0] * pushed
+    return Contrast(Fraction(c11), gain) if gain < 0 else None
+
+
+CLAIM = Claim(
+    id="F9",
+    sentence="Raising an objective's weight raises its covariance with the advantage",
+    forecast="C₁₁, the sign of the effect without whitening",
+    outcome="(λ'Σλ)^{3/2}·dy₁/dλ₁ under global whitening",
+    order="sum of the entries of B and C, then λ₁ in tenths; 2 objectives",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F9",

@@ -4,7 +4,9 @@ Two arms with p = 10⁻², 10⁻⁴, 10⁻⁶ for the better one, or for one of 
 with a uniform reference: |∇J|²/(2·gap) = p²(1 − p)d (T45), and 3e-3, 1e-6, 3e-10 (T46).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import count
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.kl_bandit import divergence, excess
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
 from covlaw.theory.worlds.world import World
 
 RARE = (1e-2, 1e-4, 1e-6)
@@ -57,6 +60,36 @@ def _forecast(masses: tuple[float, ...]) -> Sides:
         parts.append((square - 2 * mu * gap, 2 * mu * gap, error))
     return joined(parts)
 
+
+def _cases() -> Iterator[Case]:
+    for n in count(3):
+        yield {"π": (Fraction(1, n), Fraction(n - 1, n)), "r": (1, 0)}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """|∇J|²/(2·gap) = p²(1 − p)·d for two arms whose rewards differ by d (T45)."""
+    p = case["π"][0]
+
+    def modulus(p: Fraction) -> Fraction:
+        return p**2 * (1 - p)
+
+    uniform = modulus(Fraction(1, 2))
+    if modulus(p) >= uniform:
+        return None
+    far = [f"{float(modulus(Fraction(1, 10**k))):.0e}" for k in (2, 4, 6)]
+    remark = f"p = 1e-2, 1e-4, 1e-6 leave {', '.join(far)}: no modulus serves everywhere"
+    return Contrast(uniform, modulus(p) - uniform, remark)
+
+
+CLAIM = Claim(
+    id="F11",
+    sentence="A softmax bandit is globally PL",
+    forecast="PL modulus |∇J|²/(2·gap) at the uniform policy",
+    outcome="modulus at π minus that",
+    order="denominator of π; 2 arms",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F11",

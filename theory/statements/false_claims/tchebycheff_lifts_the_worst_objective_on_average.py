@@ -5,7 +5,9 @@ On average r₁ falls short most (3/8 against 1/4), but the arm that is good for
 of the two: s = (−1/2, −1), Cov(r₁, s) = −3/32.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import torch
@@ -14,10 +16,17 @@ from torch import Tensor
 from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
 from covlaw.theory.statements.false_claims._explicit_objectives import (
     claimed_gain,
     explicit_objectives,
     tilt_direction,
+)
+from covlaw.theory.statements.false_claims._rationals import (
+    covariance,
+    growing_policies,
+    integer_vectors,
+    mean,
 )
 from covlaw.theory.statements.scalarization._frozen_worlds import frozen_batch
 from covlaw.theory.worlds.world import World
@@ -53,6 +62,37 @@ def shortfalls(bandit: World) -> Tensor:
     """w_i(z_i − E r_i) of each objective: (2,)."""
     return (torch.tensor(IDEAL, dtype=torch.float64) - bandit.value()) / 2
 
+
+def _cases() -> Iterator[Case]:
+    rewards = list(integer_vectors(3, 3))
+    for _, policy in growing_policies(3):
+        for first, second, z in product(rewards, rewards, ((1, 1), (1, 2), (1, 3))):
+            yield {"π": policy, "r": (first, second), "z": z, "w": (Fraction(1, 2),) * 2}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """S = −max_i w_i(z_i − r_i), and the objective that is worst on average."""
+    policy, rewards, weights, ideal = case["π"], case["r"], case["w"], case["z"]
+    objectives = list(zip(weights, ideal, rewards, strict=True))
+    gaps = [w * (z - mean(policy, r)) for w, z, r in objectives]
+    if gaps[0] == gaps[1]:
+        return None
+    worst = 0 if gaps[0] > gaps[1] else 1
+    score = [-max(w * (z - r[arm]) for w, z, r in objectives) for arm in range(len(policy))]
+    moved = covariance(policy, rewards[worst], score)
+    remark = f"objective {worst + 1} is the worst on average"
+    return Contrast(gaps[worst], moved, remark) if moved < 0 else None
+
+
+CLAIM = Claim(
+    id="F15",
+    sentence="Tchebycheff lifts the objective that is worst on average",
+    forecast="largest w_i(z_i − E r_i), that objective's gap",
+    outcome="its Cov(r_i, s)",
+    order="denominator of π, then the entries of both rewards, then z; 3 arms, w = (1/2, 1/2)",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F15",

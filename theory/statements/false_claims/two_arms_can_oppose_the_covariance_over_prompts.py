@@ -5,13 +5,16 @@ One free logit an arm, p = (1/2, 1/10), gaps of r and s with products −1 and +
 s = (3, 1): Cov_x = +.75 in both prompts, yet ⟨∇J_r, ∇J_s⟩ = −.0625.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import count, product
 
 import numpy as np
 
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements._support.random_instances import centred_score
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
 from covlaw.theory.statements.false_claims._explicit_prompts import Rows, explicit_prompts, flat
 from covlaw.theory.statements.false_claims._explicit_worlds import forecast_against_change
 from covlaw.theory.worlds.world import World
@@ -49,6 +52,33 @@ def _follow_gradient(bandit: World, score: Rows, etas: tuple[float, ...]) -> Sid
     gradient = bandit.score_sum(bandit.row_weight() * centred_score(bandit, s))
     return forecast_against_change(bandit, s, gradient, etas)
 
+
+def _cases() -> Iterator[Case]:
+    for size in count(2):
+        for d1, d2, g1, g2 in product(range(2, size + 1), range(2, size + 1), (1, 2), (-1, -2, -3)):
+            if max(d1, d2) == size:
+                yield {"p": (Fraction(1, d1), Fraction(1, d2)), "product of the arm gaps": (g1, g2)}
+
+
+def _refute(case: Case) -> Contrast | None:
+    """Two equiprobable prompts: Σ D p(1−p)·gaps against Σ D²·2p²(1−p)²·gaps (T11)."""
+    spread = [p * (1 - p) for p in case["p"]]
+    gaps, half = case["product of the arm gaps"], Fraction(1, 2)
+    law = sum(half * v * g for v, g in zip(spread, gaps, strict=True))
+    gradient = sum(half**2 * 2 * v * v * g for v, g in zip(spread, gaps, strict=True))
+    sign = -1 if law < 0 else 1  # both products may be turned round
+    return opposed(sign * law, sign * gradient)
+
+
+CLAIM = Claim(
+    id="F3",
+    sentence="With two arms a prompt the policy gradient agrees with the covariance",
+    forecast="Cov(r, s) over two equiprobable prompts",
+    outcome="⟨∇J_r, ∇J_s⟩",
+    order="larger denominator of p = P(arm 1 | prompt), then the products of the arm gaps",
+    cases=_cases,
+    refute=_refute,
+)
 
 STATEMENT = Statement(
     id="F3",

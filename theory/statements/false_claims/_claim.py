@@ -22,10 +22,10 @@ class Contrast(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """A plausible claim that is false.
+    """A plausible claim that is false; a module holds it beside the statement of its refutation.
 
     Args:
-        id: F1 … F15.
+        id: That of the statement, F1 … F15.
         sentence: The false claim.
         forecast: What `Contrast.forecast` is, e.g. "Cov(r, s)".
         outcome: What `Contrast.outcome` is.
@@ -51,3 +51,8 @@ class Found(NamedTuple):
     contrast: Contrast
     searched: int
     """How many cases came before it, itself included."""
+
+
+def opposed(forecast: Fraction, outcome: Fraction) -> Contrast | None:
+    """Keep a pair whose forecast is positive and whose outcome is negative."""
+    return Contrast(forecast, outcome) if forecast > 0 > outcome else None

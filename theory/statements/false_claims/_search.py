@@ -2,35 +2,11 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.counterexamples import (
-    controller_claims,
-    estimator_claims,
-    gradient_claims,
-    landscape_claims,
-    scalarizer_claims,
-    step_claims,
-)
-from covlaw.theory.counterexamples.claim import Claim, Found
-
-_FAMILIES = (
-    gradient_claims,
-    step_claims,
-    estimator_claims,
-    controller_claims,
-    landscape_claims,
-    scalarizer_claims,
-)
-CLAIMS: Mapping[str, Claim] = {
-    claim.id: claim
-    for claim in sorted(
-        (claim for family in _FAMILIES for claim in family.CLAIMS),
-        key=lambda claim: int(claim.id[1:]),
-    )
-}
-"""Every false claim by id."""
+from covlaw.theory.statements.false_claims._claim import Claim, Found
+from covlaw.theory.statements.registry import CLAIMS
 
 _ENOUGH = 0.5
 """Share of the words given that a claim must hold to be meant."""
