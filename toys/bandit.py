@@ -7,11 +7,8 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.statements._support.random_instances import (
-    centred_score,
-    inner_steps_from,
-    random_score,
-)
+from covlaw.theory.geometry.policy_gradient import centred_score
+from covlaw.theory.statements._support.random_instances import inner_steps_from, random_score
 from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.theory.worlds.token_tree import TokenTree, single_token_tree
 from covlaw.theory.worlds.updates import InnerStep, Update

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.geometry.natural_gradient import dense_natural_step
+from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.statements._support.random_instances import (
     Draw,
-    centred_score,
     nearby,
     random_score,
     updates_from,

@@ -10,7 +10,8 @@ from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.geometry.natural_gradient import dense_natural_gradient
-from covlaw.theory.statements._support.random_instances import centred_score, random_score
+from covlaw.theory.geometry.policy_gradient import centred_score
+from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.worlds.rungs import Rung, load_rung
 from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.theory.worlds.updates import InnerStep, Update

@@ -31,8 +31,12 @@ class Sides(NamedTuple):
     """Degrees of freedom of the standard errors: prompts − 1; None where they are known."""
 
 
-def joined(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Sides:
-    """Put exact comparisons together: each part is (measured, predicted, tolerance), (n,) each."""
+Part = tuple[Tensor, Tensor, Tensor]
+"""Exact comparisons: (measured, predicted, tolerance), (n,) each."""
+
+
+def joined(parts: Sequence[Part]) -> Sides:
+    """Put exact comparisons together."""
     measured, predicted, tolerance = (torch.cat(column) for column in zip(*parts, strict=True))
     return Sides(measured, predicted, tolerance)
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.ctwa_dynamics import Controller, ctwa_path
 from covlaw.theory.dynamics.pl_rates import drift_bound, improved_rate
-from covlaw.theory.statements.convergence._drifting_problems import DriftBatch, ascend
-from covlaw.theory.statements.convergence.drifting_weights_cost_their_path_length import (
+from covlaw.theory.statements.convergence._drifting_problems import (
+    DriftBatch,
+    ascend,
     exact_drifts,
     path_drifts,
 )

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.statements._support.random_instances import centred_score, random_score
+from covlaw.theory.geometry.policy_gradient import centred_score
+from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.worlds.token_tree import TokenTree
 from covlaw.theory.worlds.updates import InnerStep, Step, Update, UpdateRecipe, exact_update
 from covlaw.theory.worlds.world import World

@@ -11,13 +11,10 @@ from torch import Tensor
 
 from covlaw.theory._numerics.softmax import log_softmax_by_prompt
 from covlaw.theory.geometry.natural_gradient import damped_natural_gradient
+from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.statements import STATEMENTS, check
 from covlaw.theory.statements._support.gradient_rounding import is_dense
-from covlaw.theory.statements._support.random_instances import (
-    RUNG,
-    centred_score,
-    random_score,
-)
+from covlaw.theory.statements._support.random_instances import RUNG, random_score
 from covlaw.theory.statements.gradients import gradients_align_through_a_kernel as t11
 from covlaw.theory.statements.gradients import natural_gradient_projects_the_score as t12
 from covlaw.theory.statements.gradients._score_span import score_span

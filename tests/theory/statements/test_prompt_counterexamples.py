@@ -9,6 +9,7 @@ import pytest
 import torch
 from exact import covariance
 
+from covlaw.theory.geometry.policy_gradient import value_gradients
 from covlaw.theory.statements import check
 from covlaw.theory.statements.false_claims import group_std_can_oppose_the_covariance as f6
 from covlaw.theory.statements.false_claims import pooled_covariance_can_oppose_the_law as f14
@@ -17,7 +18,6 @@ from covlaw.theory.statements.false_claims import (
 )
 from covlaw.theory.statements.false_claims._explicit_prompts import explicit_prompts, flat
 from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor, explicit_bandit
-from covlaw.theory.statements.gradients.gradients_align_through_a_kernel import value_gradients
 
 
 @pytest.mark.parametrize("statement_id", ["F3", "F6", "F14"])

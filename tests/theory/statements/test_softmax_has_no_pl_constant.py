@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.statements import check
-from covlaw.theory.statements._support.random_instances import centred_score
 from covlaw.theory.statements.convergence import a_softmax_bandit_has_no_uniform_pl_constant as t45
 from covlaw.theory.statements.false_claims import softmax_objectives_are_not_globally_pl as f11
 from covlaw.toys.bandit import bandit_world

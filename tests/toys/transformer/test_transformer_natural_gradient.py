@@ -13,7 +13,7 @@ from covlaw.theory.geometry.natural_gradient import (
     dense_natural_gradient,
     dense_natural_step,
 )
-from covlaw.theory.statements._support.random_instances import centred_score
+from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.worlds.world import World
 from covlaw.toys.transformer.float64_model import ModelShape
 from covlaw.toys.transformer.worlds import transformer_world

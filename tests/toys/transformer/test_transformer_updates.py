@@ -10,8 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.budget import law_budget
+from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.losses.clipping import effective_weight
-from covlaw.theory.statements._support.random_instances import centred_score
 from covlaw.theory.worlds.updates import UpdateRecipe, exact_update
 from covlaw.toys.transformer.float64_model import Float64, ModelShape, build_model
 from covlaw.toys.transformer.updates import (

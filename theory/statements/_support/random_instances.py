@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.softmax import log_softmax_by_prompt
+from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.statements._support.random_rewards import random_rewards
 from covlaw.theory.statements._support.random_trees import random_tree
 from covlaw.theory.worlds.token_tree import TokenTree
@@ -101,14 +102,6 @@ def nearby(world: World, rng: np.random.Generator, distance: float) -> Tensor:
     direction = torch.as_tensor(rng.normal(size=world.theta.shape[0]))
     slope = world.directional(direction).square().mean().sqrt()
     return world.theta + direction * (distance / float(slope) if slope > 0 else distance)
-
-
-def centred_score(world: World, score: Tensor) -> Tensor:
-    """A_s = s − E_{π(.|x)} s: (N,)."""
-    prompts, index = torch.unique(world.prompt, return_inverse=True)
-    mass = world.log_prob_at().exp()
-    mean = score.new_zeros(prompts.shape[0]).index_add(0, index, mass * score)
-    return score - mean[index]
 
 
 def _means(features: np.ndarray, sizes: np.ndarray) -> np.ndarray:

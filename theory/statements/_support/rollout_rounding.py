@@ -5,7 +5,9 @@ from torch import Tensor
 
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.covariance import Covariance
 from covlaw.theory.estimators.rollouts import Rollouts
+from covlaw.theory.worlds.updates import Update
 
 
 def weighted_rounding(rollouts: Rollouts, signal: Tensor, operations: int = 0) -> Tensor:
@@ -45,3 +47,19 @@ def row_weight(rollouts: Rollouts) -> Tensor:
     outer = rollouts.prompt_mass
     outer = torch.full_like(counts, 1 / counts.shape[0]) if outer is None else outer
     return share * groups.spread(outer)
+
+
+def change_error(update: Update, law: Covariance) -> Tensor | None:
+    """Standard error (M,) of change − covariance, on independent samples; None if exact.
+
+    Near convergence a change comes from few completions, and a sample without any of them reports
+    an error of 0. If rewards are 0 or R, a mean change δ over N completions has a standard error
+    of at least √(R|δ|/N), its completions changing all one way: the larger side is taken for δ.
+    """
+    rollouts = update.rollouts
+    if rollouts.exact:
+        return None
+    reach = rollouts.rewards.amax(0) - rollouts.rewards.amin(0)
+    larger = torch.maximum(update.change.abs(), law.estimate.abs())
+    least = (reach * larger / rollouts.prompt.shape[0]).sqrt()
+    return torch.maximum(torch.hypot(update.change_error, law.standard_error), least)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.func import vjp, vmap
 
+from covlaw.theory.geometry.policy_gradient import value_gradients
 from covlaw.theory.losses.clipping import Clip
 from covlaw.theory.losses.policy_losses import clipped_policy_loss
 from covlaw.theory.statements._support.token_enumeration import token_rounding
-from covlaw.theory.statements.gradients.gradients_align_through_a_kernel import value_gradients
 from covlaw.theory.worlds.token_law import token_values
 from covlaw.theory.worlds.token_tree import TokenTree
 

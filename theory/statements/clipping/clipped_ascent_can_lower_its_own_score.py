@@ -17,6 +17,7 @@ from covlaw.theory.losses.clipping import Clip
 from covlaw.theory.statements.base import (
     Ensemble,
     NegativeControl,
+    Part,
     Proof,
     Sides,
     Statement,
@@ -29,8 +30,6 @@ from covlaw.theory.statements.clipping._clipped_ascent import (
     first_order_law,
     worst_own_step,
 )
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 CLIP: Clip = (0.2, 0.2, None)
 RUNS = 256

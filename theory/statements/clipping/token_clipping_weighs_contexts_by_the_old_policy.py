@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.func import jvp
 
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.losses.clipping import Clip
 from covlaw.theory.statements._support.inapplicable import NO_CONTEXTS_IN_AN_LLM
-from covlaw.theory.statements._support.random_instances import centred_score, nearby, random_score
+from covlaw.theory.statements._support.random_instances import nearby, random_score
 from covlaw.theory.statements._support.token_enumeration import (
     token_rounding,
     token_tilt_derivative,
@@ -28,12 +29,10 @@ from covlaw.theory.statements._support.token_losses import (
     natural_slope,
     natural_slope_rounding,
 )
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.clipping._token_clip import clipped_natural_law, clipped_token_weight
 from covlaw.theory.worlds.token_law import TokenValues, token_covariance, token_values
 from covlaw.theory.worlds.token_tree import TokenTree
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 class Displaced(NamedTuple):

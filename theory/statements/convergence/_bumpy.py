@@ -11,6 +11,10 @@ SMOOTHNESS = 8.0
 PL = 0.175
 """f'² ≥ 2·PL·f; certified by `pl_margin`. The best constant is .17553, at x = ±2.2017."""
 
+SHIFT, WEIGHTS = 3.0, (0.48, 0.52)
+SPURIOUS, BEST = (0.3835, 0.3836), 2.654
+"""Of total(x): a bracket of its spurious minimiser, and a point near its best."""
+
 Interval = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Lower and upper ends of one interval a cell."""
 
@@ -51,3 +55,18 @@ def pl_margin(constant: float = PL, cells: int = 2**16) -> tuple[Tensor, Tensor]
     upper = 2 * constant * torch.cat([heights, heights.new_tensor([4.0, 8.0**2 + BUMP])])
     lower = torch.cat([flattest, flattest.new_tensor([near, 2 * 8.0 - BUMP])]).square()
     return upper, lower
+
+
+def total(x: Tensor, weights: tuple[float, float] = WEIGHTS) -> Tensor:
+    """g(x) = w_1·f(x) + w_2·f(x − 3), elementwise."""
+    return weights[0] * value(x) + weights[1] * value(x - SHIFT)
+
+
+def total_slope(x: Tensor, weights: tuple[float, float] = WEIGHTS) -> Tensor:
+    """g'(x)."""
+    return weights[0] * slope(x) + weights[1] * slope(x - SHIFT)
+
+
+def total_curvature(x: Tensor, weights: tuple[float, float] = WEIGHTS) -> Tensor:
+    """g''(x)."""
+    return weights[0] * curvature(x) + weights[1] * curvature(x - SHIFT)

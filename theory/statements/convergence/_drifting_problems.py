@@ -119,3 +119,15 @@ def _curvatures(rng: np.random.Generator, shape: tuple[int, ...], dimension: int
     basis = np.linalg.qr(rng.normal(size=(*shape, dimension, dimension)))[0]
     values = rng.uniform(0.2, 1, (*shape, 1, dimension))
     return torch.as_tensor((basis * values) @ basis.swapaxes(-1, -2))
+
+
+def exact_drifts(batch: DriftBatch, run: Ascent) -> Tensor:
+    """(λ_{t+1} − λ_t)·(J(θ*_{t+1}) − J(θ_{t+1})): (B, T)."""
+    short = batch.values(run.optima[:, 1:]) - batch.values(run.theta[:, 1:])
+    return (batch.weights.diff(dim=1) * short).sum(-1)
+
+
+def path_drifts(batch: DriftBatch, run: Ascent) -> Tensor:
+    """|λ_{t+1} − λ_t|_1·G, G = sup_t max_j |J_j(θ*_t) − J_j(θ_t)|: (B, T)."""
+    short = batch.values(run.optima[:, 1:]) - batch.values(run.theta[:, 1:])
+    return batch.weights.diff(dim=1).abs().sum(-1) * short.abs().amax((1, 2))[:, None]

@@ -9,39 +9,25 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.convergence import _bumpy as bumpy
+from covlaw.theory.statements.convergence._bumpy import (
+    BEST,
+    SPURIOUS,
+    WEIGHTS,
+    total,
+    total_curvature,
+    total_slope,
+)
 from covlaw.theory.statements.convergence._pl_problems import NO_PL_POLICY
-
-SHIFT, WEIGHTS = 3.0, (0.48, 0.52)
-SPURIOUS, BEST = (0.3835, 0.3836), 2.654
-"""A bracket of the spurious minimiser, and a point near the best."""
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 class ExactExample(NamedTuple):
     """The one pair of weights that the statement is about."""
 
     weights: tuple[float, float]
-
-
-def total(x: Tensor, weights: tuple[float, float] = WEIGHTS) -> Tensor:
-    """g(x) = w_1·f(x) + w_2·f(x − 3), elementwise."""
-    return weights[0] * bumpy.value(x) + weights[1] * bumpy.value(x - SHIFT)
-
-
-def total_slope(x: Tensor, weights: tuple[float, float] = WEIGHTS) -> Tensor:
-    """g'(x)."""
-    return weights[0] * bumpy.slope(x) + weights[1] * bumpy.slope(x - SHIFT)
-
-
-def total_curvature(x: Tensor, weights: tuple[float, float] = WEIGHTS) -> Tensor:
-    """g''(x)."""
-    return weights[0] * bumpy.curvature(x) + weights[1] * bumpy.curvature(x - SHIFT)
 
 
 def sides(example: ExactExample, _: np.random.Generator) -> Sides:

@@ -15,6 +15,8 @@ from covlaw.theory.statements.convergence._drifting_problems import (
     DriftBatch,
     ascend,
     draw_drifting,
+    exact_drifts,
+    path_drifts,
 )
 from covlaw.theory.statements.convergence._pl_problems import NO_PL_POLICY
 
@@ -36,18 +38,6 @@ def frozen_sides(batch: DriftBatch, _: np.random.Generator) -> Sides:
     run = ascend(batch)
     rates = _rates(run)
     return _compare(batch, run, [drift_bound(run.gap[:, 0], rates, torch.zeros_like(rates))])
-
-
-def exact_drifts(batch: DriftBatch, run: Ascent) -> Tensor:
-    """(λ_{t+1} − λ_t)·(J(θ*_{t+1}) − J(θ_{t+1})): (B, T)."""
-    short = batch.values(run.optima[:, 1:]) - batch.values(run.theta[:, 1:])
-    return (batch.weights.diff(dim=1) * short).sum(-1)
-
-
-def path_drifts(batch: DriftBatch, run: Ascent) -> Tensor:
-    """|λ_{t+1} − λ_t|_1·G, G = sup_t max_j |J_j(θ*_t) − J_j(θ_t)|: (B, T)."""
-    short = batch.values(run.optima[:, 1:]) - batch.values(run.theta[:, 1:])
-    return batch.weights.diff(dim=1).abs().sum(-1) * short.abs().amax((1, 2))[:, None]
 
 
 def _rates(run: Ascent) -> Tensor:

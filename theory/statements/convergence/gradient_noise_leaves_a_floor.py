@@ -12,7 +12,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.pl_rates import classic_rate, noisy_gap_bound
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.convergence._pl_problems import NO_PL_POLICY, PLBatch, draw_problems
 
 STEPS = 6
@@ -44,9 +44,7 @@ def _noisy_descent(batch: PLBatch, rng: np.random.Generator, bound: Bound) -> Si
     return joined([enumerated, _tight_quadratic(batch, sigma, bound)])
 
 
-def _enumerated(
-    batch: PLBatch, rng: np.random.Generator, sigma: Tensor, bound: Bound
-) -> tuple[Tensor, Tensor, Tensor]:
+def _enumerated(batch: PLBatch, rng: np.random.Generator, sigma: Tensor, bound: Bound) -> Part:
     """Noise ±σv_t with v_t a random unit vector: the mean over all sign patterns."""
     x = batch.start[:, :1]
     initial, constants = batch.value(x)[:, 0], (batch.mu, batch.smoothness, batch.step)
@@ -70,7 +68,7 @@ def _kick(rng: np.random.Generator, x: Tensor) -> Tensor:
     return torch.as_tensor(direction / np.linalg.norm(direction, axis=-1, keepdims=True))
 
 
-def _tight_quadratic(batch: PLBatch, sigma: Tensor, bound: Bound) -> tuple[Tensor, Tensor, Tensor]:
+def _tight_quadratic(batch: PLBatch, sigma: Tensor, bound: Bound) -> Part:
     """Follow f = Lx²/2 exactly: E x² ← (1 − γL)²·E x² + γ²σ², T = 1, 2, 4, … and LONG."""
     smoothness, step, moment = batch.smoothness, batch.step, batch.start[:, 0, 0].square()
     initial = smoothness * moment / 2

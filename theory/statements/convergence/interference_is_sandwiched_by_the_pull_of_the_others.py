@@ -14,7 +14,7 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_world
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.convergence import _bumpy as bumpy
 from covlaw.theory.statements.convergence._interference_bounds import (
     interference,
@@ -25,7 +25,6 @@ from covlaw.theory.statements.convergence._tangled_problems import TangledBatch,
 from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.theory.worlds.world import World
 
-Part = tuple[Tensor, Tensor, Tensor]
 CONFLICT = (0.49, 0.51)
 """Weights of a reward and its opposite: nearly tight, since λ_1 is just below λ_2."""
 

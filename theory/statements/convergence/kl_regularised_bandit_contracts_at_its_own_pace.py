@@ -23,6 +23,7 @@ from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements.base import (
     Ensemble,
     NegativeControl,
+    Part,
     Proof,
     Sides,
     Statement,
@@ -35,8 +36,6 @@ from covlaw.theory.statements.convergence._regularised_rows import (
     sizes,
 )
 from covlaw.theory.worlds.world import World
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(source: World | RegularisedRows, rng: np.random.Generator) -> Sides:

@@ -16,6 +16,7 @@ from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements.base import (
     Ensemble,
     NegativeControl,
+    Part,
     Proof,
     Sides,
     Statement,
@@ -27,8 +28,6 @@ from covlaw.theory.worlds.world import World
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)
 """Total strengths ηt of the tilts, in units of 1/R."""
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(source: World | SoftmaxRows, _: np.random.Generator) -> Sides:

@@ -9,21 +9,16 @@ from torch import Tensor
 
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.geometry.policy_gradient import advantages, value_gradients
 from covlaw.theory.statements._support.gradient_rounding import (
     gradient_roundings,
     is_dense,
     largest_score_norm,
 )
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.convergence._ntk import centred_ntk_floor, centred_scores
-from covlaw.theory.statements.gradients.gradients_align_through_a_kernel import (
-    advantages,
-    value_gradients,
-)
 from covlaw.theory.worlds.world import World
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(world: World, _: np.random.Generator) -> Sides:

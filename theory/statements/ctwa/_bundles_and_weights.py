@@ -10,7 +10,8 @@ from covlaw.theory.dynamics.ctwa_signals import grpo_signal, mean_std
 from covlaw.theory.estimators.headroom import Headroom, headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.estimators.rank_condition import FULL, rank_condition
-from covlaw.theory.statements.ctwa._climbing import Part, kept
+from covlaw.theory.statements.base import Part
+from covlaw.theory.statements.ctwa._climbing import kept
 from covlaw.theory.statements.ctwa._std_rounding import gradient_error, mean_std_error, signal_error
 
 TRIALS = 48

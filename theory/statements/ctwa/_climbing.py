@@ -1,13 +1,17 @@
 """What a path of CTWA must satisfy when it climbs a concave potential f (T33, T37, T38)."""
 
+from itertools import islice
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.dynamics.ctwa_bounds import grpo_potential, grpo_weight_bound
+from covlaw.theory.dynamics.ctwa_dynamics import Controller, ctwa_path
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
-
-Part = tuple[Tensor, Tensor, Tensor]
-"""(measured, predicted, tolerance), (n,) each."""
+from covlaw.theory.statements.base import Part
+from covlaw.theory.statements.ctwa._std_rounding import mean_std_error
 
 
 class Climb(NamedTuple):
@@ -59,3 +63,23 @@ def climb_sides(climb: Climb, ceiling: Ceiling) -> list[Part]:
 def kept(problems: PromptCovariances, chosen: Tensor) -> PromptCovariances:
     """The chosen (B,) problems of a batch."""
     return PromptCovariances(*(part[chosen] for part in problems))
+
+
+def grpo_climb(
+    problems: PromptCovariances, targets: Tensor, start: Tensor, step: Tensor, steps: int
+) -> list[Part]:
+    """Compare a path of `steps` steps with every claim of T37 for feasible targets."""
+    path = ctwa_path(problems, targets, start, Controller("grpo", step))
+    states = list(islice(path, steps + 1))
+    weights = torch.stack([s.log_weights.exp() for s in states])
+    linear = (targets * weights).sum(-1)
+    climb = Climb(
+        potential=grpo_potential(problems, targets, weights),
+        rounding=mean_std_error(problems, weights) + rounding(linear, targets.shape[-1] + 8),
+        weights=weights,
+        deficit=torch.stack([torch.relu(targets - s.signal) for s in states]),
+        step=step,
+    )
+    bound = grpo_weight_bound(problems, targets, start.exp())
+    error = climb.rounding[0] / -climb.potential[0] + rounding(1.0, 64)
+    return climb_sides(climb, Ceiling(bound, torch.zeros_like(bound), error))

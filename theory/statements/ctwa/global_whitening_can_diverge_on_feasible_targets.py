@@ -17,9 +17,17 @@ from covlaw.theory.dynamics.ctwa_signals import whitened_signal
 from covlaw.theory.estimators.headroom import headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import (
+    Ensemble,
+    NegativeControl,
+    Part,
+    Proof,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.statements.ctwa._bundles_and_weights import full_rank, target_scale
-from covlaw.theory.statements.ctwa._climbing import Part
+from covlaw.theory.statements.ctwa._climbing import grpo_climb
 from covlaw.theory.statements.ctwa._problems import as_problems, draw_problems, drawn_targets
 from covlaw.theory.statements.ctwa._whitening_examples import (
     FEASIBLE_WEIGHTS,
@@ -28,7 +36,6 @@ from covlaw.theory.statements.ctwa._whitening_examples import (
     gain_size,
     own_gains,
 )
-from covlaw.theory.statements.ctwa.grpo_ctwa_converges_exactly_if_feasible import grpo_climb
 from covlaw.theory.worlds.world import World
 
 STEP, STEPS, CLIMB = 0.1, 400, 20

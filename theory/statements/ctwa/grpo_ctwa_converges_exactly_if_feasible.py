@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.rounding import UNIT_ROUNDOFF, rounding
-from covlaw.theory.dynamics.ctwa_bounds import grpo_potential, grpo_step_limit, grpo_weight_bound
+from covlaw.theory._numerics.rounding import UNIT_ROUNDOFF
+from covlaw.theory.dynamics.ctwa_bounds import grpo_potential, grpo_step_limit
 from covlaw.theory.dynamics.ctwa_dynamics import Controller, ControllerState, ctwa_path
 from covlaw.theory.estimators.headroom import headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.ctwa._bundles_and_weights import full_rank, target_scale
-from covlaw.theory.statements.ctwa._climbing import Ceiling, Climb, Part, climb_sides
+from covlaw.theory.statements.ctwa._climbing import grpo_climb
 from covlaw.theory.statements.ctwa._problems import (
     COUNTEREXAMPLE_TARGETS,
     as_problems,
@@ -59,26 +59,6 @@ def _counterexample_sides() -> Sides:
     targets = torch.tensor([COUNTEREXAMPLE_TARGETS], dtype=torch.float64)
     step, start = torch.full((1,), 0.1, dtype=torch.float64), torch.zeros_like(targets)
     return joined(grpo_climb(counterexample(), targets, start, step, 1000))
-
-
-def grpo_climb(
-    problems: PromptCovariances, targets: Tensor, start: Tensor, step: Tensor, steps: int
-) -> list[Part]:
-    """Compare a path of `steps` steps with every claim of T37 for feasible targets."""
-    path = ctwa_path(problems, targets, start, Controller("grpo", step))
-    states = list(islice(path, steps + 1))
-    weights = torch.stack([s.log_weights.exp() for s in states])
-    linear = (targets * weights).sum(-1)
-    climb = Climb(
-        potential=grpo_potential(problems, targets, weights),
-        rounding=mean_std_error(problems, weights) + rounding(linear, targets.shape[-1] + 8),
-        weights=weights,
-        deficit=torch.stack([torch.relu(targets - s.signal) for s in states]),
-        step=step,
-    )
-    bound = grpo_weight_bound(problems, targets, start.exp())
-    error = climb.rounding[0] / -climb.potential[0] + rounding(1.0, 64)
-    return climb_sides(climb, Ceiling(bound, torch.zeros_like(bound), error))
 
 
 def growth(problems: PromptCovariances, targets: Tensor, start: Tensor, bundle: Tensor) -> Part:

@@ -14,14 +14,21 @@ from covlaw.theory.dynamics.ctwa_signals import grpo_signal
 from covlaw.theory.estimators.headroom import headroom, raw_headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import (
+    Ensemble,
+    NegativeControl,
+    Part,
+    Proof,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.statements.ctwa._bundles_and_weights import (
     attained,
     full_rank,
     near_optimum,
     target_scale,
 )
-from covlaw.theory.statements.ctwa._climbing import Part
 from covlaw.theory.statements.ctwa._problems import as_problems, draw_problems, drawn_targets
 from covlaw.theory.statements.ctwa._std_rounding import (
     gradient_error,

@@ -13,8 +13,7 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.ctwa_signals import mean_std
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.ctwa._climbing import Part
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.ctwa._closed_loop import (
     Bandits,
     Moment,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from covlaw.theory.statements._support.random_instances import centred_score
+from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.statements._support.tolerances import change_rounding
 from covlaw.theory.statements.base import Sides
 from covlaw.theory.statements.false_claims._explicit_worlds import (

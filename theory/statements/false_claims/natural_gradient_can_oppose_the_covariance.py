@@ -11,8 +11,8 @@ from itertools import product
 import numpy as np
 
 from covlaw.theory.geometry.natural_gradient import dense_natural_gradient
+from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
-from covlaw.theory.statements._support.random_instances import centred_score
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
 from covlaw.theory.statements.false_claims._explicit_worlds import (

@@ -16,13 +16,8 @@ from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.pl_rates import classic_rate
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
 from covlaw.theory.statements.convergence import _bumpy as bumpy
+from covlaw.theory.statements.convergence._bumpy import BEST, WEIGHTS, total, total_slope
 from covlaw.theory.statements.convergence._pl_problems import NO_PL_POLICY
-from covlaw.theory.statements.convergence.a_sum_of_pl_functions_need_not_be_pl import (
-    BEST,
-    WEIGHTS,
-    total,
-    total_slope,
-)
 from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
 
 STEPS = 200

@@ -9,11 +9,12 @@ from torch import Tensor
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.geometry.kernel_spectrum import KernelSpectrum, extremal_pair
+from covlaw.theory.geometry.policy_gradient import value_gradients
 from covlaw.theory.statements._support.gradient_rounding import (
     gradient_roundings,
     largest_score_norm,
 )
-from covlaw.theory.statements.gradients.gradients_align_through_a_kernel import value_gradients
+from covlaw.theory.statements.base import Part
 from covlaw.theory.worlds.world import World
 
 
@@ -63,7 +64,7 @@ def measure(world: World, rewards: Tensor, scores: Tensor) -> Pairs:
     )
 
 
-def certified_signs(pairs: Pairs, threshold: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+def certified_signs(pairs: Pairs, threshold: Tensor, rows: int) -> Part:
     """Alignments of pairs with |corr| above a threshold, as a bound: wrong signs measure above 0.
 
     Args:
@@ -77,7 +78,7 @@ def certified_signs(pairs: Pairs, threshold: Tensor, rows: int) -> tuple[Tensor,
     return wrong, torch.zeros_like(wrong), pairs.error[certified]
 
 
-def interlacing(world: World, spectrum: KernelSpectrum) -> list[tuple[Tensor, Tensor, Tensor]]:
+def interlacing(world: World, spectrum: KernelSpectrum) -> list[Part]:
     """One free logit a completion: min D·π ≤ k_min and k_max ≤ max D·π, so κ ≤ their ratio."""
     if not world.tabular:
         return []
@@ -88,6 +89,6 @@ def interlacing(world: World, spectrum: KernelSpectrum) -> list[tuple[Tensor, Te
     return [(low, smallest, error), (largest, high, error)]
 
 
-def nothing() -> tuple[Tensor, Tensor, Tensor]:
+def nothing() -> Part:
     """No comparison."""
     return (torch.empty(0, dtype=torch.float64),) * 3

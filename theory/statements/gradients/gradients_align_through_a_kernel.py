@@ -9,32 +9,19 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import vjp
 
-from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.covariance import within_prompt_covariance
+from covlaw.theory.geometry.policy_gradient import (
+    advantages,
+    centred_score,
+    kernel_form,
+    value_gradients,
+)
 from covlaw.theory.statements._support.gradient_rounding import alignment_rounding, is_dense
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.statements._support.random_instances import centred_score, random_score
+from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement
 from covlaw.theory.worlds.world import World
-
-
-def value_gradients(world: World, columns: Tensor) -> Tensor:
-    """∇_θ Σ_x D(x) Σ_y π_θ(y|x) f(y) of each column of `columns` (N, M): (M, D), by autograd."""
-
-    def values(theta: Tensor) -> Tensor:
-        return world.row_weight(world.log_prob(theta).exp()) @ columns
-
-    pullback = vjp(values, world.theta)[1]
-    return torch.stack([pullback(unit)[0] for unit in torch.eye(columns.shape[1]).to(columns)])
-
-
-def kernel_form(world: World, score: Tensor) -> Tensor:
-    """E[A_j K A_s] without forming K: E[A_j ⟨∇log π, G_s⟩], G_s = E[A_s ∇log π]: (M,)."""
-    weight = world.row_weight()
-    alignment = world.directional(world.score_sum(weight * centred_score(world, score)))
-    return (weight * alignment) @ advantages(world)
 
 
 def dense_kernel_form(world: World, score: Tensor) -> Tensor:
@@ -47,11 +34,6 @@ def dense_kernel_form(world: World, score: Tensor) -> Tensor:
 def tabular_form(world: World, score: Tensor) -> Tensor:
     """Σ_x D(x)² Σ_y π² A_j A_s: (M,), for one free logit a completion."""
     return (world.row_weight().square() * centred_score(world, score)) @ advantages(world)
-
-
-def advantages(world: World) -> Tensor:
-    """A_j = r_j − E_x r_j of every completion: (N, M)."""
-    return group_by_prompt(world.prompt).centre(world.rewards, world.log_prob_at().exp())
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

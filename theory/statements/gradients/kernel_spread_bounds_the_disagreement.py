@@ -10,7 +10,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.geometry.gradient_angle import score_threshold
@@ -25,7 +24,7 @@ from covlaw.theory.geometry.kernel_spectrum import (
 from covlaw.theory.statements._support.gradient_rounding import is_dense
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
 from covlaw.theory.statements.gradients._gradient_pairs import (
     Pairs,
     attaining_pairs,
@@ -36,8 +35,6 @@ from covlaw.theory.statements.gradients._gradient_pairs import (
     nothing,
 )
 from covlaw.theory.worlds.world import World
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 BELOW = 0.99
 """Fraction of the threshold at which a flip is constructed."""

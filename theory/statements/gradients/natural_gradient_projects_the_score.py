@@ -11,20 +11,17 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.geometry.natural_gradient import dense_natural_gradient
+from covlaw.theory.geometry.policy_gradient import advantages, centred_score, value_gradients
 from covlaw.theory.statements._support.gradient_rounding import (
     gradient_roundings,
     is_dense,
     largest_score_norm,
 )
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.statements._support.random_instances import centred_score, random_score
+from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.restricted_worlds import in_subspace
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.gradients._score_span import score_span
-from covlaw.theory.statements.gradients.gradients_align_through_a_kernel import (
-    advantages,
-    value_gradients,
-)
 from covlaw.theory.worlds.world import World
 
 
@@ -52,7 +49,7 @@ def covariance_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(measured, _covariance(world, score)[: len(measured)], error)
 
 
-def _projection_sides(world: World, score: Tensor, size: float) -> tuple[Tensor, Tensor, Tensor]:
+def _projection_sides(world: World, score: Tensor, size: float) -> Part:
     """Compare in one world; `size` is the largest score norm of the whole parameter space.
 
     In a subspace ∇log π can be a small difference of features, whose rounding does not shrink.

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.func import jacrev
 
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.geometry.policy_gradient import value_gradients
 from covlaw.theory.geometry.smoothness import log_linear_smoothness, step_limit, tabular_smoothness
 from covlaw.theory.statements._support.gradient_rounding import alignment_rounding
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.restricted_worlds import on_few_completions
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.gradients._log_linear import extremal_pair, log_linear
-from covlaw.theory.statements.gradients.gradients_align_through_a_kernel import value_gradients
 from covlaw.theory.worlds.world import World
 
 FRACTIONS = (0.1, 0.9, 0.999)
@@ -29,8 +29,6 @@ LARGEST = 64
 
 SHRUNK = 0.99
 """The control's constant, relative to the true one."""
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

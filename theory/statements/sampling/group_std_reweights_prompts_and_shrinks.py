@@ -22,15 +22,13 @@ from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_I
 from covlaw.theory.statements._support.offsets import from_an_own_completion
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.restricted_worlds import on_few_completions
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.sampling._group_shrink import two_valued_shrink
 from covlaw.theory.tilts.tilt_problem import tilt_problem
 from covlaw.theory.worlds.world import World
 
 SIZES = (2, 3, 4)
 """K: completions a group."""
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 class TwoValued(NamedTuple):

@@ -13,10 +13,8 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements._support.rollout_rounding import row_weight
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
 from covlaw.theory.worlds.updates import Update
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(update: Update, _: np.random.Generator) -> Sides:

@@ -19,10 +19,8 @@ from covlaw.theory.statements._support.offsets import from_an_own_completion
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.restricted_worlds import on_few_completions
 from covlaw.theory.statements._support.tilt_strengths import widest_range
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
 from covlaw.theory.worlds.world import World
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

@@ -11,6 +11,7 @@ from covlaw.theory.estimators.prompt_covariances import PromptCovariances, promp
 from covlaw.theory.estimators.rank_condition import FULL, rank_condition
 from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.tolerances import covariance_rounding
+from covlaw.theory.statements.base import Part
 from covlaw.theory.statements.ctwa._std_rounding import (
     gradient_error,
     mean_std_error,
@@ -18,9 +19,6 @@ from covlaw.theory.statements.ctwa._std_rounding import (
 )
 from covlaw.theory.statements.scalarization._frozen_worlds import frozen_batch, weights_of
 from covlaw.theory.worlds.world import World
-
-Part = tuple[Tensor, Tensor, Tensor]
-"""(measured, predicted, tolerance)."""
 
 MEAN_STD_SHARE = 0.0625
 """Share of worlds in which the mean-std weights are judged too: they are slow to compute."""

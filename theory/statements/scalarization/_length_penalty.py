@@ -6,9 +6,10 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.scalarizers import Batch, make_scalarizer
+from covlaw.theory.statements.base import Part
 
 
-def penalty_part(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def penalty_part(rng: np.random.Generator) -> Part:
     """Mean advantage of completions that differ in length alone: (measured, predicted, tolerance).
 
     By the scalarizer's `reference=True` form, and in closed form.

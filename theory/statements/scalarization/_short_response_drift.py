@@ -7,9 +7,10 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.scalarizers import Batch, make_scalarizer
+from covlaw.theory.statements.base import Part
 
 
-def drift_part(rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def drift_part(rng: np.random.Generator) -> Part:
     """One random pair of responses: (measured, predicted, tolerance), () each as (1,)."""
     p, size = float(rng.uniform(0.05, 0.95)), 2 * int(rng.integers(1, 5))
     lengths = (int(rng.integers(1, 8)), int(rng.integers(1, 8)))

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.scalarizers import Observation
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.scalarization._constraint_pairs import (
     Constraint,
     constrained_covariance,
@@ -22,8 +22,6 @@ from covlaw.theory.worlds.world import World
 
 LONGEST = 12
 """Most steps of the multiplier that a delay is checked over."""
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

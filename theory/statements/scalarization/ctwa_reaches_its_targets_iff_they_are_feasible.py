@@ -1,11 +1,10 @@
 """E1: on a frozen policy CTWA ends at its targets iff they are feasible."""
 
 import numpy as np
-from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.ctwa_signals import mean_std
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.scalarization._frozen_ctwa import ASKED, Frozen, frozen_at, run_loop
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
@@ -13,9 +12,6 @@ from covlaw.theory.statements.scalarization._frozen_worlds import (
     conflict_worlds,
 )
 from covlaw.theory.worlds.world import World
-
-Part = tuple[Tensor, Tensor, Tensor]
-"""(measured, predicted, tolerance)."""
 
 REQUIRED, EXCESSIVE = 0.9, 1.1
 """Shares of t*: CTWA is asked for ASKED, since it approaches from below, and must reach the first;

@@ -9,7 +9,7 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix
 from covlaw.theory.scalarizers import Batch, make_scalarizer
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     NOTHING,
@@ -24,8 +24,6 @@ STEPS = (0.1, 0.02, 0.004)
 
 SPREAD = 0.5
 """Spread of the log-lengths at the start."""
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

@@ -7,7 +7,7 @@ from covlaw.theory.estimators.covariance import covariance_matrix
 from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.enumeration import tilted_derivative
 from covlaw.theory.statements._support.tolerances import covariance_rounding
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     conflict_worlds,
@@ -31,7 +31,7 @@ def own_variance_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(measured, _matrix(world).diagonal() * weights, error)
 
 
-def _follow(world: World, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _follow(world: World, rng: np.random.Generator) -> Part:
     drawn = rng.dirichlet(np.ones(len(world.names)))
     scalarizer = make_scalarizer("linear", world.names, weights=drawn.tolist())
     _, signal = scalarizer.signal(scalarizer.init(), frozen_batch(world))

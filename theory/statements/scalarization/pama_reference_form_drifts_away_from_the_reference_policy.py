@@ -19,8 +19,6 @@ from covlaw.theory.statements.scalarization._frozen_worlds import (
 from covlaw.theory.statements.scalarization._short_response_drift import drift_part
 from covlaw.theory.worlds.world import World
 
-Part = tuple[Tensor, Tensor, Tensor]
-
 
 def sides(world: World, rng: np.random.Generator) -> Sides:
     """First-order change at the reference policy and away from it, and the drift in length.

@@ -8,7 +8,7 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.covariance import covariance_matrix, within_prompt_covariance
 from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.tolerances import covariance_rounding
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
     conflict_worlds,
@@ -16,8 +16,6 @@ from covlaw.theory.statements.scalarization._frozen_worlds import (
 )
 from covlaw.theory.statements.scalarization._length_penalty import penalty_part
 from covlaw.theory.worlds.world import World
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

@@ -16,7 +16,7 @@ from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.tilt_strengths import tilt_strengths
 from covlaw.theory.statements._support.tolerances import change_rounding, covariance_rounding
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
 from covlaw.theory.statements.tilts._tilt_path import covariance_along_tilt
 from covlaw.theory.worlds.world import World
 
@@ -44,7 +44,7 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
     return joined(parts)
 
 
-def _at(world: World, score: Tensor, eta: float) -> tuple[Tensor, Tensor, Tensor]:
+def _at(world: World, score: Tensor, eta: float) -> Part:
     change = tilted_change(world, world.rewards, score, eta)
     error = change_rounding(world, world.rewards, eta, score)
     integral = covariance_along_tilt(world, score, eta)

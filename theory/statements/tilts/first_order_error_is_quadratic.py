@@ -15,7 +15,7 @@ from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.tilt_strengths import tilt_strengths
 from covlaw.theory.statements._support.tolerances import change_rounding, covariance_rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.tilts.remainder import remainder_bounds
 from covlaw.theory.worlds.world import World
 
@@ -41,9 +41,7 @@ def shrunk_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(own[0][:1], SHRUNK * own[1][:1], own[2][:1])
 
 
-def remainder_sides(
-    world: World, rewards: Tensor, score: Tensor, eta: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def remainder_sides(world: World, rewards: Tensor, score: Tensor, eta: float) -> Part:
     """|Δ − η·C| of each reward (M,), twice; the two bounds; the rounding of the difference."""
     mass = world.log_prob_at().exp()
     groups = (world.prompt, mass, world.prompt_mass)

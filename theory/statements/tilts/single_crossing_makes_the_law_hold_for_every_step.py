@@ -17,7 +17,7 @@ from covlaw.theory.statements._support.adversaries import reversing_reward
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.tilt_strengths import widest_range
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.tilts._single_crossing import sign_changes
 from covlaw.theory.statements.tilts._tilted_means import (
     reward_range,
@@ -28,8 +28,6 @@ from covlaw.theory.worlds.world import World
 
 STRENGTHS = 10 ** np.linspace(-2, math.log10(50), 24)
 """η·max_x S_x: from first order to all mass on the best score."""
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 class _Curves(NamedTuple):

@@ -14,15 +14,13 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.statements._support.adversaries import EXTREMAL_MASS, extremal_indicator
 from covlaw.theory.statements._support.random_instances import random_score
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
 from covlaw.theory.tilts.remainder import THIRD_CUMULANT
 from covlaw.theory.tilts.tilt_problem import tilt_problem
 from covlaw.theory.worlds.world import World
 
 SHRUNK = 0.99
 """The control's constant, relative to √3/18."""
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

@@ -15,7 +15,7 @@ from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.tilt_strengths import tilt_strengths, widest_range
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
 from covlaw.theory.statements.tilts._cumulants import joint_cumulants, series_tail
 from covlaw.theory.statements.tilts._taylor import (
     factorials,
@@ -40,7 +40,6 @@ INSIDE = 0.9
 """Of the zero-free radius π/S: where zeros are counted."""
 
 Forecast = Callable[[World, Tensor, float], Tensor]
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(world: World, rng: np.random.Generator) -> Sides:

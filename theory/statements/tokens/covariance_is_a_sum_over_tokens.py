@@ -12,7 +12,7 @@ from covlaw.theory.statements._support.enumeration import enumerated_covariance
 from covlaw.theory.statements._support.inapplicable import TOKEN_LEVEL
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.token_enumeration import token_rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.worlds.token_law import token_covariance, token_values
 from covlaw.theory.worlds.token_tree import TokenTree
 
@@ -45,14 +45,14 @@ def _prompt_means(tree: TokenTree, values: Tensor) -> Tensor:
     )
 
 
-def _law(tree: TokenTree, score: Tensor, sums: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+def _law(tree: TokenTree, score: Tensor, sums: list[Tensor]) -> list[Part]:
     world = tree.world
     whole = enumerated_covariance(world, world.rewards, score)
     error = token_rounding(tree, world.rewards, score.abs().max())
     return [(whole, by_token, error) for by_token in sums]
 
 
-def _martingale(tree: TokenTree) -> list[tuple[Tensor, Tensor, Tensor]]:
+def _martingale(tree: TokenTree) -> list[Part]:
     world = tree.world
     centred = group_by_prompt(world.prompt).centre(world.rewards, world.log_prob_at().exp())
     total = tree.along(token_values(tree, world.rewards).advantage).sum(1)

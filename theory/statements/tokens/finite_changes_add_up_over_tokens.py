@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.geometry.policy_gradient import value_gradients
 from covlaw.theory.statements._support.gradient_rounding import alignment_rounding
 from covlaw.theory.statements._support.inapplicable import TOKEN_LEVEL
 from covlaw.theory.statements._support.random_instances import nearby, random_score
 from covlaw.theory.statements._support.tilt_strengths import widest_range
 from covlaw.theory.statements._support.token_enumeration import token_rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.gradients.gradients_align_through_a_kernel import value_gradients
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.theory.worlds.token_law import (
     tilted_log_policy,
@@ -25,8 +25,6 @@ from covlaw.theory.worlds.token_law import (
     token_values,
 )
 from covlaw.theory.worlds.token_tree import TokenTree
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 FARTHEST = 1.0
 """log10-uniform root-mean-square change of log π, up to this one."""

@@ -9,24 +9,19 @@ import numpy as np
 from torch import Tensor
 
 from covlaw.theory.estimators.covariance import within_prompt_covariance
+from covlaw.theory.geometry.policy_gradient import centred_score, kernel_form, value_gradients
 from covlaw.theory.losses.length_normalisation import effective_score, pair_effective_score
 from covlaw.theory.statements._support.gradient_rounding import alignment_rounding
 from covlaw.theory.statements._support.inapplicable import TOKEN_LEVEL
-from covlaw.theory.statements._support.random_instances import centred_score, random_score
+from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.token_losses import (
     loss_ascent,
     natural_slope,
     natural_slope_rounding,
     pair_loss_ascent,
 )
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
-from covlaw.theory.statements.gradients.gradients_align_through_a_kernel import (
-    kernel_form,
-    value_gradients,
-)
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.worlds.token_tree import TokenTree
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 LARGEST_PAIRED = 24
 """Completions up to which all batches of two are enumerated."""

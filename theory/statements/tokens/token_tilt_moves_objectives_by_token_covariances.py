@@ -17,11 +17,9 @@ from covlaw.theory.statements._support.token_enumeration import (
     token_rounding,
     token_tilt_derivative,
 )
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.worlds.token_law import token_covariance, token_values
 from covlaw.theory.worlds.token_tree import TokenTree
-
-Part = tuple[Tensor, Tensor, Tensor]
 
 
 def sides(tree: TokenTree, rng: np.random.Generator) -> Sides:

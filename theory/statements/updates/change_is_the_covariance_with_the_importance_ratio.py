@@ -1,11 +1,10 @@
 """T8: whatever the optimiser, an objective changes by its covariance with π_new/π_old."""
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from covlaw.theory.estimators.covariance import Covariance, exact_change
+from covlaw.theory.estimators.covariance import exact_change
 from covlaw.theory.statements._support.rollout_rounding import (
+    change_error,
     ratio_size,
     row_weight,
     weighted_rounding,
@@ -32,22 +31,6 @@ def not_centred(update: Update, rng: np.random.Generator) -> Sides:
     right = sides(update, rng)
     value = row_weight(update.rollouts) @ update.rollouts.rewards
     return right._replace(predicted=right.predicted + value)
-
-
-def change_error(update: Update, law: Covariance) -> Tensor | None:
-    """Standard error (M,) of change − covariance, on independent samples; None if exact.
-
-    Near convergence a change comes from few completions, and a sample without any of them reports
-    an error of 0. If rewards are 0 or R, a mean change δ over N completions has a standard error
-    of at least √(R|δ|/N), its completions changing all one way: the larger side is taken for δ.
-    """
-    rollouts = update.rollouts
-    if rollouts.exact:
-        return None
-    reach = rollouts.rewards.amax(0) - rollouts.rewards.amin(0)
-    larger = torch.maximum(update.change.abs(), law.estimate.abs())
-    least = (reach * larger / rollouts.prompt.shape[0]).sqrt()
-    return torch.maximum(torch.hypot(update.change_error, law.standard_error), least)
 
 
 STATEMENT = Statement(

@@ -6,11 +6,12 @@ from torch import Tensor
 
 from covlaw.theory.estimators.budget import ShortBudget, short_budget
 from covlaw.theory.estimators.covariance import exact_change
-from covlaw.theory.statements._support.rollout_rounding import ratio_size, weighted_rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement
-from covlaw.theory.statements.updates.change_is_the_covariance_with_the_importance_ratio import (
+from covlaw.theory.statements._support.rollout_rounding import (
     change_error,
+    ratio_size,
+    weighted_rounding,
 )
+from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.worlds.updates import Update
 
 
