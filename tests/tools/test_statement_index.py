@@ -27,7 +27,7 @@ def test_every_link_leads_to_a_file_or_an_entry() -> None:
 
 @pytest.mark.parametrize("id", STATEMENTS)
 def test_every_statement_has_own_tests_its_own(id: str) -> None:
-    tests = {str(p.relative_to(ROOT)): p.read_text() for p in ROOT.glob("tests/*/test_*.py")}
+    tests = {str(p.relative_to(ROOT)): p.read_text() for p in ROOT.glob("tests/**/test_*.py")}
     assert own_tests(id, tests)
     assert f'id="{id}"' in (ROOT / file_of(id)).read_text()
 

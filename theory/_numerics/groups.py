@@ -1,6 +1,6 @@
 """Sums and means within prompts, without a loop over prompts."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -60,3 +60,13 @@ def group_by_prompt(prompt: Tensor) -> Groups:
 
 def _rowwise(weights: Tensor, values: Tensor) -> Tensor:
     return weights.reshape(-1, *([1] * (values.ndim - 1)))
+
+
+def by_pattern(kept: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield `(rows, pattern)`: the rows (n,) of a mask (B, M) that keep the same entries (M,)."""
+    if len(kept) and bool(kept.all()):  # the usual case, without a sort
+        yield torch.arange(len(kept), device=kept.device), torch.ones_like(kept[0])
+        return
+    patterns, which = torch.unique(kept, dim=0, return_inverse=True)
+    for k, pattern in enumerate(patterns):
+        yield (which == k).nonzero()[:, 0], pattern

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.patterns import by_pattern
+from covlaw.theory._numerics.groups import by_pattern
 from covlaw.theory.estimators.headroom import Headroom, headroom, raw_headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
 from covlaw.theory.scalarizers._given import given_rewards

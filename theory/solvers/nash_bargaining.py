@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.arrays import as_float64
-from covlaw.theory._numerics.patterns import by_pattern
+from covlaw.theory._numerics.groups import by_pattern
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.solvers.min_norm import min_norm_point, min_norm_weights
 from covlaw.theory.solvers.wolfe import correlation, squared_norms

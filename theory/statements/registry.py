@@ -38,8 +38,10 @@ class Entry(NamedTuple):
 def _modules() -> Iterator[ModuleType]:
     for part in PARTS:
         package = import_module(f"covlaw.theory.statements.{part}")
-        for module in iter_modules(package.__path__, f"{package.__name__}."):
-            yield import_module(module.name)
+        names = (module.name for module in iter_modules(package.__path__))
+        for name in names:
+            if not name.startswith("_"):  # what the statements of the part share
+                yield import_module(f"{package.__name__}.{name}")
 
 
 def entry_of(module: ModuleType) -> Entry | None:

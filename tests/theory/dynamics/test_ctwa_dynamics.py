@@ -22,7 +22,6 @@ from covlaw.theory.estimators.prompt_covariances import PromptCovariances, promp
 from covlaw.theory.estimators.rank_condition import WEAKER, rank_condition
 from covlaw.theory.scalarizers import Observation, make_scalarizer
 from covlaw.theory.statements.ctwa._bundles_and_weights import full_rank
-from covlaw.theory.statements.ctwa._overshoot import MONOTONE, overshoot
 from covlaw.theory.statements.ctwa._problems import (
     counterexample,
     draw_problems,
@@ -30,7 +29,7 @@ from covlaw.theory.statements.ctwa._problems import (
     random_problems,
 )
 from covlaw.theory.statements.ctwa._whitening_examples import example, example_targets
-from covlaw.theory.statements.ctwa.slow_running_means_overshoot import peak
+from covlaw.theory.statements.ctwa.slow_running_means_overshoot import MONOTONE, overshoot, peak
 
 RAW_EXAMPLE = one_prompt([[1.0, -0.9], [-0.9, 1.0]])
 

@@ -12,7 +12,7 @@ from covlaw.theory.statements import STATEMENTS
 from covlaw.theory.statements._support.gradient_rounding import largest_score_norm
 from covlaw.theory.statements._support.random_instances import random_world
 from covlaw.theory.statements._support.restricted_worlds import in_subspace, on_few_completions
-from covlaw.theory.statements.gradients._score_span import score_span
+from covlaw.theory.statements.gradients.natural_gradient_projects_the_score import score_span
 from covlaw.theory.worlds.world import World
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.worlds.world import World
 
 
@@ -47,3 +48,12 @@ def all_batches(world: World, completions: int) -> Batches:
     every = np.concatenate(rows)
     probability = torch.as_tensor(mass[every].prod(1))
     return Batches(torch.as_tensor(every), probability, torch.as_tensor(np.concatenate(owner)))
+
+
+def from_an_own_completion(values: Tensor, prompt: Tensor) -> Tensor:
+    """Values (N, M) less those of the first completion of the same prompt: (N, M)."""
+    groups = group_by_prompt(prompt)
+    rows = torch.arange(len(prompt))
+    first = torch.zeros_like(groups.counts)
+    first = first.scatter_reduce(0, groups.position, rows, "amin", include_self=False)
+    return values - groups.spread(values[first])

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.softmax import log_softmax_by_prompt
 from covlaw.theory.geometry.policy_gradient import centred_score
-from covlaw.theory.statements._support.random_rewards import random_rewards
-from covlaw.theory.statements._support.random_trees import random_tree
+from covlaw.theory.statements._support.random_trees import random_rewards, random_tree
 from covlaw.theory.worlds.token_tree import TokenTree
 from covlaw.theory.worlds.updates import InnerStep, Step, Update, UpdateRecipe, exact_update
 from covlaw.theory.worlds.world import World

@@ -1,10 +1,11 @@
 """Random token trees: contexts that offer different tokens, completions of different lengths."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory.statements._support.random_rewards import random_rewards
 from covlaw.theory.worlds.token_tree import TokenTree, TreeShape, softmax_tree
 
 LONGEST = 4
@@ -85,3 +86,15 @@ def _features(rng: np.random.Generator, context: Tensor) -> Tensor:
     count = torch.bincount(context).to(torch.float64)
     mean = torch.zeros(len(count), features.shape[1], dtype=torch.float64)
     return features - (mean.index_add(0, context, features) / count[:, None])[context]
+
+
+def random_rewards(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """Draw one reward column (rows,)."""
+    kind = rng.choice(["normal", "ties", "binary", "constant"], p=[0.4, 0.25, 0.25, 0.1])
+    draws: dict[str, Callable[[], np.ndarray]] = {
+        "normal": lambda: rng.normal(size=rows),
+        "ties": lambda: rng.integers(0, 3, size=rows).astype(float),
+        "binary": lambda: (rng.random(rows) < rng.uniform(0.1, 0.9)).astype(float),
+        "constant": lambda: np.full(rows, rng.normal()),
+    }
+    return np.asarray(draws[str(kind)](), dtype=float)

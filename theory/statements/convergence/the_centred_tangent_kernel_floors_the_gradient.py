@@ -17,7 +17,6 @@ from covlaw.theory.statements._support.gradient_rounding import (
 )
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
-from covlaw.theory.statements.convergence._ntk import centred_ntk_floor, centred_scores
 from covlaw.theory.worlds.world import World
 
 
@@ -71,6 +70,35 @@ def _error(world: World, floor: float, squares: Tensor, gradient: Tensor, scale:
 
 def _nothing() -> Part:
     return (torch.empty(0, dtype=torch.float64),) * 3
+
+
+def centred_scores(world: World) -> Tensor:
+    """P_c·∂z/∂θ, a row a completion: (N, D); for worlds small enough for dense Jacobians."""
+    groups = group_by_prompt(world.prompt)
+    return groups.centre(world.scores(), groups.share(None))
+
+
+def centred_ntk(world: World) -> Tensor:
+    """P_c K P_c: (N, N), without any weighting by π or D."""
+    scores = centred_scores(world)
+    return scores @ scores.T
+
+
+def centred_ntk_floor(world: World) -> float:
+    """λ_{P+1}(P_c K P_c), P prompts, eigenvalues ascending: the least on range P_c (T47).
+
+    |∇_θJ|² ≥ λ_{P+1}·|∇_zJ|² for every J, so that a PL constant μ_z in the logits becomes
+    λ_{P+1}·μ_z in the parameters, at this θ. The first P eigenvalues are 0. It is 0 wherever
+    D < N − P: fewer parameters than free logits; inf where no prompt has a choice (N = P). Taken
+    from singular values of the Jacobian: squaring them into K first would lose half of the digits.
+    """
+    rows, prompts = len(world.prompt), len(group_by_prompt(world.prompt).counts)
+    directions = rows - prompts
+    if directions == 0:
+        return torch.inf
+    if world.theta.shape[0] < directions:
+        return 0.0
+    return float(torch.linalg.svdvals(centred_scores(world))[directions - 1] ** 2)
 
 
 STATEMENT = Statement(

@@ -8,7 +8,7 @@ from torch import Tensor
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.softmax import log_softmax_by_prompt
 from covlaw.theory.statements._support.adversaries import EXTREMAL_MASS
-from covlaw.theory.statements._support.offsets import from_an_own_completion
+from covlaw.theory.statements._support.batches import from_an_own_completion
 from covlaw.theory.worlds.world import World
 
 

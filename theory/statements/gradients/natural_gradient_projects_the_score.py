@@ -4,6 +4,8 @@
 scores; for a full tabular softmax that is Cbar(r_j, s).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,7 +23,6 @@ from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.restricted_worlds import in_subspace
 from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
-from covlaw.theory.statements.gradients._score_span import score_span
 from covlaw.theory.worlds.world import World
 
 
@@ -74,6 +75,33 @@ def _covariance(world: World, score: Tensor) -> Tensor:
     return within_prompt_covariance(
         world.rewards, score, world.prompt, mass, world.prompt_mass
     ).estimate
+
+
+_EDGE = 100.0
+
+
+class ScoreSpan(NamedTuple):
+    """Orthonormal basis of the √(D·π)-weighted scores, and its smallest singular value."""
+
+    basis: Tensor
+    """(N, rank)."""
+    smallest: float
+
+
+def score_span(world: World) -> ScoreSpan | None:
+    """Basis of the retained singular vectors; None where the rank is not decided in float64.
+
+    The cut-off is max(N, D)·2⁻⁵²·σ_max, as in the least squares under test. A singular value
+    within a factor 100 of it may be kept by one and dropped by the other.
+    """
+    weighted = world.row_weight().sqrt()[:, None] * world.scores()
+    left, values, _ = torch.linalg.svd(weighted, full_matrices=False)
+    cut = max(weighted.shape) * torch.finfo(torch.float64).eps * values[0]
+    kept = values > cut
+    undecided = (values > cut / _EDGE) & (values < cut * _EDGE)
+    if bool(undecided.any()) or not bool(kept.any()):
+        return None
+    return ScoreSpan(left[:, kept], float(values[kept].min()))
 
 
 STATEMENT = Statement(

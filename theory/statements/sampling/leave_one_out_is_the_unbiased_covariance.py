@@ -13,7 +13,7 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.advantages import NORMALISERS, Normaliser, centred
 from covlaw.theory.estimators.covariance import within_prompt_covariance
-from covlaw.theory.statements._support.offsets import from_an_own_completion
+from covlaw.theory.statements._support.batches import from_an_own_completion
 from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement
 from covlaw.theory.worlds.updates import Update
 

@@ -13,9 +13,8 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.estimators.sign_certificate import sampled_covariance_variance
-from covlaw.theory.statements._support.batches import all_batches
+from covlaw.theory.statements._support.batches import all_batches, from_an_own_completion
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.statements._support.offsets import from_an_own_completion
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.restricted_worlds import on_few_completions
 from covlaw.theory.statements._support.tilt_strengths import widest_range

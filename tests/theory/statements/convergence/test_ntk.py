@@ -12,7 +12,10 @@ from covlaw.theory.statements import check
 from covlaw.theory.statements.convergence import (
     the_centred_tangent_kernel_floors_the_gradient as t47,
 )
-from covlaw.theory.statements.convergence._ntk import centred_ntk, centred_ntk_floor
+from covlaw.theory.statements.convergence.the_centred_tangent_kernel_floors_the_gradient import (
+    centred_ntk,
+    centred_ntk_floor,
+)
 from covlaw.theory.worlds.world import World
 from covlaw.toys.bandit import bandit_world
 from covlaw.toys.tabular import draw_tabular

@@ -17,7 +17,7 @@ from covlaw.theory.statements._support.gradient_rounding import is_dense
 from covlaw.theory.statements._support.random_instances import RUNG, random_score
 from covlaw.theory.statements.gradients import gradients_align_through_a_kernel as t11
 from covlaw.theory.statements.gradients import natural_gradient_projects_the_score as t12
-from covlaw.theory.statements.gradients._score_span import score_span
+from covlaw.theory.statements.gradients.natural_gradient_projects_the_score import score_span
 from covlaw.theory.statements.judge import judge
 from covlaw.theory.worlds.world import World
 
