@@ -2,10 +2,17 @@
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
 
+from covlaw import __version__
+from covlaw.ladder.commands.llm.settings import spread_settings
+from covlaw.ladder.commands.table import COMMANDS, LLM_COMMANDS
 from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, INTERRUPTED, READER_GONE
 from covlaw.ladder.terminal import fall_silent, reader_gone, stoppable
+from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory._numerics.sources import first_line
 
 DESCRIPTION = (
     "Check the covariance law of multi-objective alignment, from a symbolic proof to an LLM RL "
@@ -17,7 +24,7 @@ DESCRIPTION = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
-        code = _run(argv)
+        code = _run(list(sys.argv[1:] if argv is None else argv))
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -26,27 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["--version"]:
+        print(f"covlaw {__version__}")
+        return 0
     try:
-        with stoppable():
-            import tyro
-
-            from covlaw.ladder.commands import table as commands
-            from covlaw.ladder.commands.llm.settings import spread_settings
+        call = _prepared(arguments)
     except ModuleNotFoundError as error:
         return _complain(f"the command line needs {error.name!r}: pip install 'covlaw[cli]'")
-    from covlaw.theory._numerics.errors import CovlawError
-
-    arguments = spread_settings(list(sys.argv[1:] if argv is None else argv))
-    nested = arguments[:1] == ["llm"]
+    except CovlawError as error:
+        return _complain(str(error))
     try:
-        code = tyro.extras.subcommand_cli_from_dict(
-            commands.LLM_COMMANDS if nested else commands.COMMANDS,
-            prog="covlaw llm" if nested else "covlaw",
-            description=commands.llm.__doc__ if nested else DESCRIPTION,
-            args=arguments[1:] if nested else arguments,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
-        )
+        code = call()
     except CovlawError as error:
         return _complain(str(error))
     except KeyboardInterrupt as interrupt:
@@ -63,6 +61,51 @@ def _run(argv: Sequence[str] | None) -> int:
         traceback.print_exc()
         return FAILED  # Python's own code for it, 1, would say that a claim is refuted
     return int(code or 0)
+
+
+def _prepared(arguments: list[str]) -> Callable[[], Any]:
+    """Find the command and import its module; calling the result reads its options and runs it.
+
+    Raises:
+        CovlawError: for an unknown command, with the near matches.
+        ModuleNotFoundError: where what the command line is built with is not installed.
+    """
+    prog, about, known = "covlaw", DESCRIPTION, COMMANDS
+    if arguments[:1] == ["llm"]:
+        prog, about, known = "covlaw llm", first_line(COMMANDS["llm"]), LLM_COMMANDS
+        arguments = arguments[1:]
+    name = arguments[0] if arguments else ""
+    if name and not name.startswith("-") and name not in known:
+        what = "command" if known is COMMANDS else f"command of `{prog}`"
+        raise unknown(what, name, tuple(known))
+    with stoppable():
+        import tyro
+
+        config = (tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands)
+        if name in known:
+            command, rest = _imported(known[name]), spread_settings(arguments[1:])
+            return lambda: tyro.cli(command, prog=f"{prog} {name}", args=rest, config=config)
+        whole = name.startswith("--tyro-")  # a shell's completion wants every option
+        commands = {n: _imported(place) if whole else _titled(place) for n, place in known.items()}
+    return lambda: tyro.extras.subcommand_cli_from_dict(
+        commands, prog=prog, description=about, args=arguments, config=config
+    )
+
+
+def _imported(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    command: Callable[..., Any] = getattr(import_module(module), name)
+    return command
+
+
+def _titled(place: str) -> Callable[[], None]:
+    """Stand in for a command in the list of all: nothing but its first line."""
+
+    def command() -> None:
+        pass
+
+    command.__doc__ = first_line(place)
+    return command
 
 
 def _complain(message: str) -> int:

@@ -1,24 +1,11 @@
 """`covlaw check`: some statements on one rung, both sides shown."""
 
-from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
-from covlaw.ladder.climb.matrix import MARKS
-from covlaw.ladder.commands.probe import run_probes
-from covlaw.ladder.commands.statement_words import describe
+from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.statements import STATEMENTS, Statement, Verdict, find
-from covlaw.theory.statements.checking import Examination, examine, not_applicable
-from covlaw.theory.statements.checking import verdict as to_verdict
-
-FEW = 4
-"""Up to so many statements are described above their table."""
 
 
 def check(
@@ -48,96 +35,10 @@ def check(
         raise CovlawError(f"instances is {instances}: use a whole number ≥ 1")
     if seed < 0:
         raise CovlawError(f"seed is {seed}: use a whole number ≥ 0")
+    with stoppable():
+        from covlaw.ladder.commands.checking import show_checks
+        from covlaw.ladder.commands.probe import run_probes
+
     if probe:
         return run_probes(ids, seconds, seed)
-    statements = [find(id) for id in ids] or list(STATEMENTS.values())
-    console = Console()
-    watched = track(
-        statements, "checking", console=Console(stderr=True), transient=True, disable=len(ids) == 1
-    )
-    verdicts = []
-    for statement in watched:
-        verdict, found = _checked(statement, rung, seed, instances)
-        verdicts.append(verdict)
-        if verbose:
-            describe(console, statement, verdict, found, _where(rung, seed, instances))
-    if not verbose and len(ids) in range(1, FEW + 1):
-        _introduce(console, verdicts)
-    if not verbose or len(verdicts) > 1:
-        console.print(_table(verdicts))
-    if len(verdicts) > FEW:
-        console.print(_summary(verdicts))
-    if proof and not verbose:
-        _show_proofs(console, [v.id for v in verdicts])
-    return 1 if any(v.status == "refuted" for v in verdicts) else 0
-
-
-def _checked(
-    statement: Statement, rung: str, seed: int, instances: int | None
-) -> tuple[Verdict, Examination | None]:
-    reason = not_applicable(statement, rung)
-    if reason is not None:
-        return Verdict(statement.id, rung, statement.kind, "not_applicable", note=reason), None
-    found = examine(statement, rung, seed, instances)
-    return to_verdict(statement, rung, found), found
-
-
-def _where(rung: str, seed: int, instances: int | None) -> str:
-    how_many = "its default instances" if instances is None else f"{instances:,} instances"
-    return f"rung {rung}, seed {seed}, {how_many}"
-
-
-def _summary(verdicts: list[Verdict]) -> str:
-    counts = Counter(verdict.status for verdict in verdicts)
-    words = ", ".join(f"{n} {MARKS[status].word}" for status, n in counts.most_common())
-    refuted = sum(bool(v.negative_control and v.negative_control["refuted"]) for v in verdicts)
-    comparisons = sum(verdict.n for verdict in verdicts)
-    return f"{words}; {refuted} false variants refuted; {comparisons:,} comparisons"
-
-
-def _table(verdicts: list[Verdict]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "verdict", "measured", "predicted", "tolerance", "n", "tightness"):
-        table.add_column(name, justify="left" if name in ("", "verdict") else "right", no_wrap=True)
-    table.add_column("control", no_wrap=True)
-    for verdict in verdicts:
-        mark = MARKS[verdict.status]
-        control = verdict.negative_control
-        table.add_row(
-            verdict.id,
-            Text(f"{mark.symbol} {mark.word}", style=mark.style),
-            *(_number(x) for x in (verdict.measured, verdict.predicted)),
-            _number(verdict.tolerance, 1),
-            str(verdict.n or ""),
-            _number(verdict.tightness),
-            Text(_control(control) if control else ""),
-        )
-    return table
-
-
-def _control(control: dict[str, Any]) -> str:
-    return "refuted" if control["refuted"] else "NOT refuted"
-
-
-def _introduce(console: Console, verdicts: list[Verdict]) -> None:
-    """Say what a few statements claim, and what their false variants are."""
-    for verdict in verdicts:
-        statement = STATEMENTS[verdict.id]
-        console.print(Text(f"{statement.id}  {statement.title}", style="bold"))
-        console.print(Text(f"    {statement.formula}"))
-        console.print(Text(f"    assumes: {'; '.join(statement.assumptions)}"))
-        console.print(Text(f"    control: {statement.control.name}"))
-        if verdict.note:
-            console.print(Text(f"    note: {verdict.note}"))
-    console.print()
-
-
-def _show_proofs(console: Console, ids: list[str]) -> None:
-    for id in ids:
-        statement = STATEMENTS[id]
-        for proved in statement.proofs() if statement.proofs else []:
-            console.print(Text(f"{id}  {proved.claim}: residual {proved.residual}"))
-
-
-def _number(value: float | None, digits: int = 6) -> str:
-    return "" if value is None else f"{value:.{digits}g}"
+    return show_checks(ids, rung, instances, seed, proof, verbose)

@@ -1,7 +1,7 @@
 """`covlaw find`: the smallest counterexample to a plausible claim, in exact arithmetic."""
 
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -10,8 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.exit_codes import FAILED
+from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.statements import CLAIMS, Found, find_claim, smallest
+from covlaw.theory._numerics.sources import assigned_texts, source_of
+
+if TYPE_CHECKING:
+    from covlaw.theory.statements import Found
 
 
 def find(claim: Annotated[str, tyro.conf.Positional] = "", seconds: float = 60.0) -> int:
@@ -27,6 +31,9 @@ def find(claim: Annotated[str, tyro.conf.Positional] = "", seconds: float = 60.0
         return 0
     if not seconds > 0:
         raise CovlawError(f"seconds is {seconds}: use a number > 0")
+    with stoppable():
+        from covlaw.theory.statements import find_claim, smallest
+
     wanted = find_claim(claim)
     with Status(f"searching {wanted.id}", console=Console(stderr=True)) as status:
         found = smallest(wanted, seconds, lambda n: status.update(f"{wanted.id}: {n:,} cases"))
@@ -38,15 +45,19 @@ def find(claim: Annotated[str, tyro.conf.Positional] = "", seconds: float = 60.0
 
 
 def _listing() -> Table:
+    """Every claim; its words are read from the sources, as importing all statements takes long."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     table.add_column("plausible, but false")
-    for claim in CLAIMS.values():
-        table.add_row(claim.id, claim.sentence)
+    package = source_of("covlaw.theory.statements.false_claims")
+    assert package is not None  # noqa: S101 (a part of this package)
+    found = [assigned_texts(file, "CLAIM") for file in package.parent.glob("[!_]*.py")]
+    for claim in sorted(filter(None, found), key=lambda claim: int(claim["id"][1:])):
+        table.add_row(claim["id"], claim["sentence"])
     return table
 
 
-def _show(console: Console, found: Found) -> None:
+def _show(console: Console, found: "Found") -> None:
     claim, contrast = found.claim, found.contrast
     console.print(Text(f"{claim.id}  “{claim.sentence}” is false", style="bold"))
     table = Table(box=None, pad_edge=False, show_header=False)

@@ -1,27 +1,23 @@
 """`covlaw ladder`: every rung, a live table, verdicts.json and report.html."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
 from rich.text import Text
 
-from covlaw.ladder.climb.folder import LadderFolder
-from covlaw.ladder.climb.live import Display, duration
-from covlaw.ladder.climb.matrix import matrix, totals
-from covlaw.ladder.climb.plan import Settings
-from covlaw.ladder.climb.run import climb
-from covlaw.ladder.climb.state import ClimbState
 from covlaw.ladder.exit_codes import FAILED, REFUTED
-from covlaw.ladder.report import write_report
+from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.worlds.rungs import RUNG_NAMES
+
+if TYPE_CHECKING:
+    from covlaw.ladder.climb.state import ClimbState
 
 
 def ladder(
     out: Path = Path("runs/ladder"),
-    rungs: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RUNG …")] = RUNG_NAMES,
+    rungs: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RUNG …")] = (),
     quick: bool = False,
     seed: int = 0,
     jobs: int = 2,
@@ -34,7 +30,7 @@ def ladder(
 
     Args:
         out: Folder for verdicts, records and report.
-        rungs: Which rungs: theory, bandit, tabular, transformer, llm.
+        rungs: Which: theory, bandit, tabular, transformer, llm; none: all.
         quick: A minute (with a prepared base model); says what it leaves out.
         seed: The same seed gives the same verdicts, byte for byte.
         jobs: Processes at a time, one thread each.
@@ -43,7 +39,15 @@ def ladder(
     """
     if jobs < 1:
         raise CovlawError(f"jobs is {jobs}: use a whole number ≥ 1")
-    settings = Settings(tuple(dict.fromkeys(rungs)), seed, quick, base)
+    with stoppable():
+        from covlaw.ladder.climb.folder import LadderFolder
+        from covlaw.ladder.climb.live import Display
+        from covlaw.ladder.climb.plan import Settings
+        from covlaw.ladder.climb.run import climb
+        from covlaw.ladder.report import write_report
+        from covlaw.theory.worlds.rungs import RUNG_NAMES
+
+    settings = Settings(tuple(dict.fromkeys(rungs or RUNG_NAMES)), seed, quick, base)
     folder = LadderFolder(out, settings, fresh)
     console = Console()
     with Display(Console(stderr=True), jobs) as show:
@@ -56,7 +60,10 @@ def ladder(
     return FAILED if state.failures else 0
 
 
-def _summary(console: Console, state: ClimbState, page: Path) -> None:
+def _summary(console: Console, state: "ClimbState", page: Path) -> None:
+    from covlaw.ladder.climb.live import duration
+    from covlaw.ladder.climb.matrix import matrix, totals
+
     console.print(matrix(state.verdicts, state.settings.rungs, console.width))
     console.print()
     console.print(totals(state.verdicts))

@@ -96,4 +96,11 @@ def _both(judgement: Judgement) -> str:
 def _row(label: str, words: str, width: int) -> Text:
     hanging = " " * LABEL
     first = f"{label:<{LABEL}}"
-    return Text(fill(words, max(width, 60), initial_indent=first, subsequent_indent=hanging))
+    lines = fill(
+        words,
+        max(width, 60),
+        initial_indent=first,
+        subsequent_indent=hanging,
+        break_long_words=False,  # a path must be copied whole
+    )
+    return Text(lines)

@@ -9,20 +9,13 @@ from rich.text import Text
 
 from covlaw.ladder.exit_codes import FAILED
 from covlaw.ladder.progress import progress
-from covlaw.ladder.study.folder import TABLE, StudyFolder
-from covlaw.ladder.study.plan import all_runs
-from covlaw.ladder.study.run import carry_out
-from covlaw.ladder.study.settings import WORLD_NAMES, StudySettings
-from covlaw.ladder.study.summary import summarise
-from covlaw.ladder.study.table import tidy, with_rivals
-from covlaw.ladder.study.terminal_tables import show_study
-from covlaw.records.resumable_folder import FAILURES
+from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
 
 
 def study(
     out: Path = Path("runs/study"),
-    worlds: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WORLD …")] = WORLD_NAMES[:-1],
+    worlds: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WORLD …")] = (),
     scalarizers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME …")] = (),
     signals: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME …")] = (),
     seeds: int = 0,
@@ -39,8 +32,8 @@ def study(
 
     Args:
         out: Folder for the rows and the summary.
-        worlds: bandit, bandit_natural, tabular, transformer, and llm (minutes a run: only when
-            asked for).
+        worlds: bandit, bandit_natural, tabular, transformer; none: these; and llm (minutes a run:
+            only when asked for).
         scalarizers: Algorithms, e.g. ctwa mgda-ref; none: all, and as the reference
             implementation behaves, where that differs.
         signals: raw, grpo, whitened, pooled; none: all.
@@ -53,7 +46,19 @@ def study(
     """
     if jobs < 1:
         raise CovlawError(f"jobs is {jobs}: use a whole number ≥ 1")
-    settings = StudySettings(worlds, scalarizers, signals, seeds, seed, quick, full)
+    with stoppable():
+        from covlaw.ladder.study.folder import TABLE, StudyFolder
+        from covlaw.ladder.study.plan import all_runs
+        from covlaw.ladder.study.run import carry_out
+        from covlaw.ladder.study.settings import WORLD_NAMES, StudySettings
+        from covlaw.ladder.study.summary import summarise
+        from covlaw.ladder.study.table import tidy, with_rivals
+        from covlaw.ladder.study.terminal_tables import show_study
+        from covlaw.records.resumable_folder import FAILURES
+
+    settings = StudySettings(
+        worlds or WORLD_NAMES[:-1], scalarizers, signals, seeds, seed, quick, full
+    )
     folder = StudyFolder(out, settings, fresh)
     with progress("studying") as show:
         found = carry_out(folder, settings, jobs, show)

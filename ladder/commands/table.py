@@ -1,72 +1,26 @@
-"""The commands themselves; each returns an exit code or None."""
+"""Every command and the function that it calls: only that function's module is imported.
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any
+What a command needs beyond its own arguments is imported in its body, under `stoppable`, so that
+help and listings start at once.
+"""
 
-import tyro
-from rich.console import Console
+from collections.abc import Mapping
 
-from covlaw.ladder.commands.check import check
-from covlaw.ladder.commands.find import find
-from covlaw.ladder.commands.ladder import ladder
-from covlaw.ladder.commands.llm.audit import audit
-from covlaw.ladder.commands.llm.base import base
-from covlaw.ladder.commands.llm.evaluate import evaluate
-from covlaw.ladder.commands.llm.train import presets, train
-from covlaw.ladder.commands.study import study
-from covlaw.ladder.report import write_report
+_HERE = "covlaw.ladder.commands"
 
-_console = Console(stderr=False)
-
-
-def report(
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (), out: Path | None = None
-) -> None:
-    """Write one self-contained page about a ladder, a study or an LLM run, or about several.
-
-    Args:
-        runs: Folders of ladders, studies or LLM runs; several are compared, a column each.
-        out: The page; none: report.html in the folder, comparison.html here for several.
-    """
-    _console.print(f"report: {write_report(*runs, out=out)}", soft_wrap=True, markup=False)
-
-
-def figures(
-    names: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
-    run: Path | None = None,
-    out: Path = Path("figures-out"),
-) -> None:
-    """Draw figures (SVG and PNG) from recorded runs only.
-
-    Args:
-        names: Which; none: all.
-        run: Folder of a ladder, a study or an LLM run; none: the small records kept with the code.
-        out: Folder for the pictures.
-    """
-    from covlaw.figures._drawing.render import save_all
-
-    for path in save_all(names, run, out):
-        _console.print(str(path), soft_wrap=True, markup=False)
-
-
-def llm() -> None:
-    """The LLM rung: base, presets, train, audit, eval (`covlaw llm --help`)."""
-
-
-LLM_COMMANDS: dict[str, Callable[..., Any]] = {
-    "base": base,
-    "presets": presets,
-    "train": train,
-    "audit": audit,
-    "eval": evaluate,
+COMMANDS: Mapping[str, str] = {
+    "ladder": f"{_HERE}.ladder:ladder",
+    "check": f"{_HERE}.check:check",
+    "find": f"{_HERE}.find:find",
+    "study": f"{_HERE}.study:study",
+    "llm": f"{_HERE}.llm:llm",
+    "report": f"{_HERE}.report:report",
+    "figures": f"{_HERE}.figures:figures",
 }
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "ladder": ladder,
-    "check": check,
-    "find": find,
-    "study": study,
-    "llm": llm,
-    "report": report,
-    "figures": figures,
+LLM_COMMANDS: Mapping[str, str] = {
+    "base": f"{_HERE}.llm.base:base",
+    "presets": f"{_HERE}.llm.train:presets",
+    "train": f"{_HERE}.llm.train:train",
+    "audit": f"{_HERE}.llm.audit:audit",
+    "eval": f"{_HERE}.llm.evaluate:evaluate",
 }

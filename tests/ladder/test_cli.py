@@ -1,13 +1,21 @@
 """The command line: exit codes, and a message with the culprit and the remedy for each mistake."""
 
+import re
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from covlaw.ladder.cli import main
-from covlaw.theory.statements import STATEMENTS
+from covlaw.ladder.commands.table import COMMANDS, LLM_COMMANDS
+from covlaw.theory._numerics.sources import first_line
+from covlaw.theory.statements import CLAIMS, STATEMENTS
 
 BAD: list[tuple[list[str], str]] = [
+    (["chek", "T5"], "unknown command 'chek': did you mean check"),
+    (["llm", "trian"], "unknown command of `covlaw llm` 'trian': did you mean train"),
     (["check", "T55"], "unknown statement 'T55': did you mean T5"),
     (["check", "T5", "--rung", "bandits"], "did you mean bandit"),
     (["check", "T5", "--instances", "0"], "instances is 0"),
@@ -64,7 +72,7 @@ def test_a_crash_is_not_taken_for_a_refuted_claim(
     def crash(*_: object, **__: object) -> None:
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr("covlaw.ladder.commands.table.write_report", crash)
+    monkeypatch.setattr("covlaw.ladder.report.write_report", crash)
     assert main(["report", "somewhere"]) == 3
     assert "on purpose" in capsys.readouterr().err
 
@@ -90,6 +98,38 @@ def test_help_reads(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None
     shown = capsys.readouterr().out
     assert "usage: covlaw" in shown
     assert "Args:" not in shown  # docstrings are parsed, not pasted
+
+
+LISTINGS = [
+    ["--version"],
+    ["--help"],
+    ["llm", "--help"],
+    *([name, "--help"] for name in COMMANDS if name != "llm"),
+    *(["llm", name, "--help"] for name in LLM_COMMANDS),
+    ["find"],
+]
+HEAVY = ("torch", "transformers", "numpy", "sympy", "matplotlib", "jinja2")
+
+
+@pytest.mark.parametrize("argv", LISTINGS, ids=" ".join)
+def test_help_and_listings_load_neither_torch_nor_transformers(argv: list[str]) -> None:
+    code = (
+        f"import sys; from covlaw.ladder.cli import main; code = main({argv}); "
+        f"print(code, [m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stderr == "0 []\n"
+    assert result.stdout
+
+
+@pytest.mark.parametrize(("name", "place"), [*COMMANDS.items(), *LLM_COMMANDS.items()])
+def test_the_list_of_commands_shows_each_one_s_own_first_line(name: str, place: str) -> None:
+    module, _, function = place.partition(":")
+    about = getattr(import_module(module), function).__doc__.splitlines()[0]
+    assert about
+    assert first_line(place) == about, name
 
 
 def test_check_shows_both_sides_and_the_control(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,4 +189,7 @@ def test_find_prints_the_smallest_counterexample_exactly(
 
 def test_find_without_words_lists_the_claims(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["find"]) == 0
-    assert "F15" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert re.findall(r"^F\d+", shown, re.MULTILINE) == list(CLAIMS)
+    for claim in CLAIMS.values():
+        assert claim.sentence in " ".join(shown.split())

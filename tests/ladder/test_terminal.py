@@ -9,7 +9,6 @@ import threading
 import pytest
 
 from covlaw.ladder import cli
-from covlaw.ladder.commands import table as commands
 from covlaw.ladder.exit_codes import FAILED, INTERRUPTED, READER_GONE
 from covlaw.ladder.terminal import stoppable
 
@@ -57,7 +56,7 @@ def test_a_pipe_of_our_own_that_breaks_is_a_crash(monkeypatch, capsys) -> None:
     def broken() -> None:
         raise BrokenPipeError("a worker has gone")
 
-    monkeypatch.setitem(commands.LLM_COMMANDS, "presets", broken)
+    monkeypatch.setattr("covlaw.ladder.commands.llm.train.presets", broken)
     assert cli.main(["llm", "presets"]) == FAILED
     assert "a worker has gone" in capsys.readouterr().err
 

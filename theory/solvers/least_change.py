@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.validation import as_float64
 from covlaw.theory.solvers.min_norm import as_gramian
 from covlaw.theory.solvers.wolfe import correlation, minor_cycle, squared_norms
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.commands.llm.settings import require_llm
+from covlaw.ladder.terminal import stoppable
 
 if TYPE_CHECKING:
     from covlaw.records.verdict.rows import Estimate
@@ -34,8 +35,9 @@ def audit(
         json: File for the whole verdict, every forecast and audit included.
     """
     require_llm()
-    from covlaw.records.files import to_json, write_text, writing_to
-    from covlaw.records.verdict.verdict import run_verdict
+    with stoppable():
+        from covlaw.records.files import to_json, write_text, writing_to
+        from covlaw.records.verdict.verdict import run_verdict
 
     verdict = run_verdict(runs)
     if json:

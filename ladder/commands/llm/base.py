@@ -7,6 +7,7 @@ from rich.console import Console
 
 from covlaw.ladder.commands.llm.settings import require_llm
 from covlaw.ladder.progress import progress
+from covlaw.ladder.terminal import stoppable
 
 _console = Console()
 
@@ -23,7 +24,8 @@ def base(
         seed: Of its initialisation and data.
     """
     require_llm()
-    from covlaw.llm.base import base_config, default_root, ensure_base, train_base
+    with stoppable():
+        from covlaw.llm.base import base_config, default_root, ensure_base, train_base
 
     config = replace(base_config(mixture, difficulty), seed=seed)
     with progress("training the base model") as show:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from covlaw.ladder.commands.llm.settings import read_settings, require_llm
 from covlaw.ladder.commands.llm.train import Settings
+from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def evaluate(
         write: Whether to write eval.json into each run's folder.
     """
     require_llm()
-    from covlaw.llm.evaluate.config import is_run
+    with stoppable():
+        from covlaw.llm.evaluate.config import is_run
 
     chosen = {
         **{"task": task, "task_path": task_path, "rewards": rewards, "max_tokens": max_tokens},

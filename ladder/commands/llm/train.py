@@ -11,6 +11,7 @@ from rich.text import Text
 
 from covlaw.ladder.commands.llm.settings import read_settings, require_llm
 from covlaw.ladder.progress import progress, training_news
+from covlaw.ladder.terminal import stoppable
 
 _console = Console()
 
@@ -43,9 +44,10 @@ def train(
         dry_run: Check all that can be checked without the model, print the plan, and stop.
     """
     require_llm()
-    from covlaw.llm.config.train_config import TrainConfig
-    from covlaw.llm.distributed.checks import launched
-    from covlaw.llm.train import train as run_training
+    with stoppable():
+        from covlaw.llm.config.train_config import TrainConfig
+        from covlaw.llm.distributed.checks import launched
+        from covlaw.llm.train import train as run_training
 
     chosen: dict[str, Any] = {"scalarizer": scalarizer, "model": model, "seed": seed}
     overrides = read_settings(set) | {k: v for k, v in chosen.items() if v is not None}
@@ -71,7 +73,8 @@ def train(
 def presets() -> None:
     """List the presets of `covlaw llm train`, a line each."""
     require_llm()
-    from covlaw.llm.config.preset_files import preset_names
+    with stoppable():
+        from covlaw.llm.config.preset_files import preset_names
 
     table = Table.grid(padding=(0, 2))
     for name, about in preset_names().items():
