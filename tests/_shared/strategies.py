@@ -10,6 +10,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from covlaw.theory._numerics.weighting import Grouping
+
 SMALLEST, LARGEST = 1e-60, 1e60  # products of three such numbers neither under- nor overflow
 
 
@@ -23,8 +25,8 @@ class Bandit(NamedTuple):
     prompt_mass: Tensor | None
 
     @property
-    def groups(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        return self.prompt, self.mass, self.prompt_mass
+    def groups(self) -> Grouping:
+        return Grouping(self.prompt, self.mass, self.prompt_mass)
 
 
 def numbers(largest: float = LARGEST) -> st.SearchStrategy[float]:

@@ -1,14 +1,28 @@
 """How rows and prompts are weighted: exact probabilities, or samples with an honest error."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.arrays import Numbers
 from covlaw.theory._numerics.groups import Groups
-from covlaw.theory._numerics.prompts import PromptIds, by_prompt
+from covlaw.theory._numerics.prompts import by_prompt
 from covlaw.theory._numerics.validation import as_mass, as_prompt_mass, require_pairs
+
+
+class Grouping(NamedTuple):
+    """How rows belong to prompts and weigh: the last arguments of every public estimator.
+
+    Internal functions take it whole. It holds what users hold, `PromptIds` and `Numbers`, until
+    `weighting` checks it; a `Rollouts` gives tensors.
+    """
+
+    prompt: Any
+    """(N,) ids."""
+    mass: Any = None
+    """(N,) probabilities within each prompt; None: i.i.d. samples."""
+    prompt_mass: Any = None
+    """(P,) by ascending id; None: uniform."""
 
 
 class Weighting(NamedTuple):
@@ -40,14 +54,14 @@ class Weighting(NamedTuple):
         return estimate, (influence.square().sum(0) * (count - 1) / count).sqrt()
 
 
-def weighting(prompt: PromptIds, mass: Numbers | None, prompt_mass: Numbers | None) -> Weighting:
-    """Weigh rows by `mass` (N,) or as samples, prompts by `prompt_mass` (P,) or uniformly.
+def weighting(rows: Grouping) -> Weighting:
+    """Weigh rows by their `mass` or as samples, prompts by their `prompt_mass` or uniformly.
 
     Raises:
         CovlawError: on masses that do not sum to 1, and sampled prompts with one completion.
     """
-    groups = by_prompt(prompt)
-    mass, prompt_mass = as_mass(mass, groups), as_prompt_mass(prompt_mass, groups)
+    groups = by_prompt(rows.prompt)
+    mass, prompt_mass = as_mass(rows.mass, groups), as_prompt_mass(rows.prompt_mass, groups)
     counts = groups.counts.to(torch.float64)
     if mass is None:
         require_pairs(groups)

@@ -8,7 +8,7 @@ from torch import Tensor
 from covlaw.theory._numerics.arrays import Numbers, as_float64
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.prompts import PromptIds
-from covlaw.theory._numerics.weighting import Weighting, weighting
+from covlaw.theory._numerics.weighting import Grouping, Weighting, weighting
 
 
 class Covariance(NamedTuple):
@@ -51,7 +51,7 @@ def within_prompt_covariance(
         CovlawError: on mismatched shapes, NaN or infinite entries, masses that do not sum to 1,
             and sampled prompts with a single completion.
     """
-    weights = weighting(prompt, mass, prompt_mass)
+    weights = weighting(Grouping(prompt, mass, prompt_mass))
     columns = _finite(values, "values", weights)
     columns = columns[:, None] if columns.ndim == 1 else columns
     centred_signal = weights.groups.centre(_finite(signal, "signal", weights, 1), weights.row)
@@ -71,7 +71,7 @@ def covariance_matrix(
 
     Arguments and errors as `within_prompt_covariance`.
     """
-    weights = weighting(prompt, mass, prompt_mass)
+    weights = weighting(Grouping(prompt, mass, prompt_mass))
     centred = weights.groups.centre(_finite(rewards, "rewards", weights, 2), weights.row)
     row = weights.row * weights.groups.spread(weights.prompt * weights.correction)
     matrix = centred.T @ (row[:, None] * centred)

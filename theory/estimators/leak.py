@@ -7,7 +7,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.weighting import weighting
+from covlaw.theory._numerics.weighting import Grouping, weighting
 
 
 class Leak(NamedTuple):
@@ -48,7 +48,7 @@ def leak_term(
     Raises:
         CovlawError: on mismatched shapes, and as `within_prompt_covariance` on the rows.
     """
-    weights = weighting(prompt, mass, prompt_mass)
+    weights = weighting(Grouping(prompt, mass, prompt_mass))
     groups = weights.groups
     rewards, before = as_float64(rewards, "rewards"), as_float64(mean_before, "mean_before")
     rows, prompts = groups.position.shape[0], groups.prompts.shape[0]

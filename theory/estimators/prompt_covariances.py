@@ -9,7 +9,7 @@ from covlaw.theory._numerics.arrays import Numbers, as_float64
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.prompts import PromptIds
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.weighting import Weighting, weighting
+from covlaw.theory._numerics.weighting import Grouping, Weighting, weighting
 
 
 class PromptCovariances(NamedTuple):
@@ -84,7 +84,7 @@ def prompt_covariances(
         CovlawError: on mismatched shapes, entries that are not finite, masses that do not sum to
             1, and sampled prompts with a single completion.
     """
-    weights = weighting(prompt, mass, prompt_mass)
+    weights = weighting(Grouping(prompt, mass, prompt_mass))
     values = _rewards(rewards, weights)
     centred = weights.groups.centre(values, weights.row)
     products = (weights.row[:, None] * centred)[:, :, None] * centred[:, None, :]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,17 +11,7 @@ from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.prompts import by_prompt
 from covlaw.theory._numerics.validation import as_mass, as_prompt_mass, check_names, require_pairs
-
-
-class Grouping(NamedTuple):
-    """How rows belong to prompts and weigh: the last arguments of every public estimator."""
-
-    prompt: Tensor
-    """(N,) integer ids."""
-    mass: Tensor | None = None
-    """(N,) probabilities within each prompt; None: i.i.d. samples."""
-    prompt_mass: Tensor | None = None
-    """(P,) by ascending id; None: uniform."""
+from covlaw.theory._numerics.weighting import Grouping
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.estimators.covariance import Covariance
 from covlaw.theory.tilts.tilt_problem import TiltProblem, tilt_problem
 
@@ -51,7 +52,7 @@ def sampled_covariance_variance(
             f"{completions} completions of {prompts} prompts: a sampled covariance needs at least "
             "2 completions of at least 1 prompt"
         )
-    problem = tilt_problem(values, score, prompt, mass, prompt_mass)
+    problem = tilt_problem(values, score, Grouping(prompt, mass, prompt_mass))
     moments = covariance_moments(problem)
     pairs = completions * (completions - 1)
     within = moments.spread / completions + moments.product / pairs

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.weighting import weighting
+from covlaw.theory._numerics.weighting import Grouping, weighting
 from covlaw.theory.scalarizers._given import given_rewards, row_weight
 from covlaw.theory.scalarizers._options import shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
@@ -72,7 +72,7 @@ class Gdpo:
 
 def standardised_by_prompt(rewards: Tensor, batch: Batch) -> Tensor:
     """(r_j − E_x r_j)/sd_x(r_j): (N, M); 0 where r_j does not vary within the prompt."""
-    weights = weighting(batch.prompt, batch.mass, batch.prompt_mass)
+    weights = weighting(Grouping(batch.prompt, batch.mass, batch.prompt_mass))
     groups = weights.groups
     gap = groups.centre(rewards, weights.row)
     variance = groups.sum(weights.row[:, None] * gap.square()) * weights.correction[:, None]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.tilts.tilt_problem import tilt_problem
 
 THIRD_CUMULANT = math.sqrt(3) / 18
@@ -55,7 +56,7 @@ def remainder_bounds(
     Raises:
         CovlawError: as `within_prompt_covariance`.
     """
-    problem = tilt_problem(values, score, prompt, mass, prompt_mass)
+    problem = tilt_problem(values, score, Grouping(prompt, mass, prompt_mass))
     variance = problem.groups.sum(problem.mass * problem.score.square())
     spread = (problem.prompt_mass * variance)[:, None] * problem.advantages.range
     growth = phi(abs(eta) * problem.scores.range)[:, None]  # overflows to inf beyond e^709

@@ -16,6 +16,7 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.tilts.first_sign_change import first_sign_change
 from covlaw.theory.tilts.remainder import THIRD_CUMULANT, phi
 from covlaw.theory.tilts.tilt_problem import TiltProblem, tilt_problem
@@ -65,7 +66,7 @@ def step_threshold(
     Raises:
         CovlawError: as `within_prompt_covariance`.
     """
-    problem = tilt_problem(values, score, prompt, mass, prompt_mass)
+    problem = tilt_problem(values, score, Grouping(prompt, mass, prompt_mass))
     ranges, one_prompt = range_threshold(problem), one_prompt_threshold(problem)
     # a march that rounding stopped early certifies less than the closed forms do
     found = StepThreshold(

@@ -8,7 +8,7 @@ from torch import Tensor
 from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.groups import Groups
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.weighting import weighting
+from covlaw.theory._numerics.weighting import Grouping, weighting
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 
 
@@ -51,32 +51,28 @@ class TiltProblem(NamedTuple):
 def tilt_problem(
     values: Tensor,
     score: Tensor,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    rows: Grouping,
 ) -> TiltProblem:
     """Validate, centre, and find the ranges.
 
     Args:
         values: (N, M) or (N,) rewards.
         score: (N,) s.
-        prompt: (N,) integer prompt ids.
-        mass: (N,) probabilities, or None for the empirical distribution of samples: 1/K each.
-        prompt_mass: (P,) or None for uniform.
+        rows: Their prompts and masses; samples stand for their empirical distribution.
 
     Raises:
         CovlawError: as `within_prompt_covariance`.
     """
-    within_prompt_covariance(values, score, prompt, mass, prompt_mass)  # refuses bad input
-    weights = weighting(prompt, mass, prompt_mass)
-    groups, outer = weights.groups, weights.prompt
+    within_prompt_covariance(values, score, *rows)  # refuses bad input
+    weights = weighting(rows)
+    groups, known = weights.groups, Grouping(rows.prompt, weights.row, weights.prompt)
     columns = as_float64(values, "values").reshape(len(weights.row), -1)
     advantage, advantages = _centre(groups, weights.row, columns)
     centred, scores = _centre(groups, weights.row, as_float64(score, "score")[:, None])
-    law = within_prompt_covariance(advantage, centred[:, 0], prompt, weights.row, outer).estimate
+    law = within_prompt_covariance(advantage, centred[:, 0], *known).estimate
     scores = Spread(*(f[:, 0] for f in scores))
     problem = TiltProblem(
-        groups, weights.row, outer, advantage, centred[:, 0], law, advantages, scores
+        groups, weights.row, weights.prompt, advantage, centred[:, 0], law, advantages, scores
     )
     return problem._replace(law=torch.where(law.abs() > _law_rounding(problem), law, 0.0))
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.groups import Groups
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.estimators import sign_certificate
 from covlaw.theory.estimators.advantages import leave_one_out
 from covlaw.theory.estimators.budget import ScoreFields
@@ -77,7 +78,7 @@ def test_more_prompts_divide_the_variance_and_their_spread_counts() -> None:
 
 @given(bandits())
 def test_the_best_group_size_minimises_the_variance_of_a_budget(bandit: Bandit) -> None:
-    problem = tilt_problem(bandit.rewards, bandit.score, *bandit.groups)
+    problem = tilt_problem(bandit.rewards, bandit.score, bandit.groups)
     best = best_completions(problem)
     for objective in torch.isfinite(best).nonzero()[:, 0].tolist():
         values = bandit.rewards[:, objective]
@@ -94,10 +95,10 @@ def test_the_best_group_size_minimises_the_variance_of_a_budget(bandit: Bandit) 
 
 def test_a_few_completions_are_best_where_prompts_differ() -> None:
     prompt, mass = torch.tensor([0, 0, 1, 1]), torch.full((4,), 0.5).double()
-    problem = tilt_problem(column(0, 1, 0, 1), column(0, 1, 1, 0), prompt, mass)
+    problem = tilt_problem(column(0, 1, 0, 1), column(0, 1, 1, 0), Grouping(prompt, mass))
     # σ²σ² + C² = 1/8 in both prompts and Var C = 1/16
     assert best_completions(problem).item() == pytest.approx(1 + math.sqrt(2))
-    same = tilt_problem(column(0, 1, 0, 1), column(0, 1, 0, 1), prompt, mass)
+    same = tilt_problem(column(0, 1, 0, 1), column(0, 1, 0, 1), Grouping(prompt, mass))
     assert best_completions(same).item() == math.inf
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.probes import PROBES, search
 from covlaw.theory.probes.fourth_cumulant import FOURTH_CUMULANT
 from covlaw.theory.probes.gradient_step import GRADIENT_STEP, least_progress
@@ -54,7 +55,7 @@ def test_fourth_cumulant_is_that_of_the_best_indicator() -> None:
     value, case = instance(FOURTH_CUMULANT, 0.3)
     prompt = torch.zeros(5, dtype=torch.int64)
     indicators = torch.tensor(list(np.ndindex(2, 2, 2, 2, 2)), dtype=torch.float64).T
-    fourth = joint_cumulants(indicators, case["s"], 3, prompt, case["π"])[2]
+    fourth = joint_cumulants(indicators, case["s"], 3, Grouping(prompt, case["π"]))[2]
     assert value == pytest.approx(8 * float(fourth.abs().max()), rel=1e-9)
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.tilts.thresholds import one_prompt_threshold
 from covlaw.theory.tilts.tilt_problem import tilt_problem
 
@@ -29,7 +30,7 @@ def bernoulli_case(k: float) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("k", [1e-12, 1e-8, 0.01, 0.3, 1.0, 10.0, 1e6])
 def test_the_one_prompt_threshold_is_lambert_w(k: float) -> None:
     reward, score, mass = bernoulli_case(k)
-    problem = tilt_problem(reward, score, torch.zeros(2, dtype=torch.int64), mass)
+    problem = tilt_problem(reward, score, Grouping(torch.zeros(2, dtype=torch.int64), mass))
     k_stored = float(mass[0] / mass[1])  # what the rounded masses stand for
     reach = problem.scores.rise.item()
     assert reach == pytest.approx(float(mass[0]), rel=1e-14)

@@ -12,6 +12,7 @@ from strategies import Bandit, bandits
 from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.statements._support.enumeration import tilted_change
 from covlaw.theory.statements._support.random_instances import random_score, random_world
 from covlaw.theory.statements.tilts import _symbolic_threshold as symbolic_threshold
@@ -103,7 +104,7 @@ def test_no_sign_change_below_and_one_just_beyond(seed: int) -> None:
     world = random_world(rng)
     score = random_score(world, rng)
     problem = tilt_problem(
-        world.rewards, score, world.prompt, world.log_prob_at().exp(), world.prompt_mass
+        world.rewards, score, Grouping(world.prompt, world.log_prob_at().exp(), world.prompt_mass)
     )
     exact = first_sign_change(problem)
     for j in (problem.law != 0).nonzero()[:, 0].tolist():
@@ -119,7 +120,7 @@ def test_no_sign_change_below_and_one_just_beyond(seed: int) -> None:
 @given(bandits())
 def test_closed_forms_never_exceed_the_exact_threshold(bandit: Bandit) -> None:
     threshold = step_threshold(bandit.rewards, bandit.score, *bandit.groups)
-    law = tilt_problem(bandit.rewards, bandit.score, *bandit.groups).law
+    law = tilt_problem(bandit.rewards, bandit.score, bandit.groups).law
     assert bool((threshold.exact >= threshold.ranges).all())
     assert bool(((threshold.exact > 0) == (law != 0)).all())
     assert not bool(threshold.exact.isnan().any())
@@ -132,7 +133,7 @@ def test_the_march_alone_reaches_both_closed_forms(seed: int) -> None:
     groups = (world.prompt, world.log_prob_at().exp(), world.prompt_mass)
     score = random_score(world, rng)
     threshold = step_threshold(world.rewards, score, *groups)
-    march = first_sign_change(tilt_problem(world.rewards, score, *groups))
+    march = first_sign_change(tilt_problem(world.rewards, score, Grouping(*groups)))
     assert bool((march >= threshold.closed_form * (1 - 1e-12)).all())
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.estimators.advantages import NORMALISERS
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements._support.batches import all_batches, from_an_own_completion
@@ -61,7 +62,7 @@ def no_shrink_sides(world: World, rng: np.random.Generator) -> Sides:
 def _standardised_sides(world: World, score: Tensor) -> Part:
     """d/dη of E r_j along s̃/sd_x at η = 0, by a complex step, against E_x[Cov_x(r_j, s)/sd_x]."""
     mass = world.log_prob_at().exp()
-    problem = tilt_problem(world.rewards, score, world.prompt, mass, world.prompt_mass)
+    problem = tilt_problem(world.rewards, score, Grouping(world.prompt, mass, world.prompt_mass))
     deviation = problem.groups.sum(mass * problem.score.square()).sqrt()
     varies = deviation > rounding(score.abs().max(), 4)
     inverse = torch.where(varies, 1 / torch.where(varies, deviation, 1.0), 0.0)

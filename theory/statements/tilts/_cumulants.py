@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.tilts.tilt_problem import TiltProblem, tilt_problem
 
 
@@ -13,9 +14,7 @@ def joint_cumulants(
     values: Tensor,
     score: Tensor,
     orders: int,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    rows: Grouping,
 ) -> Tensor:
     """E_x κ_x(r_j, s, …, s) with n = 1, …, `orders` copies of s: (orders, M) (T3).
 
@@ -26,14 +25,12 @@ def joint_cumulants(
         values: (N, M) or (N,) rewards.
         score: (N,) s; the n-th row is in units of value × score^n.
         orders: How many, at least 1.
-        prompt: (N,) integer prompt ids.
-        mass: (N,) probabilities, or None for the empirical distribution of samples.
-        prompt_mass: (P,) or None for uniform.
+        rows: Their prompts and masses; samples stand for their empirical distribution.
 
     Raises:
         CovlawError: on `orders` below 1, and as `within_prompt_covariance`.
     """
-    problem = tilt_problem(values, score, prompt, mass, prompt_mass)
+    problem = tilt_problem(values, score, rows)
     return torch.einsum("p,npm->nm", problem.prompt_mass, prompt_cumulants(problem, orders))
 
 

@@ -7,15 +7,14 @@ from torch import Tensor
 
 from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.tilts.tilt_problem import TiltProblem, tilt_problem
 
 
 def sign_changes(
     values: Tensor,
     score: Tensor,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    rows: Grouping,
 ) -> Tensor:
     """Sign changes of c_k = Σ_{y: s(y) = s_k} π(y|x)(r_j(y) − E_x r_j), k by rising s: (P, M) (T7).
 
@@ -26,23 +25,19 @@ def sign_changes(
     Args:
         values: (N, M) or (N,) rewards.
         score: (N,) s.
-        prompt: (N,) integer prompt ids.
-        mass: (N,) probabilities, or None for the empirical distribution of samples.
-        prompt_mass: (P,) or None; not used, but checked.
+        rows: Their prompts and masses; samples stand for their empirical distribution.
 
     Raises:
         CovlawError: as `within_prompt_covariance`.
     """
-    problem = tilt_problem(values, score, prompt, mass, prompt_mass)
+    problem = tilt_problem(values, score, rows)
     return _changes(_levels(problem, score))
 
 
 def law_holds_for_every_step(
     values: Tensor,
     score: Tensor,
-    prompt: Tensor,
-    mass: Tensor | None = None,
-    prompt_mass: Tensor | None = None,
+    rows: Grouping,
 ) -> Tensor:
     """Whether sign Δ_j(η) = sign C_j for every η > 0, certified by single crossing: (M,) (T7).
 
@@ -53,7 +48,7 @@ def law_holds_for_every_step(
 
     Args and errors as `sign_changes`.
     """
-    problem = tilt_problem(values, score, prompt, mass, prompt_mass)
+    problem = tilt_problem(values, score, rows)
     levels = _levels(problem, score)
     listed = problem.prompt_mass > 0
     changes, direction = _changes(levels)[listed], -_first_sign(levels)[listed]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.statements._support.adversaries import reversing_reward
 from covlaw.theory.statements._support.enumeration import tilted_change
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
@@ -63,7 +64,7 @@ def _signs(
     # few of a world's own rewards ever turn: add one that does, at a moderate tilt
     rewards = torch.cat([world.rewards, reversing_reward(world, score, rng)[:, None]], 1)
     problem = tilt_problem(
-        rewards, score, world.prompt, world.log_prob_at().exp(), world.prompt_mass
+        rewards, score, Grouping(world.prompt, world.log_prob_at().exp(), world.prompt_mass)
     )
     ends = torch.stack([threshold(problem) for threshold in thresholds])
     ends = ends.clamp(max=UNBOUNDED / widest_range(world, score))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements._support.adversaries import reversing_reward
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
@@ -63,7 +64,7 @@ def _rewards(world: World, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
 
 def _wrong_way(world: World, rewards: Tensor, score: Tensor, curves: _Curves, wanted: int) -> Part:
     """−Δ_x(η)·sign Cov_x at η > 0, where sign changes are `wanted` in number, Cov_x decided."""
-    groups = (world.prompt, world.log_prob_at().exp(), world.prompt_mass)
+    groups = Grouping(world.prompt, world.log_prob_at().exp(), world.prompt_mass)
     law = within_prompt_covariance(rewards, score, *groups).per_prompt
     listed = (curves.changes == wanted) & (law.abs() > _law_rounding(world, rewards, score))
     forward = curves.change[len(STRENGTHS) :]
@@ -93,11 +94,11 @@ def _curves(world: World, rewards: Tensor, score: Tensor) -> _Curves:
     """
     etas = np.concatenate([-STRENGTHS[::-1], STRENGTHS, [0.0]])
     curve = tilted_means(world, rewards.numpy(), score.numpy(), etas)
-    groups = (world.prompt, world.log_prob_at().exp(), world.prompt_mass)
+    groups = Grouping(world.prompt, world.log_prob_at().exp(), world.prompt_mass)
     reach = torch.as_tensor(reward_range(world, rewards.numpy()))
     error = rounding(reach, 8 * roundings(world, STRENGTHS[-1]))
     change = torch.as_tensor(curve[:-1] - curve[-1])
-    return _Curves(sign_changes(rewards, score, *groups), change, error)
+    return _Curves(sign_changes(rewards, score, groups), change, error)
 
 
 def _law_rounding(world: World, rewards: Tensor, score: Tensor) -> Tensor:

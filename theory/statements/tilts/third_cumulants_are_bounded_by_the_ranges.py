@@ -12,6 +12,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.statements._support.adversaries import EXTREMAL_MASS, extremal_indicator
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
@@ -50,7 +51,7 @@ def cumulant_sides(world: World, rewards: Tensor, score: Tensor, mass: Tensor) -
     By plain central moments, Cov(r, (s − E s)²), of values measured from an extreme of their
     prompt, so that an offset does not round.
     """
-    problem = tilt_problem(rewards, score, world.prompt, mass, world.prompt_mass)
+    problem = tilt_problem(rewards, score, Grouping(world.prompt, mass, world.prompt_mass))
     weight = (problem.mass * problem.score.square())[:, None]
     measured = problem.groups.sum(weight * problem.advantage).abs()
     size = problem.advantages.range * problem.scores.range.square()[:, None]

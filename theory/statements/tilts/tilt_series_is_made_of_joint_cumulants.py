@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.tilt_strengths import tilt_strengths, widest_range
@@ -77,14 +78,14 @@ def derivative_sides(world: World, score: Tensor, eta: float, forecast: Forecast
 
 def cumulant_coefficients(world: World, score: Tensor, eta: float) -> Tensor:
     """E_x κ_{π_η}(r_j, s^{(n)})/n!: (ORDERS, M)."""
-    mass = _tilted_mass(world, score, eta)
-    cumulants = joint_cumulants(world.rewards, score, ORDERS, world.prompt, mass, world.prompt_mass)
+    rows = Grouping(world.prompt, _tilted_mass(world, score, eta), world.prompt_mass)
+    cumulants = joint_cumulants(world.rewards, score, ORDERS, rows)
     return cumulants / factorials(ORDERS)
 
 
 def _central_moment_coefficients(world: World, score: Tensor, eta: float) -> Tensor:
     mass = _tilted_mass(world, score, eta)
-    problem = tilt_problem(world.rewards, score, world.prompt, mass, world.prompt_mass)
+    problem = tilt_problem(world.rewards, score, Grouping(world.prompt, mass, world.prompt_mass))
     weight = problem.mass * problem.groups.spread(problem.prompt_mass)
     powers = problem.score ** torch.arange(1, ORDERS + 1)[:, None]
     return (weight * powers) @ problem.advantage / factorials(ORDERS)
@@ -93,8 +94,8 @@ def _central_moment_coefficients(world: World, score: Tensor, eta: float) -> Ten
 def _series_sides(world: World, score: Tensor, eta: float) -> Part:
     values, at = world.rewards.numpy(), np.array([eta, 0.0])
     ends = np.einsum("p,epm->em", share(world), tilted_means(world, values, score.numpy(), at))
-    groups = (world.prompt, world.log_prob_at().exp(), world.prompt_mass)
-    terms = joint_cumulants(world.rewards, score, TERMS, *groups) / factorials(TERMS)
+    groups = Grouping(world.prompt, world.log_prob_at().exp(), world.prompt_mass)
+    terms = joint_cumulants(world.rewards, score, TERMS, groups) / factorials(TERMS)
     partial = eta ** torch.arange(1.0, TERMS + 1).double() @ terms
     widest = _widest_reward(world)
     error = rounding(

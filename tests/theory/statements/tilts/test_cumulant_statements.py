@@ -60,8 +60,8 @@ def test_t3_refutes_a_factorial_too_few(monkeypatch: pytest.MonkeyPatch) -> None
 def test_t3_refutes_any_single_order_off_by_a_millionth(
     order: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def off(values: Tensor, score: Tensor, orders: int, *groups: Tensor) -> Tensor:
-        own = joint_cumulants(values, score, orders, *groups)
+    def off(values: Tensor, score: Tensor, orders: int, rows: Grouping) -> Tensor:
+        own = joint_cumulants(values, score, orders, rows)
         own[order - 1] *= 1 + 1e-6
         return own
 

@@ -12,6 +12,7 @@ from sympy.utilities.iterables import multiset_partitions
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import UNIT_ROUNDOFF
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements.tilts._cumulants import joint_cumulants, series_tail
 from covlaw.theory.tilts.remainder import THIRD_CUMULANT
@@ -63,7 +64,7 @@ def test_the_recursion_is_the_sum_over_set_partitions(bandit: Bandit) -> None:
     scale = float(bandit.score.abs().max())
     score = bandit.score / scale if scale > 0 else bandit.score
     bandit = bandit._replace(score=score)
-    computed = joint_cumulants(bandit.rewards, score, ORDERS, *bandit.groups)
+    computed = joint_cumulants(bandit.rewards, score, ORDERS, bandit.groups)
     for order in range(1, ORDERS + 1):
         for column in range(bandit.rewards.shape[1]):
             value, size = expected(bandit, column, order)
@@ -76,7 +77,7 @@ def test_the_recursion_is_the_sum_over_set_partitions(bandit: Bandit) -> None:
 def test_the_first_two_orders_are_the_covariance_and_that_with_the_squared_score(
     bandit: Bandit,
 ) -> None:
-    computed = joint_cumulants(bandit.rewards, bandit.score, 1, *bandit.groups)
+    computed = joint_cumulants(bandit.rewards, bandit.score, 1, bandit.groups)
     law = within_prompt_covariance(bandit.rewards, bandit.score, *bandit.groups).estimate
     scale = bandit.rewards.abs().amax(0) * bandit.score.abs().max()
     assert bool(((computed[0] - law).abs() <= 1024 * UNIT_ROUNDOFF * scale).all())
@@ -86,13 +87,13 @@ def test_the_first_two_orders_are_the_covariance_and_that_with_the_squared_score
 def test_cumulants_of_a_coin(p: float) -> None:
     q, v = 1 - p, p * (1 - p)
     third, fourth = v * (q - p), v * (1 - 6 * v)
-    computed = joint_cumulants(COIN, COIN, 3, ONE, masses(p))[:, 0]
+    computed = joint_cumulants(COIN, COIN, 3, Grouping(ONE, masses(p)))[:, 0]
     expect = torch.tensor([v, third, fourth], dtype=torch.float64)
     torch.testing.assert_close(computed, expect, rtol=0, atol=64 * UNIT_ROUNDOFF)
 
 
 def test_the_extremal_coin_attains_the_third_cumulant_bound() -> None:
-    computed = joint_cumulants(COIN, COIN, 2, ONE, masses((3 - math.sqrt(3)) / 6))[1, 0]
+    computed = joint_cumulants(COIN, COIN, 2, Grouping(ONE, masses((3 - math.sqrt(3)) / 6)))[1, 0]
     assert computed.item() == pytest.approx(THIRD_CUMULANT, rel=64 * UNIT_ROUNDOFF)
     assert f"{THIRD_CUMULANT:.10f}" == "0.0962250449"
 
@@ -101,7 +102,7 @@ def test_a_fair_coin_has_its_zeros_on_the_circle_of_radius_pi() -> None:
     fair = abs(0.5 * (1 + np.exp(1j * math.pi)))
     assert fair < 4 * UNIT_ROUNDOFF
     # and its coefficients fall as π^−n: tanh(η/2)/2 has the ratio π² every second order
-    terms = joint_cumulants(COIN, COIN, 30, ONE, masses(0.5))[:, 0]
+    terms = joint_cumulants(COIN, COIN, 30, Grouping(ONE, masses(0.5)))[:, 0]
     terms = terms / torch.tensor([float(math.factorial(n)) for n in range(1, 31)]).double()
     odd = terms[::2].abs()
     assert float((odd[-2] / odd[-1]).sqrt()) == pytest.approx(math.pi, rel=1e-6)
@@ -112,7 +113,7 @@ def test_a_fair_coin_has_its_zeros_on_the_circle_of_radius_pi() -> None:
 def test_the_tail_bounds_what_the_partial_sums_of_a_fair_coin_miss(
     strength: float, terms: int
 ) -> None:
-    cumulants = joint_cumulants(COIN, COIN, terms, ONE, masses(0.5))[:, 0]
+    cumulants = joint_cumulants(COIN, COIN, terms, Grouping(ONE, masses(0.5)))[:, 0]
     partial = sum(
         strength**n / math.factorial(n) * float(k) for n, k in enumerate(cumulants, start=1)
     )
@@ -130,9 +131,9 @@ def test_no_tail_bound_at_the_radius_and_beyond() -> None:
 
 def test_orders_below_one_are_refused() -> None:
     with pytest.raises(CovlawError, match="orders is 0"):
-        joint_cumulants(COIN, COIN, 0, ONE, masses(0.5))
+        joint_cumulants(COIN, COIN, 0, Grouping(ONE, masses(0.5)))
 
 
 def test_samples_are_taken_as_their_empirical_distribution() -> None:
-    sampled = joint_cumulants(COIN, COIN, 3, ONE)
-    torch.testing.assert_close(sampled, joint_cumulants(COIN, COIN, 3, ONE, masses(0.5)))
+    sampled = joint_cumulants(COIN, COIN, 3, Grouping(ONE))
+    torch.testing.assert_close(sampled, joint_cumulants(COIN, COIN, 3, Grouping(ONE, masses(0.5))))

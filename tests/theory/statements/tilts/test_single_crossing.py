@@ -12,6 +12,7 @@ from strategies import Bandit, bandits
 from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements import STATEMENTS, check
 from covlaw.theory.statements._support.random_instances import RUNG
@@ -22,7 +23,7 @@ from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.theory.worlds.world import World
 
 ZERO = torch.zeros(3, dtype=torch.int64)
-F4 = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+F4 = Grouping(ZERO, torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64))
 
 
 def column(*values: float) -> Tensor:
@@ -50,7 +51,7 @@ def exact_changes(bandit: Bandit, objective: int, even: bool = False) -> list[in
 @given(bandits())
 def test_never_more_sign_changes_than_exact_arithmetic_finds(bandit: Bandit) -> None:
     # what is below rounding counts as 0, which can only merge signs
-    counts = sign_changes(bandit.rewards, bandit.score, *bandit.groups)
+    counts = sign_changes(bandit.rewards, bandit.score, bandit.groups)
     for objective in range(bandit.rewards.shape[1]):
         exact = exact_changes(bandit, objective)
         assert all(int(n) <= m for n, m in zip(counts[:, objective], exact, strict=True))
@@ -62,14 +63,14 @@ def test_whole_numbers_and_even_masses_are_counted_exactly(bandit: Bandit) -> No
     even = (1 / counts.double())[position]
     rewards, score = bandit.rewards.sign() + 2.0, bandit.score.sign()
     whole = bandit._replace(rewards=rewards, score=score, mass=even)
-    computed = sign_changes(rewards, score, *whole.groups)
+    computed = sign_changes(rewards, score, whole.groups)
     for objective in range(rewards.shape[1]):
         assert computed[:, objective].tolist() == exact_changes(whole, objective, even=True)
 
 
 @given(bandits())
 def test_the_certificate_holds_under_tilts_of_every_strength(bandit: Bandit) -> None:
-    safe = law_holds_for_every_step(bandit.rewards, bandit.score, *bandit.groups)
+    safe = law_holds_for_every_step(bandit.rewards, bandit.score, bandit.groups)
     law = within_prompt_covariance(bandit.rewards, bandit.score, *bandit.groups).estimate
     prompts, mass, outer = bandit.groups
     assert mass is not None
@@ -88,25 +89,25 @@ def test_the_certificate_holds_under_tilts_of_every_strength(bandit: Bandit) -> 
 
 def test_f4_has_two_sign_changes_and_no_certificate() -> None:
     reward, score = column(0, 1, 0.2), column(0, 0.5, 1)
-    assert sign_changes(reward, score, ZERO, F4).tolist() == [[2]]
-    assert law_holds_for_every_step(reward, score, ZERO, F4).tolist() == [False]
+    assert sign_changes(reward, score, F4).tolist() == [[2]]
+    assert law_holds_for_every_step(reward, score, F4).tolist() == [False]
 
 
 def test_a_reward_that_rises_with_the_score_crosses_once() -> None:
     score = column(3, 1, 2)
     both = torch.stack([score, -score.square()], 1)
-    assert sign_changes(both, score, ZERO, F4).tolist() == [[1, 1]]
-    assert law_holds_for_every_step(both, score, ZERO, F4).tolist() == [True, True]
+    assert sign_changes(both, score, F4).tolist() == [[1, 1]]
+    assert law_holds_for_every_step(both, score, F4).tolist() == [True, True]
 
 
 def test_equal_scores_are_one_level() -> None:
-    assert sign_changes(column(1, -1, 0), column(0.0, -0.0, 0), ZERO, F4).tolist() == [[0]]
+    assert sign_changes(column(1, -1, 0), column(0.0, -0.0, 0), F4).tolist() == [[0]]
 
 
 def test_constant_rewards_never_move() -> None:
     constant = torch.full((3,), 0.1, dtype=torch.float64)
-    assert sign_changes(constant, column(0, 1, 2), ZERO, F4).tolist() == [[0]]
-    assert law_holds_for_every_step(constant, column(0, 1, 2), ZERO, F4).tolist() == [False]
+    assert sign_changes(constant, column(0, 1, 2), F4).tolist() == [[0]]
+    assert law_holds_for_every_step(constant, column(0, 1, 2), F4).tolist() == [False]
 
 
 def test_prompts_that_disagree_are_not_certified() -> None:
@@ -114,15 +115,17 @@ def test_prompts_that_disagree_are_not_certified() -> None:
     mass, score = torch.full((4,), 0.5).double(), column(0, 1, 0, 1)
     against, along = column(0, 2, 1, 0), column(0, 2, 0, 1)
     rewards = torch.stack([against, along], 1)
-    assert law_holds_for_every_step(rewards, score, prompt, mass).tolist() == [False, True]
+    rows = Grouping(prompt, mass)
+    assert law_holds_for_every_step(rewards, score, rows).tolist() == [False, True]
     # a prompt that never occurs has no say
     only = torch.tensor([1.0, 0.0], dtype=torch.float64)
-    assert law_holds_for_every_step(rewards, score, prompt, mass, only).tolist() == [True, True]
+    rows = Grouping(prompt, mass, only)
+    assert law_holds_for_every_step(rewards, score, rows).tolist() == [True, True]
 
 
 def test_bad_input_is_refused() -> None:
     with pytest.raises(CovlawError, match="values"):
-        sign_changes(column(1, 2), column(0, 1, 2), ZERO, F4)
+        sign_changes(column(1, 2), column(0, 1, 2), F4)
 
 
 @cache
@@ -178,4 +181,4 @@ def test_a_sign_hidden_below_rounding_certifies_nothing() -> None:
     mass = torch.tensor([0.5, 0.5, 1.0 - 1e-14, 1e-14], dtype=torch.float64)
     law = within_prompt_covariance(rewards, score, prompt, mass).estimate
     assert float(law) < 0
-    assert not law_holds_for_every_step(rewards, score, prompt, mass).any()
+    assert not law_holds_for_every_step(rewards, score, Grouping(prompt, mass)).any()
