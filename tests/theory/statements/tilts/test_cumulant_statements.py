@@ -11,6 +11,7 @@ import torch
 from judging import violations_on
 from torch import Tensor
 
+from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.statements import STATEMENTS, check
 from covlaw.theory.statements._support.random_instances import RUNG
 from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor, explicit_bandit
