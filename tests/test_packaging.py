@@ -1,31 +1,27 @@
-"""The wheel holds what the repository holds: packages, data files, links, entry points."""
+"""What is declared: packages, data files, entry points, versions; no link in the repository.
 
-import importlib
+`tests/test_built_distributions.py` builds and installs.
+"""
+
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
+from built import ROOT, source_files
 
 import covlaw
 
-ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-AREAS = ("theory", "toys", "llm", "ladder", "figures")
-SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
+AREAS: list[str] = PYPROJECT["tool"]["covlaw"]["areas"]
 
 
-def folders_with_modules() -> set[str]:
-    found = {"covlaw"}
-    for area in AREAS:
-        for init in (ROOT / area).rglob("__init__.py"):
-            found.add(".".join(("covlaw", *init.parent.relative_to(ROOT).parts)))
-    return found
-
-
-def test_declared_packages_are_the_folder_tree() -> None:
-    assert sorted(SETUPTOOLS["packages"]) == sorted(folders_with_modules())
+def test_no_file_is_a_link() -> None:
+    """Where Git makes no links (`core.symlinks=false`) such a file holds its target's name."""
+    assert [name for name in source_files() if (ROOT / name).is_symlink()] == []
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
@@ -38,38 +34,49 @@ def test_every_folder_with_modules_is_a_package() -> None:
     assert bare == set()
 
 
-def test_every_data_file_is_declared() -> None:
-    declared = {
-        file
-        for package, patterns in SETUPTOOLS["package-data"].items()
-        for pattern in patterns
-        for file in (ROOT / "src" / Path(*package.split("."))).glob(pattern)
-    }
-    assert (ROOT / "src/covlaw/py.typed") in declared
-    tracked_as_data = {
-        file
-        for area in AREAS
-        for file in (ROOT / "src/covlaw" / area).rglob("*")
-        if file.suffix in {".toml", ".jinja", ".css", ".js"}
-    }
-    assert tracked_as_data <= declared
-
-
 @pytest.mark.parametrize("area", AREAS)
-def test_namespace_is_a_link_to_the_folder(area: str) -> None:
-    link = ROOT / "src/covlaw" / area
-    assert link.is_symlink()
-    assert link.resolve() == ROOT / area
-    module = importlib.import_module(f"covlaw.{area}")
-    assert Path(str(module.__file__)).resolve() == ROOT / area / "__init__.py"
+def test_an_area_is_the_folder_at_the_top_level(area: str) -> None:
+    report = f"import covlaw.{area} as area; print(area.__file__)"
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", report],
+        cwd=ROOT.anchor,
+        env={"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(result.stdout.strip()) == ROOT / area / "__init__.py"
+
+
+def test_the_plain_import_needs_the_standard_library_only() -> None:
+    """As `make gpu` does with a Python of its own: no installation, `src` on the path."""
+    result = subprocess.run(  # noqa: S603
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            "import sys; sys.path.insert(0, sys.argv[1]); import covlaw; print(covlaw.__version__)",
+            str(ROOT / "src"),
+        ],
+        cwd=ROOT.anchor,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == covlaw.__version__
 
 
 def test_installed_metadata_is_this_checkout() -> None:
     assert version("covlaw") == covlaw.__version__
     scripts = {e.name: e.value for e in entry_points(group="console_scripts")}
     assert scripts["covlaw"] == PYPROJECT["project"]["scripts"]["covlaw"]
-    declared = PYPROJECT["project"]["entry-points"]["covlaw.rungs"]
-    assert {e.name: e.value for e in entry_points(group="covlaw.rungs")} == declared
+
+
+@pytest.mark.parametrize("group", PYPROJECT["project"]["entry-points"])
+def test_installed_entry_points_are_the_declared_ones(group: str) -> None:
+    declared = PYPROJECT["project"]["entry-points"][group]
+    assert {e.name: e.value for e in entry_points(group=group)} == declared
 
 
 def pins(file: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from covlaw.ladder.report import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
-CONTRAST = (Path(__file__).parents[2] / "contrast.js").read_text()
+CONTRAST = (Path(__file__).parents[2] / "_shared" / "contrast.js").read_text()
 PAPER = 718
 """CSS pixels between the margins of A4."""
 KINDS = (pytest.param("ladder", marks=pytest.mark.slow), "study", "run", "several")
