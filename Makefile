@@ -19,11 +19,11 @@ GPU_SITE := .gpu-site
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder test test-vllm test-trl test-lower-bounds slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
+.PHONY: help ladder test test-package test-vllm test-trl test-lower-bounds slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 ladder: $(VENV)/.llm  ## climb every rung: verdicts and report in runs/ladder (ARGS="--quick ...")
 	$(BIN)/covlaw ladder $(ARGS)
@@ -33,6 +33,9 @@ test: $(VENV)/.test  ## the default tests, JOBS at a time (ARGS="-k covariance .
 
 slow: $(VENV)/.test  ## the tests that take minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m slow $(ARGS)
+
+test-package: $(VENV)/.test  ## build wheel and source distribution, install and use the wheel
+	$(BIN)/python -m pytest -m slow tests/test_built_distributions.py $(ARGS)
 
 test-vllm: $(VLLM_VENV)/.ready  ## install vLLM for CPUs into .venv-vllm, test the engine with it
 	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/llm/sampling/test_engine_contract.py \
@@ -83,7 +86,7 @@ site-serve: $(VENV)/.test  ## show the documentation on http://127.0.0.1:8000, r
 	$(BIN)/mkdocs serve
 
 constraints: $(VENV)/.dev  ## rewrite constraints.txt from .venv (run the tests first)
-	{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
 	mv constraints.new constraints.txt
 
 clean:  ## remove environments, caches and builds; recorded runs and models stay
