@@ -1,15 +1,17 @@
 """Several folders on one page: what differs in how they were made and in what they found."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from covlaw.ladder.climb.matrix import MARKS
-from covlaw.ladder.report.joint import joint_picture
 from covlaw.ladder.report.llm_section import agreements
-from covlaw.ladder.report.pictures import drawable, picture
+from covlaw.ladder.report.pictures import Picture, drawable, picture
 from covlaw.ladder.report.verdict_section import headline
 from covlaw.records.findings import Outcome, interference_claim, outcomes
 from covlaw.records.reading import Recorded
+from covlaw.records.runs import STEPS
 from covlaw.records.study import table_of
 
 UNSET = "–"
@@ -103,3 +105,26 @@ def _pictures(members: Sequence[Recorded]) -> Iterator[dict[str, Any]]:
 def _union(tables: Iterable[Mapping[Any, Any]]) -> list[Any]:
     """Every key, in the order of its first appearance."""
     return list(dict.fromkeys(key for table in tables for key in table))
+
+
+FIGURE = "interference"
+"""What draws several LLM runs in one picture."""
+
+
+def joint_picture(members: Sequence[Recorded]) -> Picture | None:
+    """Draw the runs together; None where a scalarizer would not tell them apart.
+
+    Runs of one scalarizer count as its seeds in that figure, so members must differ in theirs, and
+    agree in their objectives.
+    """
+    single = [m for m in members if (m.folder / STEPS).is_file() and m.runs]
+    scalarizers = {m.runs[0].scalarizer for m in single}
+    objectives = {tuple(m.runs[0].objectives) for m in single}
+    if not 1 < len(single) == len(members) == len(scalarizers) or len(objectives) > 1:
+        return None
+    with TemporaryDirectory() as folder:
+        for place, member in enumerate(single):
+            link = Path(folder) / "llm" / str(place)
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(member.folder.resolve(), target_is_directory=True)
+        return picture(FIGURE, Path(folder), "together-")

@@ -19,13 +19,13 @@ from covlaw.ladder.report.llm_section import (
 )
 from covlaw.ladder.report.pictures import drawable, picture, top_and_rest
 from covlaw.ladder.report.script import script, style
-from covlaw.ladder.report.study_section import study_section
 from covlaw.ladder.report.verdict_section import verdict_section
 from covlaw.records.files import writing_to
 from covlaw.records.findings import interference_claim
 from covlaw.records.reading import Recorded, read, read_all
 from covlaw.records.resumable_folder import FAILURES
 from covlaw.records.runs import write_text
+from covlaw.records.study import table_of
 from covlaw.theory._numerics.errors import CovlawError
 
 ONE, SEVERAL = "report.html", Path("comparison.html")
@@ -71,7 +71,7 @@ def _one(folder: Path) -> tuple[str, dict[str, Any]]:
         "top": [picture(name, folder) for name in top],
         "rest": [picture(name, folder) for name in rest],
         "sections": llm_sections(recorded),
-        "study": study_section(recorded.study),
+        "study": _study_section(recorded.study),
         **verdict_section(recorded.verdicts),
     }
 
@@ -110,3 +110,21 @@ def _environment() -> Environment:
 def _spelled(value: Any) -> Any:
     """Whatever text a record holds, its hidden characters named; our own markup stays."""
     return filters.spelled(value) if type(value) is str else value
+
+
+def _study_section(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary with its cells by (algorithm, world); {} where there is none."""
+    if not summary:
+        return {}
+    cells, worlds, names = table_of(summary)
+    share = {name: cells[name, worlds[-1]]["sacrifices"]["mean"] for name in names}
+    volume = {name: cells[name, worlds[-1]]["hypervolume"]["mean"] for name in names}
+    return summary | {
+        "cells": cells,
+        "worlds": worlds,
+        "names": names,
+        "share": share,
+        "least": min(names, key=lambda name: share[name]),
+        "most": max(names, key=lambda name: share[name]),
+        "largest": max(names, key=lambda name: volume[name]),
+    }

@@ -1,12 +1,13 @@
 """What a ladder's verdicts say: the headline, the one table, and each statement in full."""
 
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any, NamedTuple
 
 from covlaw import __version__
 from covlaw.ladder.climb.matrix import MARKS
 from covlaw.ladder.report.formulas import mathml
-from covlaw.ladder.report.sources import repository, source_url
 from covlaw.theory.statements import STATEMENTS
 from covlaw.theory.statements.registry import PARTS, file_of, part_of
 from covlaw.theory.worlds.rungs import RUNG_NAMES
@@ -78,3 +79,24 @@ def parts(rows: list[Row]) -> dict[str, str]:
 def _urls(record: dict[str, Any]) -> dict[str, str]:
     version = record.get("covlaw", __version__)
     return {id: source_url(file_of(id), version, repository()) for id in STATEMENTS}
+
+
+PAGES = ("repository", "source", "source code")
+"""Labels of project URLs under which the files can be read."""
+
+
+def source_url(path: str, version: str, repository: str) -> str:
+    """URL of a file of the repository at a version; "" where the project has no URL."""
+    return f"{repository.rstrip('/')}/blob/v{version}/{path}" if repository else ""
+
+
+@cache
+def repository() -> str:
+    """URL of the repository, as the package's metadata names it; "" where it names none."""
+    try:
+        entries = metadata("covlaw").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    named = dict(entry.split(", ", 1) for entry in entries if ", " in entry)
+    labels = {label.lower(): url for label, url in named.items()}
+    return next((labels[page] for page in PAGES if page in labels), "")

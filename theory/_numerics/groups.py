@@ -40,7 +40,7 @@ class Groups(NamedTuple):
         return mass / self.spread(self.sum(mass))
 
     def span(self, values: Tensor) -> Tensor:
-        """Max − min of `values` (N, ...) within each prompt: (P, ...)."""
+        """max − min of `values` (N, ...) within each prompt: (P, ...)."""
         index = _rowwise(self.position, values).expand_as(values)
         out = values.new_zeros((self.prompts.shape[0], *values.shape[1:]))
         top = out.scatter_reduce(0, index, values, "amax", include_self=False)

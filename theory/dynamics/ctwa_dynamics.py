@@ -77,7 +77,7 @@ def ctwa_path(
 
 
 def observed(covariances: PromptCovariances, log_weights: Tensor, signal: str) -> Tensor:
-    """Y(e^u): (..., M), computed at weights of largest 1, so that only a raw y can overflow."""
+    """y(e^u): (..., M), computed at weights of largest 1, so that only a raw y can overflow."""
     top = log_weights.amax(-1, keepdim=True)
     y = SIGNALS[signal](covariances, (log_weights - top).exp())
     return y * top.clamp(max=OVERFLOW).exp() if signal == "raw" else y
@@ -118,5 +118,5 @@ def run_ctwa(
 
 
 def uniform_start(covariances: PromptCovariances) -> Tensor:
-    """U = 0: equal weights, (..., M)."""
+    """u = 0: equal weights, (..., M)."""
     return torch.zeros_like(covariances.means[..., 0, :])

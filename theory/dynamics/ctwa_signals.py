@@ -23,25 +23,25 @@ def mean_std(covariances: PromptCovariances, weights: Tensor) -> Tensor:
 
 
 def raw_signal(covariances: PromptCovariances, weights: Tensor) -> Tensor:
-    """Y = Cλ: centred scores, as in RLOO and Dr. GRPO (T33)."""
+    """y = Cλ: centred scores, as in RLOO and Dr. GRPO (T33)."""
     return _apply(covariances.within(), weights)
 
 
 def grpo_signal(covariances: PromptCovariances, weights: Tensor) -> Tensor:
-    """Y = E_x C_xλ/sd_x(λ·r) = ∇g(λ): each prompt's own std, 0/0 := 0 (T35)."""
+    """y = E_x C_xλ/sd_x(λ·r) = ∇g(λ): each prompt's own std, 0/0 := 0 (T35)."""
     std, products = _std_and_products(covariances, weights)
     scale = torch.where(std > 0, covariances.prompt_mass / torch.where(std > 0, std, 1.0), 0.0)
     return (scale[..., None] * products).sum(-2)
 
 
 def whitened_signal(covariances: PromptCovariances, weights: Tensor) -> Tensor:
-    """Y = Cλ/√(λ'Σλ), Σ = C + B: one std of all completions, as in REINFORCE++ (T38)."""
+    """y = Cλ/√(λ'Σλ), Σ = C + B: one std of all completions, as in REINFORCE++ (T38)."""
     within = covariances.within()
     return _scaled(within, within + covariances.between(), weights)
 
 
 def pooled_signal(covariances: PromptCovariances, weights: Tensor) -> Tensor:
-    """Y = Cλ/√(λ'Cλ): the pooled within-prompt std, the remedy (T38)."""
+    """y = Cλ/√(λ'Cλ): the pooled within-prompt std, the remedy (T38)."""
     within = covariances.within()
     return _scaled(within, within, weights)
 

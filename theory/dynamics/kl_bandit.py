@@ -22,7 +22,7 @@ class PlConstants(NamedTuple):
 
 
 def best_log_prob(score: Tensor, reference: Tensor, beta: Tensor | float) -> Tensor:
-    """Log π* = log ref + s/β − log Σ ref·e^{s/β}: (..., n).
+    """log π* = log ref + s/β − log Σ ref·e^{s/β}: (..., n).
 
     Args:
         score: (..., n) s.
@@ -85,7 +85,7 @@ def oscillation(log_prob: Tensor, best: Tensor) -> Tensor:
 def natural_step(
     log_prob: Tensor, score: Tensor, reference: Tensor, beta: Tensor | float, eta: Tensor | float
 ) -> Tensor:
-    """Log π after one natural-gradient step: π·e^{η(s − β log(π/ref))}, normalised (T46): (..., n).
+    """log π after one natural-gradient step: π·e^{η(s − β log(π/ref))}, normalised (T46): (..., n).
 
     Args:
         log_prob: (..., n) log π.

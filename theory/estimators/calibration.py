@@ -29,7 +29,7 @@ class Points(NamedTuple):
 
 
 class Line(NamedTuple):
-    """Y = a + b·x; each field (...), one a resample."""
+    """y = a + b·x; each field (...), one a resample."""
 
     slope: Array
     """b: 1 for calibrated forecasts, below 1 for forecasts that promise too much."""

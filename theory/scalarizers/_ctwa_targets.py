@@ -52,7 +52,7 @@ class TargetRule:
             raise CovlawError(f"{asked} needs a target > 0: give one to some objective")
 
     def targets(self, covariances: PromptCovariances) -> Tensor:
-        """C for this batch: (M,).
+        """c for this batch: (M,).
 
         Raises:
             CovlawError: with `refuse`, where no weights reach c on this batch.

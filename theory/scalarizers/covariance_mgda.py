@@ -72,7 +72,7 @@ class CovarianceMgda:
     def signal(
         self, state: CovarianceMgdaState, batch: Batch
     ) -> tuple[CovarianceMgdaState, Signal]:
-        """S = λ·r with this batch's weights; the state records t*."""
+        """s = λ·r with this batch's weights; the state records t*."""
         del state
         covariances = batch_covariances(batch, self.target.shape[0], "covariance_mgda")
         room = room_of_varying(covariances, self.target, self.geometry)

@@ -102,7 +102,7 @@ class Ctwa:
         return CtwaState(zero, zero.clone(), torch.zeros((), dtype=torch.int64))
 
     def signal(self, state: CtwaState, batch: Batch) -> tuple[CtwaState, Signal]:
-        """S = λ·r; a statistic of the batch then moves the weights for the next one."""
+        """s = λ·r; a statistic of the batch then moves the weights for the next one."""
         u = state.log_weights
         weights = torch.softmax(u, -1) if self.normalised else u.exp()
         signal = Signal(weighted(batch.rewards.to(torch.float64), weights), weights=weights)

@@ -59,7 +59,7 @@ class DynamicHypervolume:
     def signal(
         self, state: DynamicHypervolumeState, batch: Batch
     ) -> tuple[DynamicHypervolumeState, Signal]:
-        """S = f·λ·r."""
+        """s = f·λ·r."""
         weights = state.factor * self.weights
         rewards = given_rewards(batch, self.weights.shape[0], "dynamic_hypervolume")
         return state, Signal(rewards @ weights, weights=weights)

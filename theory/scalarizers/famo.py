@@ -69,7 +69,7 @@ class Famo:
         return FamoState(zero, zero.clone(), zero.clone(), torch.zeros((), dtype=torch.int64))
 
     def signal(self, state: FamoState, batch: Batch) -> tuple[FamoState, Signal]:
-        """S = λ·r with λ ∝ z/ℓ."""
+        """s = λ·r with λ ∝ z/ℓ."""
         weights = torch.softmax(torch.log_softmax(state.logits, 0) - state.log_losses, 0)
         rewards = given_rewards(batch, self.equal.shape[0], "famo")
         return state, Signal(rewards @ weights, weights=weights)

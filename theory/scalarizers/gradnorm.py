@@ -69,7 +69,7 @@ class GradNorm:
         return GradNormState(start.clone(), one, one.clone(), torch.zeros((), dtype=torch.int64))
 
     def signal(self, state: GradNormState, batch: Batch) -> tuple[GradNormState, Signal]:
-        """S = λ·r with the weights so far; then step towards equal gradient lengths."""
+        """s = λ·r with the weights so far; then step towards equal gradient lengths."""
         count = self.equal.shape[0]
         norm = given_gramian(batch, count, "gradnorm").diagonal().clamp(min=0.0).sqrt()
         weights = state.coordinates if self.reference else state.coordinates.exp()

@@ -66,7 +66,7 @@ class Lagrangian:
         return LagrangianState(torch.zeros_like(self.minimum))
 
     def signal(self, state: LagrangianState, batch: Batch) -> tuple[LagrangianState, Signal]:
-        """S = r_0 + Σ λ_k r_k, of standardised rewards with `reference=True`."""
+        """s = r_0 + Σ λ_k r_k, of standardised rewards with `reference=True`."""
         rewards = given_rewards(batch, self.minimum.shape[0], "lagrangian")
         weights = self.primary + state.multipliers
         if not self.reference:

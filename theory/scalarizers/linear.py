@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.scalarizers._given import weighted
-from covlaw.theory.scalarizers._options import per_objective
+from covlaw.theory.scalarizers._options import shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
 
@@ -33,17 +32,14 @@ class Linear:
     def __init__(
         self, objectives: Sequence[str], weights: float | Sequence[float] | None = None
     ) -> None:
-        raw = per_objective(weights, objectives, "weight", 1.0)
-        if not raw.sum() > 0:
-            raise CovlawError("all weights are 0: give at least one objective a positive weight")
-        self.weights = raw / raw.sum()
+        self.weights = shares(weights, objectives)
 
     def init(self) -> LinearState:
         """Return the empty state."""
         return LinearState()
 
     def signal(self, state: LinearState, batch: Batch) -> tuple[LinearState, Signal]:
-        """S = λ·r."""
+        """s = λ·r."""
         weights = self.weights.expand(*batch.rewards.shape[:-2], -1)
         return state, Signal(weighted(batch.rewards, weights), weights=weights)
 

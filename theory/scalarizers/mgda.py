@@ -44,7 +44,7 @@ class Mgda:
         return MgdaState()
 
     def signal(self, state: MgdaState, batch: Batch) -> tuple[MgdaState, Signal]:
-        """S = λ·r with this batch's min-norm weights."""
+        """s = λ·r with this batch's min-norm weights."""
         count = self.equal.shape[0]
         gram = given_gramian(batch, count, "mgda")
         weights = projected_gradient(gram, self.equal) if self.reference else min_norm_weights(gram)

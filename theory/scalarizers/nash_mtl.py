@@ -57,7 +57,7 @@ class NashMtl:
         return NashMtlState()
 
     def signal(self, state: NashMtlState, batch: Batch) -> tuple[NashMtlState, Signal]:
-        """S = λ·r with this batch's weights."""
+        """s = λ·r with this batch's weights."""
         count = self.equal.shape[0]
         gram = given_gramian(batch, count, "nash_mtl")
         weights = nash_bargain(gram).weights if self.solver == "exact" else self._torchjd(gram)

@@ -47,7 +47,7 @@ class Upgrad:
         return UpgradState()
 
     def signal(self, state: UpgradState, batch: Batch) -> tuple[UpgradState, Signal]:
-        """S = λ·r with this batch's weights, normalised to sum to 1."""
+        """s = λ·r with this batch's weights, normalised to sum to 1."""
         count = self.preference.shape[0]
         weights = projected_weights(given_gramian(batch, count, "upgrad"), self.preference)
         rewards = given_rewards(batch, count, "upgrad")

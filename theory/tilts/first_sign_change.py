@@ -101,7 +101,7 @@ def _moments(march: _March, eta: Tensor) -> _Moments:
 
 
 def _log_normaliser(problem: TiltProblem, exponent: Tensor) -> Tensor:
-    """Log E_x e^{exponent} (P, M), without cancellation where it is near 0."""
+    """log E_x e^{exponent} (P, M), without cancellation where it is near 0."""
     mass = problem.mass[:, None]
     total = problem.groups.sum(mass * torch.exp(exponent))
     excess = problem.groups.sum(mass * torch.expm1(exponent))

@@ -10,7 +10,7 @@ from covlaw.theory._numerics.validation import as_mass
 
 
 def tilt_log_ratio(score: Tensor, eta: float | Tensor, prompt: Tensor, mass: Tensor) -> Tensor:
-    """Log π_η/π of each completion (N,): η·s − log E_{π(.|x)} e^{ηs}, stable for any η·s.
+    """log π_η/π of each completion (N,): η·s − log E_{π(.|x)} e^{ηs}, stable for any η·s.
 
     Args:
         score: (N,) s, any finite values; not read where `mass` is 0.

@@ -49,11 +49,11 @@ class TokenTree:
 
     @cached_property
     def contexts(self) -> int:
-        """H."""
+        """Number H of contexts in which a token is chosen."""
         return int(self.context.max()) + 1
 
     def log_policy(self, theta: Tensor | None = None) -> Tensor:
-        """Log π_θ(a|h) of every choice (E,), without a graph; kept for the current policy."""
+        """log π_θ(a|h) of every choice (E,), without a graph; kept for the current policy."""
         if theta is not None:
             with torch.no_grad():
                 return self.token_log_prob(theta)

@@ -45,7 +45,7 @@ class World:
         return Rollouts(self.prompt, self.rewards, self.names, mass, self.prompt_mass)
 
     def log_prob_at(self, theta: Tensor | None = None) -> Tensor:
-        """Log π_θ(y|x), (N,), without a graph; kept for the current policy."""
+        """log π_θ(y|x), (N,), without a graph; kept for the current policy."""
         if theta is not None:
             with torch.no_grad():
                 return self.log_prob(theta)

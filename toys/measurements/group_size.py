@@ -62,7 +62,7 @@ def measure(seed: int = 0, quick: bool = False) -> list[dict[str, Any]]:
 
 
 def log_ratio(arms: Arms, counts: Tensor, size: int | Tensor, rate: float) -> Tensor:
-    """Log π_new − log π of all arms (..., n) after the step that `counts` (..., n) makes.
+    """log π_new − log π of all arms (..., n) after the step that `counts` (..., n) makes.
 
     θ_a rises by η·count_a·(s_a − mean s)/(K − 1): the group mean with K − 1 in place of K is the
     leave-one-out baseline (T20), and centred advantages need no π in the gradient.

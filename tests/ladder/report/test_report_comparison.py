@@ -11,8 +11,7 @@ from report_tags import Page
 from covlaw.ladder.cli import main
 from covlaw.ladder.report import comparison as module
 from covlaw.ladder.report import write_report
-from covlaw.ladder.report.comparison import comparison
-from covlaw.ladder.report.joint import joint_picture
+from covlaw.ladder.report.comparison import comparison, joint_picture
 from covlaw.records.reading import read_all
 from covlaw.theory._numerics.errors import CovlawError
 

@@ -26,6 +26,17 @@ def test_weights_that_sum_to_one_up_to_rounding_are_accepted(weights: list[float
     assert ((signal.score - 1).abs() <= rounding(1.0, 2 * count)).all()
 
 
+@pytest.mark.parametrize("size", [1e308, 1.0, 5e-324])
+def test_the_size_of_the_weights_does_not_matter(size: float) -> None:
+    """The sum of two weights of 1e308 overflows: shares of it would all be 0."""
+    scalarizer = make_scalarizer("linear", ["a", "b"], weights=[size, size])
+    _, signal = scalarizer.signal(
+        scalarizer.init(), Batch(torch.eye(2, dtype=torch.float64), torch.zeros(2))
+    )
+    assert signal.weights is not None
+    assert signal.weights.tolist() == [0.5, 0.5]
+
+
 @given(bandits(exact=True) | bandits(exact=False))
 def test_each_covariance_is_a_row_of_the_matrix_times_the_weights(bandit: Bandit) -> None:
     """E6: Cov(r_j, s) = (Cλ)_j, so objective j falls where the others' covariances outweigh it."""

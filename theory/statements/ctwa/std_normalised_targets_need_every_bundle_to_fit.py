@@ -46,7 +46,7 @@ def _counterexample_sides() -> Sides:
 
 @cache
 def proofs() -> list[Proof]:
-    """Y is the gradient of g, and g has degree 1, for M = 2 and 3."""
+    """y is the gradient of g, and g has degree 1, for M = 2 and 3."""
     from covlaw.theory.statements.ctwa import _symbolic_ctwa as symbolic
 
     return [

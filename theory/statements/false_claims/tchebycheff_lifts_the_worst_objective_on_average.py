@@ -53,7 +53,7 @@ def dominating_sides(world: World, rng: np.random.Generator) -> Sides:
 
 
 def tchebycheff_score(bandit: World, ideal: tuple[int, ...] | None = None) -> Tensor:
-    """S (n,) of the scalarizer with equal weights."""
+    """s (n,) of the scalarizer with equal weights."""
     scalarizer = make_scalarizer("tchebycheff", bandit.names, ideal=ideal)
     return scalarizer.signal(scalarizer.init(), frozen_batch(bandit))[1].score
 
@@ -71,7 +71,7 @@ def _cases() -> Iterator[Case]:
 
 
 def _refute(case: Case) -> Contrast | None:
-    """S = −max_i w_i(z_i − r_i), and the objective that is worst on average."""
+    """s = −max_i w_i(z_i − r_i), and the objective that is worst on average."""
     policy, rewards, weights, ideal = case["π"], case["r"], case["w"], case["z"]
     objectives = list(zip(weights, ideal, rewards, strict=True))
     gaps = [w * (z - mean(policy, r)) for w, z, r in objectives]

@@ -14,7 +14,7 @@ def equal_ends_residual(scale: sp.Expr | None = None) -> sp.Expr:
 
 
 def range_residual(factor: int = 2) -> sp.Expr:
-    """Max g − g(0) at e^{ηs} = (e^η − 1)/η, minus [coth x − 1/x + log(sinh x/x)/x]/2, x = η/2."""
+    """max g − g(0) at e^{ηs} = (e^η − 1)/η, minus [coth x − 1/x + log(sinh x/x)/x]/2, x = η/2."""
     eta = 2 * _x
     growth = sp.exp(eta) - 1
     top = sp.log(growth / eta) / eta - 1 / eta
