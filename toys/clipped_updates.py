@@ -10,7 +10,7 @@ from torch import Tensor
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.geometry.kernel_spectrum import score_kernel_spectrum
 from covlaw.theory.geometry.natural_gradient import dense_damped_natural_gradient
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 from covlaw.theory.worlds.world import World
 
 Ascent = Callable[[Tensor, Tensor], Tensor]

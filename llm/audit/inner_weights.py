@@ -1,4 +1,4 @@
-"""What clipping left of an advantage at each inner step of an update, on a sample of π_old."""
+"""What the loss left of an advantage at each inner step of an update, on a sample of π_old."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.model.log_prob import all_token_log_prob, distinct
 from covlaw.llm.model.parameters import at
 from covlaw.llm.sampling.rollout import SampledRollouts
-from covlaw.theory.losses.clipping import effective_weight
 
 
 def inner_weights(
@@ -17,7 +16,7 @@ def inner_weights(
 ) -> list[tuple[Tensor, Tensor]]:
     """Return (W, log-ratio) of each inner step on a sample, (N,) float64 each."""
     rows, place = distinct(sample.completions)
-    mask, lengths = rows.mask[place], sample.completions.lengths.clamp(min=1)
+    mask, loss = rows.mask[place], config.make_loss()
     advantage = sample.trained_advantage().to(mask.device)
     weights, start = [], None
     for parameters in moved.trace.iterates:
@@ -25,7 +24,5 @@ def inner_weights(
             log_prob = all_token_log_prob(model, rows, config.temperature, config.micro_batch)
         start = log_prob if start is None else start
         ratio = (log_prob - start)[place]
-        weight = effective_weight(advantage, ratio, mask, *config.clip)
-        weight = weight / lengths if config.aggregation == "sequence_mean" else weight
-        weights.append((weight, ratio.sum(1)))
+        weights.append((loss.weight(advantage, ratio, mask), ratio.sum(1)))
     return weights

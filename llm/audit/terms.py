@@ -24,7 +24,6 @@ from covlaw.llm.model.log_prob import (
 from covlaw.llm.model.parameters import Parameters, at, copy_of, difference, gradients
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory.estimators.budget import ScoreFields
-from covlaw.theory.losses.length_normalisation import effective_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,7 @@ class Transition:
 
 
 def law_signal(sample: SampledRollouts, config: TrainConfig) -> Tensor:
-    """The law's s (N,): the advantage, divided by the length where the loss does (T18).
+    """The law's s (N,): what the advantage acts as in the run's loss (T18).
 
     An advantage a_t that differs from token to token acts as the token tilt along
     w_t = E[a_t|h_t, y_t] (T16), which is Cov(r_j, s) with s = Σ_t(w_t − E[w_t|h_t]). Where a_t
@@ -47,12 +46,9 @@ def law_signal(sample: SampledRollouts, config: TrainConfig) -> Tensor:
     stands for it: 0 here, and the law's terms of the audit are null.
     """
     advantage = sample.trained_advantage()
-    if advantage.ndim == 2:
-        return advantage.new_zeros(len(advantage))
-    if config.aggregation == "token_mean":  # one divisor a batch, apart from its noise
-        return advantage
-    lengths = sample.completions.lengths.clamp(min=1).to(advantage.device)
-    return effective_score(advantage, lengths, config.aggregation)
+    lengths = sample.completions.lengths.to(advantage.device)
+    score = config.make_loss().score(advantage, lengths)
+    return advantage.new_zeros(len(advantage)) if score is None else score
 
 
 def update_fields(

@@ -1,6 +1,7 @@
 """RL algorithms by name: each is a choice of advantage and of token aggregation, after its source.
 
-They share the rest (clipped ratio, KL to a reference, epochs), which stays the user's to set.
+They share the rest (loss, KL to a reference, epochs), which stays the user's to set; a loss fills
+the settings of its own source.
 """
 
 import logging
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from covlaw.theory._numerics.errors import unknown
+from covlaw.theory.losses import find_loss, make_loss
 
 _log = logging.getLogger("covlaw")
 
@@ -18,7 +20,7 @@ class Algorithm(NamedTuple):
     normaliser: str
     """Of `covlaw.theory.estimators.advantages.NORMALISERS`."""
     aggregation: str
-    """Of `covlaw.theory.losses.policy_losses.AGGREGATIONS`."""
+    """Of `covlaw.theory.losses.aggregation.AGGREGATIONS`."""
     source: str
 
 
@@ -38,26 +40,44 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 
 UNNAMED = Algorithm("grpo", "sequence_sum", "this project's default: the law's own aggregation")
 
-FILLED = ("normaliser", "aggregation")
-"""Settings that an algorithm fills where they are empty."""
+OWN_RANGE = -1.0
+"""Value of `clip_low` and `clip_high` that stands for the loss's own."""
+
+EMPTY: Mapping[str, Mapping[str, Any]] = {
+    "algorithm": {"normaliser": "", "aggregation": ""},
+    "loss": {"aggregation": "", "clip_low": OWN_RANGE, "clip_high": OWN_RANGE},
+}
+"""Settings that an algorithm or a loss fills where they are empty, with what empty is."""
 
 
-def filled(config: Any) -> dict[str, str]:
-    """Values of the settings in `FILLED`: the config's own, or where empty its algorithm's.
+def filled(config: Any) -> dict[str, Any]:
+    """Values of the settings in `EMPTY`: the config's own, or where empty the loss's.
+
+    An aggregation is the config's, else that of the loss's source, else the algorithm's.
 
     Raises:
-        CovlawError: for an unknown algorithm.
+        CovlawError: for an unknown algorithm or loss.
     """
     if config.algorithm and config.algorithm not in ALGORITHMS:
         raise unknown("algorithm", config.algorithm, tuple(ALGORITHMS))
     chosen = ALGORITHMS[config.algorithm] if config.algorithm else UNNAMED
-    return {name: getattr(config, name) or getattr(chosen, name) for name in FILLED}
+    published = find_loss(config.loss).published_aggregation
+    own = make_loss(config.loss)
+    ranges = {
+        name: getattr(own if getattr(config, name) == OWN_RANGE else config, name)
+        for name in ("clip_low", "clip_high")
+    }
+    return {
+        "normaliser": config.normaliser or chosen.normaliser,
+        "aggregation": config.aggregation or published or chosen.aggregation,
+        **ranges,
+    }
 
 
 def reopened(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with what an earlier algorithm filled emptied, where `changes` name another one."""
-    emptied = dict.fromkeys(FILLED, "") if "algorithm" in changes else {}
-    return {**values, **emptied}
+    """Settings with what an earlier algorithm or loss filled emptied, where another is named."""
+    emptied = [settings for name, settings in EMPTY.items() if name in changes]
+    return {**values, **{key: value for settings in emptied for key, value in settings.items()}}
 
 
 def warn_of_traps(config: Any) -> None:

@@ -15,8 +15,8 @@ from covlaw.llm.config.engine_checks import check_engine
 from covlaw.llm.tasks import TASKS
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.advantages import NORMALISERS
-from covlaw.theory.losses.clipping import check_clip
-from covlaw.theory.losses.policy_losses import AGGREGATIONS, KL_ESTIMATORS
+from covlaw.theory.losses.aggregation import AGGREGATIONS
+from covlaw.theory.losses.kl_penalty import KL_ESTIMATORS
 
 OBSERVED = ("ratio", "clipped_ratio")
 DATA_ORDERS = ("random", "epochs")
@@ -76,5 +76,5 @@ def check_config(config: Any) -> None:
     check_engine(config)
     check_options(config.options)
     check_table("task_options", config.task_options)
-    check_clip(config.clip_low, config.clip_high, config.dual_clip or None)
+    config.make_loss()
     check_range(config.reward_worst, config.reward_best, len(config.rewards))

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from covlaw.llm.config.algorithms import filled, reopened
+from covlaw.llm.config.algorithms import OWN_RANGE, filled, reopened
 from covlaw.llm.config.checks import check_kinds, check_needs, spread
 from covlaw.llm.config.options import by_objective, completed, merged
 from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
 from covlaw.llm.rewards import reward_names
 from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory.losses import PolicyLoss, make_loss
 from covlaw.theory.scalarizers import Scalarizer, make_scalarizer
 
 _TUPLES = ("rewards", "reward_worst", "reward_best")
@@ -38,6 +39,8 @@ class TrainConfig:
             defaults, so that the record names them all.
         algorithm: Name in `covlaw.llm.config.algorithms.ALGORITHMS`, which fills `normaliser` and
             `aggregation` where they are empty; "": "grpo" and "sequence_sum".
+        loss: Name in `covlaw.theory.losses.LOSSES`, which fills the clip range, and `aggregation`
+            before `algorithm` does where its source names one.
         normaliser: Advantage normalisation (`advantages.NORMALISERS`): "dr_grpo" is
             the raw prompt-centred score, "grpo" divides it by each prompt's std, "reinforce++" is
             global whitening, "pooled_within" divides by the pooled std within prompts.
@@ -71,13 +74,13 @@ class TrainConfig:
         epochs: Passes over a batch (PPO inner epochs).
         mini_batches: Optimiser steps an epoch, each on its share of the batch's rows, shuffled by
             the seed; advantages stay the whole batch's. An audit repeats every inner step.
-        clip_low: Lower clip range.
-        clip_high: Upper clip range.
+        clip_low: Lower clip range; -1: the loss's own (0.2 for "ppo").
+        clip_high: Upper clip range; -1: likewise.
         dual_clip: Bound on ρ where A < 0; 0: none.
-        aggregation: From tokens to a loss (`policy_losses.aggregate`), of all its terms.
+        aggregation: From tokens to a loss (`losses.aggregation.aggregate`), of all its terms.
         kl_coefficient: Weight of the KL to the initial policy in the loss; 0: not computed.
         kl_estimator: "k2" has the gradient of KL(π ‖ π_ref), "k3" that of KL(π_ref ‖ π), and "k1"
-            none on average (`covlaw.theory.losses.policy_losses.kl_to_reference`).
+            none on average (`covlaw.theory.losses.kl_penalty.kl_to_reference`).
         entropy_coefficient: Weight of the bonus on the entropy of next tokens; 0: not computed.
         micro_batch: Rows a forward or backward pass, in audits too; the result does not depend on
             it beyond rounding.
@@ -121,6 +124,7 @@ class TrainConfig:
     scalarizer: str = "linear"
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     algorithm: str = ""
+    loss: str = "ppo"
     normaliser: str = ""
     seed: int = 0
     steps: int = 80
@@ -146,8 +150,8 @@ class TrainConfig:
     grad_clip: float = 1.0
     epochs: int = 1
     mini_batches: int = 1
-    clip_low: float = 0.2
-    clip_high: float = 0.2
+    clip_low: float = OWN_RANGE
+    clip_high: float = OWN_RANGE
     dual_clip: float = 0.0
     aggregation: str = ""
     kl_coefficient: float = 0.0
@@ -192,6 +196,16 @@ class TrainConfig:
             self.scalarizer, self.objectives, **self.options.get(self.scalarizer, {})
         )
 
+    def make_loss(self) -> PolicyLoss:
+        """Build the run's policy loss."""
+        return make_loss(
+            self.loss,
+            clip_low=self.clip_low,
+            clip_high=self.clip_high,
+            dual_clip=self.dual_clip or None,
+            aggregation=self.aggregation,
+        )
+
     @property
     def objectives(self) -> tuple[str, ...]:
         """Shown names of the rewards."""
@@ -207,11 +221,6 @@ class TrainConfig:
         """(worst, best) of each objective, by name."""
         ends = (spread(v, len(self.rewards)) for v in (self.reward_worst, self.reward_best))
         return dict(zip(self.objectives, zip(*ends, strict=True), strict=True))
-
-    @property
-    def clip(self) -> tuple[float, float, float | None]:
-        """`(clip_low, clip_high, dual_clip)`."""
-        return self.clip_low, self.clip_high, self.dual_clip or None
 
     def to_dict(self) -> dict[str, Any]:
         """TOML-able record that rebuilds this configuration."""

@@ -13,7 +13,6 @@ from covlaw.llm.model.parameters import trainable
 from covlaw.llm.sampling.engine import Completions
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.advantages import centred
-from covlaw.theory.losses.policy_losses import clipped_policy_loss, share_of
 
 COLUMNS = 2**20
 """Parameters whose gradients are held in float64 at once."""
@@ -24,7 +23,7 @@ def policy_gramian(
 ) -> Tensor:
     """G_jk = ⟨g_j, g_k⟩ at π_old: (M, M) float64 on the rewards' device.
 
-    g_j is the gradient of the run's own loss at ratio 1, its token aggregation included, with the
+    g_j is the gradient of the run's own loss at ratio 1 (where no range cuts anything), with the
     prompt-centred reward as the advantage. It is linear in the advantage, so that Σ_k λ_k g_k is
     the gradient of the batch with advantage λ·(r − E_x r). A normaliser that divides each prompt
     by its own spread (GRPO) takes the step out of this cone; one scale a batch does not.
@@ -36,19 +35,20 @@ def policy_gramian(
         model: The policy that drew the batch.
         completions: N rows.
         rewards: (N, M) float64.
-        config: Temperature, aggregation and micro-batch size.
+        config: Temperature, loss and micro-batch size.
     """
     parameters = list(trainable(model).values())
-    count = rewards.shape[1]
+    count, policy_loss = rewards.shape[1], config.make_loss()
     gradients = [p.new_zeros(count, *p.shape) for p in parameters]
     groups = group_by_prompt(completions.prompt.to(rewards.device))
     advantage = centred(rewards, groups).to(completions.tokens.device)
     for piece in own_pieces(len(advantage), config.micro_batch, advantage.device):
         part, own = completions.rows(piece), advantage[piece]
         log_prob = token_log_prob(model, part, config.temperature)
-        share = share_of(part.mask, completions.mask, config.aggregation)
+        share = policy_loss.share(part.mask, completions.mask)
+        ratio = log_prob - log_prob.detach()
         for j in range(count):
-            loss = share * _loss(own[:, j], log_prob, part.mask, config.aggregation)
+            loss = share * policy_loss.loss(own[:, j], ratio, part.mask)
             found = torch.autograd.grad(
                 loss, parameters, retain_graph=j + 1 < count, materialize_grads=True
             )
@@ -57,11 +57,6 @@ def policy_gramian(
     active().sum_in_place(gradients, "gradients of the Gramian")
     gramian = torch.stack([_inner_products(g) for g in gradients]).sum(0)
     return active().agreed(gramian.to(rewards.device), "Gramian")
-
-
-def _loss(advantage: Tensor, log_prob: Tensor, mask: Tensor, aggregation: str) -> Tensor:
-    ratio = log_prob - log_prob.detach()
-    return clipped_policy_loss(advantage, ratio, mask, 1.0, float("inf"), None, aggregation)
 
 
 def _inner_products(gradients: Tensor) -> Tensor:

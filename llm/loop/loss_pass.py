@@ -12,13 +12,7 @@ from covlaw.llm.distributed.processes import active
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model.log_prob import token_values
 from covlaw.llm.model.precision import training_pass
-from covlaw.theory.losses.clipping import unclipped
-from covlaw.theory.losses.policy_losses import (
-    aggregate,
-    clipped_policy_loss,
-    kl_to_reference,
-    share_of,
-)
+from covlaw.theory.losses.kl_penalty import kl_to_reference
 
 
 class Seen(NamedTuple):
@@ -29,9 +23,9 @@ class Seen(NamedTuple):
     entropy: float | None
     """Mean a token in nats, where the loss has a bonus on it."""
     clipped_low: int
-    """Tokens clipped with a negative advantage."""
+    """Tokens that the loss's lower range held back, with dual clip the upper one where A < 0."""
     clipped_high: int
-    """Tokens clipped with another one."""
+    """Tokens that its upper range did."""
 
 
 def accumulate(
@@ -39,10 +33,10 @@ def accumulate(
 ) -> Seen:
     """Add the gradient of a whole batch's loss to `.grad`.
 
-    L = L_clip + β·KL − c·H, each term aggregated alike (`policy_losses.aggregate`); β is
+    L = L_policy + β·KL − c·H, each term aggregated as the policy's loss (`config.loss`) is; β is
     `kl_coefficient`, c `entropy_coefficient`. Micro-batches add up to the batch's own loss, not to
     a mean of their means; nor do the rows of several processes, each of which must be here, with
-    the same batch. Without `regularised`, L_clip alone.
+    the same batch. Without `regularised`, L_policy alone.
     """
     mask = batch.completions.mask
     with training_pass(model, config), summed_gradients(model):
@@ -76,14 +70,14 @@ def _backward(
     values = token_values(model, completions, config.temperature, wants_entropy)
     log_prob, old = values.log_prob, part.behaviour_log_prob
     ratio = log_prob - (log_prob.detach() if old is None else old)
-    loss = clipped_policy_loss(
-        part.advantage, ratio, completions.mask, *config.clip, config.aggregation
-    )
+    policy_loss = config.make_loss()
+    loss = policy_loss.loss(part.advantage, ratio, completions.mask)
     if regularised:
         loss = loss + _penalty(part, log_prob, values.entropy, config)
-    (loss * share_of(completions.mask, whole, config.aggregation)).backward()
+    (loss * policy_loss.share(completions.mask, whole)).backward()
     entropy = None if values.entropy is None else float(values.entropy.detach().sum())
-    return Seen(log_prob.detach(), entropy, *_clipped(part, ratio.detach(), config))
+    held = policy_loss.clipped(part.advantage, ratio.detach(), completions.mask)
+    return Seen(log_prob.detach(), entropy, *(int(tokens.sum()) for tokens in held))
 
 
 def _penalty(
@@ -91,15 +85,10 @@ def _penalty(
 ) -> Tensor:
     """β·KL − c·H of a micro-batch."""
     mask, total = part.completions.mask, log_prob.new_zeros(())
+    aggregate = config.make_loss().aggregate
     if part.reference_log_prob is not None:
         kl = kl_to_reference(log_prob, part.reference_log_prob, config.kl_estimator)
-        total = total + config.kl_coefficient * aggregate(kl, mask, config.aggregation)
+        total = total + config.kl_coefficient * aggregate(kl, mask)
     if entropy is not None:
-        total = total - config.entropy_coefficient * aggregate(entropy, mask, config.aggregation)
+        total = total - config.entropy_coefficient * aggregate(entropy, mask)
     return total
-
-
-def _clipped(part: TrainingBatch, ratio: Tensor, config: TrainConfig) -> tuple[int, int]:
-    advantage = part.advantage.reshape(len(part.advantage), -1)
-    clipped = ~unclipped(advantage, ratio, *config.clip) & part.completions.mask
-    return int((clipped & (advantage < 0)).sum()), int((clipped & (advantage >= 0)).sum())

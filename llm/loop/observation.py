@@ -67,7 +67,8 @@ class Observer:
     def _covariance(self) -> Tensor:
         ratio = self._ratio
         if self.config.observe == "clipped_ratio":
-            ratio = ratio.clamp(1 - self.config.clip_low, 1 + self.config.clip_high)
+            lengths = self.drawn.completions.lengths
+            ratio = self.config.make_loss().bounded_ratio(ratio, lengths)
         rewards, prompt = self.drawn.rewards, self.drawn.completions.prompt
         found: Tensor = within_prompt_covariance(rewards, ratio, prompt).estimate
         return found.to(rewards.device)

@@ -17,7 +17,7 @@ from covlaw.llm.model.parameters import copy_of, gradients, trainable
 from covlaw.llm.model.precision import training_pass
 from covlaw.llm.sampling.engine_gap import require_same_policy
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.losses.policy_losses import kl_to_reference
+from covlaw.theory.losses.kl_penalty import kl_to_reference
 
 
 @dataclass

@@ -6,7 +6,7 @@ A new name is a line here, one in `__init__.pyi` for type checkers, and a page i
 from covlaw._lazy import Retired
 
 _ESTIMATORS, _STATEMENTS = "covlaw.theory.estimators", "covlaw.theory.statements"
-_SCALARIZERS = "covlaw.theory.scalarizers"
+_SCALARIZERS, _LOSSES = "covlaw.theory.scalarizers", "covlaw.theory.losses"
 
 PUBLIC: dict[str, str] = {
     # what a batch says of each reward
@@ -19,7 +19,11 @@ PUBLIC: dict[str, str] = {
     "Rollouts": f"{_ESTIMATORS}.rollouts",
     "group_advantage": f"{_ESTIMATORS}.advantages",
     "NORMALISERS": f"{_ESTIMATORS}.advantages",
-    "effective_weight": "covlaw.theory.losses.clipping",
+    # what a policy loss follows
+    "effective_weight": f"{_LOSSES}.registry",
+    "LOSSES": f"{_LOSSES}.registry",
+    "make_loss": f"{_LOSSES}.registry",
+    "PolicyLoss": f"{_LOSSES}.protocol",
     # where the law and a real update part
     "law_budget": f"{_ESTIMATORS}.budget",
     "LawBudget": f"{_ESTIMATORS}.budget",

@@ -9,7 +9,7 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.loss_pass import accumulate
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model.parameters import gradients
-from covlaw.theory.losses.policy_losses import share_of
+from covlaw.theory.losses.aggregation import share_of
 
 UNIT = 2.0**-24
 

@@ -13,7 +13,8 @@ from timing import cpu_seconds
 from torch import Tensor
 
 from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
-from covlaw.theory.losses.clipping import CHUNK, effective_weight
+from covlaw.theory.losses import effective_weight
+from covlaw.theory.losses.clipping import CHUNK
 
 pytestmark = pytest.mark.benchmark
 

@@ -17,7 +17,7 @@ from covlaw.theory.estimators.covariance import (
     within_prompt_covariance,
 )
 from covlaw.theory.estimators.margin import clip_margin
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 from covlaw.theory.tilts.thresholds import step_threshold
 from covlaw.theory.worlds.tilt import tilt_log_ratio
 

@@ -10,7 +10,8 @@ from covlaw.theory._numerics.groups import Groups
 from covlaw.theory._numerics.prompts import by_prompt
 from covlaw.theory._numerics.validation import as_mass
 from covlaw.theory.estimators.covariance import Covariance, within_prompt_covariance
-from covlaw.theory.losses.clipping import Clip, check_clip, effective_weight
+from covlaw.theory.losses import effective_weight
+from covlaw.theory.losses.clipping import Clip, check_clip
 
 
 def clipped_law(

@@ -9,9 +9,11 @@ from torch import Tensor
 from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.groups import Groups
 from covlaw.theory._numerics.prompts import by_prompt
+from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory._numerics.validation import as_mass, as_prompt_mass
 from covlaw.theory.estimators.covariance import Covariance, within_prompt_covariance
-from covlaw.theory.losses.clipping import Clip, effective_weight
+from covlaw.theory.losses import effective_weight
+from covlaw.theory.losses.clipping import Clip
 
 RELATIVE_MARGIN = 1e-9
 """By how much a covariance must exceed its margin to be certified: exact ties (two completions,
@@ -35,8 +37,8 @@ class ClipMargin(NamedTuple):
     local: Tensor
     """(P, M) √(E[(r − E r)²·1[clipped]]·E[Y²]); reads r on clipped completions only."""
     certified: Tensor
-    """(M,) bool: the prompts' mean |Cov_old(r, ρA)| exceeds their mean bound, so clipping
-    leaves the sign of the law as it is."""
+    """(M,) bool: the prompts' mean |Cov_old(r, ρA)| exceeds their mean bound by more than rounding
+    can, so clipping leaves the sign of the law as it is."""
 
     @property
     def bound(self) -> Tensor:
@@ -84,8 +86,19 @@ def clip_margin(
     outer = as_prompt_mass(prompt_mass, groups)
     outer = torch.ones_like(groups.counts, dtype=torch.float64) if outer is None else outer
     mean_bound = outer @ torch.stack(bounds).amin(0) / outer.sum()
-    certified = unclipped.estimate.abs() > mean_bound * (1 + RELATIVE_MARGIN)
+    floor = _law_rounding(as_float64(rewards, "rewards"), full, groups)
+    certified = unclipped.estimate.abs() > mean_bound * (1 + RELATIVE_MARGIN) + floor
     return ClipMargin(unclipped, clipped, *bounds, certified)
+
+
+def _law_rounding(rewards: Tensor, signal: Tensor, groups: Groups) -> Tensor:
+    """What rounding alone can make of a covariance that is 0: (M,).
+
+    Each prompt's two means, centred products and their sum are 4K operations on numbers up to
+    2·max|r|·2·max|signal|, inflated by K/(K − 1) ≤ 2 on samples.
+    """
+    size = 8 * rewards.abs().amax(0) * signal.abs().max()
+    return rounding(size, 4 * int(groups.counts.max()) + 8)
 
 
 def _bounds(

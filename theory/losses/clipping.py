@@ -1,18 +1,14 @@
-"""The effective weight of PPO/GRPO clipping: W = ρ·A·1[not clipped]."""
+"""PPO's clip, elementwise: which ratios count, and the surrogate min(ρA, clip(ρ)A)."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.arrays import Numbers, as_float64
 from covlaw.theory._numerics.errors import CovlawError
 
 Clip = tuple[float, float, float | None]
 """`(clip_low, clip_high, dual_clip)`."""
-
-CHUNK = 2**17
-"""Tokens worked on at once: the float64 copies stay in cache, and memory does not grow with N."""
 
 
 def check_clip(clip_low: float, clip_high: float, dual_clip: float | None = None) -> None:
@@ -39,82 +35,11 @@ def unclipped(
 
     Elementwise on broadcastable shapes; returns bool. NaN counts as not clipped, so that it shows.
     """
-    return _within(advantage, torch.exp(log_ratio), (clip_low, clip_high, dual_clip))
+    return within(advantage, torch.exp(log_ratio), (clip_low, clip_high, dual_clip))
 
 
-def effective_weight(
-    advantage: Numbers,
-    log_ratio: Numbers,
-    mask: Numbers | None = None,
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
-    dual_clip: float | None = None,
-) -> Tensor:
-    """W = ρ·A·1[not clipped], so that ∇L_clip = E_old[W ∇log π_θ] (T24).
-
-    A constant of the loss: no gradient flows through it.
-
-    Args:
-        advantage: (N,), or (N, T) with a token-level `log_ratio`.
-        log_ratio: (N,) sequence-level log π_θ − log π_old, or (N, T) token-level with `mask`.
-        mask: (N, T) true on completion tokens; entries elsewhere are never read.
-        clip_low: Lower range ε_low in [0, 1].
-        clip_high: Upper range ε_high ≥ 0.
-        dual_clip: Bound c > 1 on ρ where A < 0, or None.
-
-    Returns:
-        (N,) float64; token-level weights are averaged over the completion's tokens, so that
-        W = A at ρ ≡ 1 on either level. A completion without tokens gets 0.
-
-    Raises:
-        CovlawError: on clip ranges outside their domain, shapes that do not fit, and weights
-            that are not finite (NaN in a completion, or an unclipped ratio that overflows).
-    """
-    check_clip(clip_low, clip_high, dual_clip)
-    clip = (clip_low, clip_high, dual_clip)
-    log_ratio, advantage = (
-        t.detach() if isinstance(t, Tensor) else as_float64(t, what)
-        for t, what in ((log_ratio, "log_ratio"), (advantage, "advantage"))
-    )
-    advantage = advantage.to(log_ratio.device)
-    mask = None if mask is None else torch.as_tensor(mask, device=log_ratio.device)
-    _check_shapes(advantage, log_ratio, mask)
-    with torch.no_grad():
-        if mask is None:
-            weight = _weight(advantage, log_ratio, None, clip)
-        else:
-            weight = _token_mean(advantage, log_ratio, mask.to(torch.bool), clip)
-    bad = ~torch.isfinite(weight)
-    if bad.any():
-        row = int(bad.nonzero()[0])
-        raise CovlawError(
-            f"the effective weight of row {row} is {weight[row].item()}: check its advantage and "
-            "the log-probs of both policies for NaN and overflow"
-        )
-    return weight
-
-
-def _token_mean(advantage: Tensor, log_ratio: Tensor, mask: Tensor, clip: Clip) -> Tensor:
-    if advantage.ndim == 1:
-        advantage = advantage[:, None]
-    rows = max(1, CHUNK // max(log_ratio.shape[1], 1))
-    means = [log_ratio.new_zeros(0, dtype=torch.float64)]
-    for start in range(0, log_ratio.shape[0], rows):
-        a, x, m = (t[start : start + rows] for t in (advantage, log_ratio, mask))
-        means.append(_weight(a, x, m, clip).sum(1) / m.sum(1).clamp(min=1))
-    return torch.cat(means)
-
-
-def _weight(advantage: Tensor, log_ratio: Tensor, mask: Tensor | None, clip: Clip) -> Tensor:
-    ratio = log_ratio.to(torch.float64, copy=True).exp_()
-    advantage = advantage.to(torch.float64)
-    keep = _within(advantage, ratio, clip)
-    keep = keep if mask is None else keep & mask
-    # padding may hold NaN: select, do not multiply by 0
-    return torch.where(keep, ratio.mul_(advantage), ratio.new_zeros(()))
-
-
-def _within(advantage: Tensor, ratio: Tensor, clip: Clip) -> Tensor:
+def within(advantage: Tensor, ratio: Tensor, clip: Clip) -> Tensor:
+    """`unclipped` of a ratio instead of its logarithm."""
     clip_low, clip_high, dual_clip = clip
     too_low = ratio < 1 - clip_low
     if dual_clip is not None:
@@ -122,14 +47,26 @@ def _within(advantage: Tensor, ratio: Tensor, clip: Clip) -> Tensor:
     return ~(((ratio > 1 + clip_high) & (advantage >= 0)) | (too_low & (advantage < 0)))
 
 
-def _check_shapes(advantage: Tensor, log_ratio: Tensor, mask: Tensor | None) -> None:
-    shape = tuple(log_ratio.shape)
-    if log_ratio.ndim not in (1, 2) or (log_ratio.ndim == 2) != (mask is not None):
-        raise CovlawError(
-            f"log_ratio has shape {shape}: give (N, T) token-level with a mask (N, T), or (N,) "
-            "sequence-level without"
-        )
-    if mask is not None and tuple(mask.shape) != shape:
-        raise CovlawError(f"mask {tuple(mask.shape)} does not fit log_ratio {shape}")
-    if tuple(advantage.shape) not in {shape[:1], (*shape[:1], 1)[: len(shape)], shape}:
-        raise CovlawError(f"advantage {tuple(advantage.shape)} does not fit log_ratio {shape}")
+def clipped_surrogate(
+    advantage: Tensor,
+    log_ratio: Tensor,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+    dual_clip: float | None = None,
+) -> Tensor:
+    """Elementwise PPO objective min(ρA, clip(ρ)A), with max(·, cA) where A < 0 (dual clip).
+
+    Schulman et al. 2017 eq. 7; Ye et al. 2020 eq. 6. Its gradient is W ∇log π (T24). A clipped
+    element has the bound's value and no gradient, however far its ratio is (in float32 e^89 is
+    inf, and 0·inf in a backward pass NaN): it is never differentiated.
+    """
+    check_clip(clip_low, clip_high, dual_clip)
+    with torch.no_grad():
+        ratio = torch.exp(log_ratio)
+        keep = within(advantage, ratio, (clip_low, clip_high, dual_clip))
+        idle = (advantage == 0) & (ratio > 1)  # 0·A is 0, whatever ρ
+        low, high = ratio.new_tensor(1 - clip_low), ratio.new_tensor(1 + clip_high)
+        below = low if dual_clip is None else torch.where(ratio < low, low, dual_clip)
+        bound = torch.where(advantage >= 0, high, below)
+    moved = torch.where(keep & ~idle, log_ratio, log_ratio.new_zeros(()))
+    return torch.where(keep, torch.exp(moved) * advantage, bound * advantage)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from covlaw.theory.estimators.budget import ScoreFields
 from covlaw.theory.estimators.rollouts import Rollouts
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 from covlaw.theory.worlds.world import World
 
 Step = Callable[[Tensor], Tensor]

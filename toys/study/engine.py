@@ -11,8 +11,8 @@ from torch import Tensor
 
 from covlaw.records.alarms import certified_fall
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.losses.clipping import Clip, effective_weight
-from covlaw.theory.losses.policy_losses import clipped_surrogate
+from covlaw.theory.losses import effective_weight
+from covlaw.theory.losses.clipping import Clip, clipped_surrogate
 from covlaw.toys.study.arms import Arm, Arms
 from covlaw.toys.study.ensemble import PolicyEnsemble, Rows
 from covlaw.toys.study.forecast import law_forecast

@@ -12,7 +12,7 @@ from torch.func import grad
 from covlaw.theory.estimators.budget import deviation
 from covlaw.theory.geometry.natural_gradient import dense_natural_step
 from covlaw.theory.geometry.policy_gradient import centred_score
-from covlaw.theory.losses.policy_losses import clipped_surrogate
+from covlaw.theory.losses.clipping import clipped_surrogate
 from covlaw.theory.worlds.updates import Step
 from covlaw.theory.worlds.world import World
 from covlaw.toys.transformer.float64_model import FlatModel

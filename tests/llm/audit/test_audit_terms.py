@@ -19,7 +19,7 @@ from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_lines
 from covlaw.theory.estimators.covariance import within_prompt_covariance
-from covlaw.theory.losses.policy_losses import AGGREGATIONS
+from covlaw.theory.losses.aggregation import AGGREGATIONS
 
 CONFIG = TrainConfig(aggregation="sequence_sum", grad_clip=0.0)
 PENALTIES = {"kl_coefficient": 0.3, "kl_estimator": "k2", "entropy_coefficient": 0.2}

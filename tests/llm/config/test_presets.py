@@ -55,7 +55,7 @@ def test_the_papers_settings(name: str) -> None:
     assert (config.kl_coefficient, config.kl_estimator) == (0.001, "k3")
     assert (config.algorithm, config.epochs, config.temperature) == ("reinforce++", 1, 1.0)
     clip = (1.0, 100.0, None) if name == "paper-ctwa" else (0.2, 0.2, None)
-    assert config.clip == clip
+    assert (config.clip_low, config.clip_high, config.dual_clip or None) == clip
 
 
 def test_the_papers_ctwa() -> None:

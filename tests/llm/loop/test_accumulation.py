@@ -10,7 +10,8 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model import chunked_head
 from covlaw.llm.model.parameters import copy_of
-from covlaw.theory.losses.policy_losses import AGGREGATIONS, KL_ESTIMATORS
+from covlaw.theory.losses.aggregation import AGGREGATIONS
+from covlaw.theory.losses.kl_penalty import KL_ESTIMATORS
 
 CONFIG = TrainConfig(grad_clip=0.0)
 ROWS = 24

@@ -12,7 +12,7 @@ from covlaw.llm.config.options import deep_merged
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.advantages import NORMALISERS
-from covlaw.theory.losses.policy_losses import AGGREGATIONS
+from covlaw.theory.losses.aggregation import AGGREGATIONS
 
 PUBLISHED = {
     "reinforce++": ("reinforce++", "token_mean"),

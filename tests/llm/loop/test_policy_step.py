@@ -16,7 +16,7 @@ from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model.log_prob import token_log_prob
 from covlaw.llm.model.parameters import at, copy_of, gradients, trainable
 from covlaw.theory.estimators.advantages import group_advantage
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 
 CONFIG = TrainConfig(learning_rate=1e-3, aggregation="sequence_sum", grad_clip=0.0)
 
@@ -70,7 +70,9 @@ def test_the_clipped_gradient_is_the_weighted_score(policy, batch, dual_clip) ->
         ratio, mask = (log_prob - old).detach(), batch.completions.mask
         rows, width = mask.shape
         weight = effective_weight(
-            batch.advantage.repeat_interleave(width), ratio.reshape(-1), None, *config.clip
+            batch.advantage.repeat_interleave(width),
+            ratio.reshape(-1),
+            dual_clip=dual_clip or None,
         ).reshape(rows, width)
         clipped_share = float(((weight == 0) & mask).sum() / mask.sum())
         model.zero_grad(set_to_none=True)

@@ -13,7 +13,7 @@ from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.estimators.margin import ClipMargin, clip_margin
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 
 CLIP = (0.2, 0.2, None)
 
@@ -108,6 +108,19 @@ def test_nothing_clipped_certifies_every_law() -> None:
     margin = clip_margin(rewards, advantage, torch.zeros(2), CLIP, torch.zeros(2).long())
     assert (margin.bound == 0).all()
     assert margin.certified.tolist() == [True, False]  # a constant reward has no sign to certify
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-6, 1e6])
+def test_rounding_is_not_certified_as_a_law(size: float) -> None:
+    """.1 + .2 is not .3: a reward without spread has a covariance of 1e-17, and no sign."""
+    level = torch.tensor([0.1 + 0.2, 0.3, 0.1 + 0.2], dtype=torch.float64)
+    tiny = torch.tensor([1e-12, 0.0, 0.0], dtype=torch.float64)
+    rewards = size * torch.stack([level, 0.3 + tiny], 1)
+    advantage = torch.tensor([0.5, -1.0, 0.5], dtype=torch.float64)
+    margin = clip_margin(rewards, advantage, torch.zeros(3), CLIP, torch.zeros(3).long())
+    assert 0 < margin.unclipped.estimate[0] < 1e-16 * size
+    assert margin.unclipped.estimate[1] > 1e-13 * size
+    assert margin.certified.tolist() == [False, True]
 
 
 def test_samples_bound_the_unbiased_covariance() -> None:

@@ -11,7 +11,7 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.clipped_law import centred_weight, clipped_law
 from covlaw.theory.estimators.covariance import within_prompt_covariance
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 
 CLIP = (0.2, 0.2, None)
 

@@ -10,7 +10,7 @@ from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.covariance import covariance_matrix
 from covlaw.theory.estimators.margin import clip_margin
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 from covlaw.theory.tilts.remainder import remainder_bounds
 from covlaw.theory.tilts.thresholds import step_threshold
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.losses import clipping
-from covlaw.theory.losses.clipping import effective_weight, unclipped
+from covlaw.theory.losses import _token_loss, effective_weight
+from covlaw.theory.losses.clipping import unclipped
 
 Clip = tuple[float, float, float | None]
 Tokens = tuple[Tensor, Tensor, Tensor]
@@ -83,7 +83,7 @@ def test_padding_is_never_read(batch: Tokens, clip: Clip) -> None:
 def test_chunks_do_not_change_a_bit(batch: Tokens, clip: Clip, chunk: int) -> None:
     whole = effective_weight(*batch, *clip)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clipping, "CHUNK", chunk)
+        patch.setattr(_token_loss, "CHUNK", chunk)
         assert torch.equal(effective_weight(*batch, *clip), whole)
 
 

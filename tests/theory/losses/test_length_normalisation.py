@@ -5,8 +5,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.losses.length_normalisation import effective_score, pair_effective_score
+from covlaw.theory.losses.aggregation import AGGREGATIONS, pair_effective_score
+from covlaw.theory.losses.ppo import PPO
 from covlaw.theory.statements import check
 from covlaw.theory.statements.false_claims import constant_advantages_are_neutral as f7
 
@@ -67,10 +67,10 @@ def test_f7_is_confirmed_and_the_sum_over_tokens_is_neutral(seed: int) -> None:
 def test_effective_scores() -> None:
     advantage = torch.tensor([2.0, -1.0, 3.0], dtype=torch.float64)
     lengths = torch.tensor([4.0, 2.0, 1.0], dtype=torch.float64)
-    assert effective_score(advantage, lengths, "sequence_mean").tolist() == [0.5, -0.5, 3.0]
-    assert effective_score(advantage, lengths, "sequence_sum").tolist() == advantage.tolist()
-    with pytest.raises(CovlawError, match="token_mean"):
-        effective_score(advantage, lengths, "token_mean")
+    scores = {a: PPO(aggregation=a).score(advantage, lengths) for a in AGGREGATIONS}
+    assert scores.pop("sequence_mean").tolist() == [0.5, -0.5, 3.0]
+    assert all(score.tolist() == advantage.tolist() for score in scores.values())
+    assert PPO().score(advantage[:, None].expand(3, 2), lengths) is None  # a token its own
     even = pair_effective_score(
         advantage, torch.full((3,), 5.0).double(), torch.ones(3).double() / 3
     )

@@ -11,14 +11,11 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.losses.clipping import effective_weight
-from covlaw.theory.losses.policy_losses import (
-    AGGREGATIONS,
-    KL_ESTIMATORS,
-    clipped_policy_loss,
-    clipped_surrogate,
-    kl_to_reference,
-)
+from covlaw.theory.losses import effective_weight
+from covlaw.theory.losses.aggregation import AGGREGATIONS
+from covlaw.theory.losses.clipping import clipped_surrogate
+from covlaw.theory.losses.kl_penalty import KL_ESTIMATORS, kl_to_reference
+from covlaw.theory.losses.ppo import PPO
 
 Clip = tuple[float, float, float | None]
 Tokens = tuple[Tensor, Tensor, Tensor]
@@ -49,7 +46,7 @@ def loss_by_enumeration(batch: Tokens, clip: Clip, aggregation: str) -> float:
 
 @given(token_batches(), CLIPS, st.sampled_from(AGGREGATIONS))
 def test_value_is_the_published_formula(batch: Tokens, clip: Clip, aggregation: str) -> None:
-    seen = clipped_policy_loss(*batch, *clip, aggregation=aggregation)
+    seen = PPO(*clip, aggregation).loss(*batch)
     tokens = batch[1].numel()
     expected = loss_by_enumeration(batch, clip, aggregation)
     assert abs(seen.item() - expected) <= rounding(SIZE * tokens, tokens + 8)
@@ -60,7 +57,7 @@ def test_gradient_is_the_effective_weight(batch: Tokens, clip: Clip) -> None:
     """T24, token by token: −∂loss/∂log π = W, and padding gets no gradient, not even NaN."""
     advantage, log_ratio, mask = batch
     live = log_ratio.clone().requires_grad_()
-    clipped_policy_loss(advantage, live, mask, *clip, aggregation="sequence_mean").backward()
+    PPO(*clip, "sequence_mean").loss(advantage, live, mask).backward()
     gradient = -live.grad * mask.shape[0]
     assert (gradient[~mask] == 0).all()
     expected = effective_weight(advantage, log_ratio, mask, *clip)
@@ -82,7 +79,7 @@ def test_gradient_at_the_edges_of_the_range(advantage: float, clip: Clip) -> Non
 def test_an_empty_batch_of_tokens_has_loss_zero() -> None:
     log_ratio, mask = torch.full((2, 3), torch.nan), torch.zeros(2, 3)
     for aggregation in AGGREGATIONS:
-        loss = clipped_policy_loss(torch.ones(2), log_ratio, mask, aggregation=aggregation)
+        loss = PPO(aggregation=aggregation).loss(torch.ones(2), log_ratio, mask)
         assert loss.item() == 0
 
 
@@ -115,7 +112,7 @@ def test_unknown_names_are_refused_with_their_near_matches() -> None:
     with pytest.raises(
         CovlawError, match=r"unknown aggregation 'token-mean': did you mean token_mean"
     ):
-        clipped_policy_loss(torch.ones(1), tokens, tokens + 1, aggregation="token-mean")
+        PPO(aggregation="token-mean")
     with pytest.raises(CovlawError, match=r"unknown KL estimator 'k4'.*k1, k2, k3"):
         kl_to_reference(tokens, tokens, "k4")
     assert KL_ESTIMATORS == ("k1", "k2", "k3")

@@ -12,13 +12,9 @@ from strategies import CLIPS, token_batches
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.losses.policy_losses import (
-    AGGREGATIONS,
-    aggregate,
-    clipped_policy_loss,
-    kl_to_reference,
-    share_of,
-)
+from covlaw.theory.losses.aggregation import AGGREGATIONS, aggregate, share_of
+from covlaw.theory.losses.kl_penalty import kl_to_reference
+from covlaw.theory.losses.ppo import PPO
 
 VOCABULARY, LENGTH = 3, 3  # token 0 ends a completion
 SHARES = ((2, 1, 1), (1, 2, 1), (1, 1, 2))  # quarters
@@ -193,7 +189,7 @@ def test_equal_lengths_make_the_mean_a_fraction_of_the_sum(batch: Tokens, clip) 
     full, steps = torch.ones_like(mask), mask.shape[1]
     ratio = torch.where(mask.bool(), log_ratio, 0.0)
     total, mean, tokens = (
-        clipped_policy_loss(advantage, ratio, full, *clip, aggregation=a)
+        PPO(*clip, a).loss(advantage, ratio, full)
         for a in ("sequence_sum", "sequence_mean", "token_mean")
     )
     allowed = rounding(LARGEST, 4 * mask.numel() + 8)
@@ -204,7 +200,7 @@ def test_equal_lengths_make_the_mean_a_fraction_of_the_sum(batch: Tokens, clip) 
 @given(token_batches(), st.sampled_from(AGGREGATIONS))
 def test_a_range_without_ends_does_not_clip(batch: Tokens, aggregation: str) -> None:
     advantage, log_ratio, mask = batch
-    found = clipped_policy_loss(advantage, log_ratio, mask, 1.0, math.inf, None, aggregation)
+    found = PPO(1.0, math.inf, None, aggregation).loss(advantage, log_ratio, mask)
     safe = torch.where(mask.bool(), log_ratio, 0.0)
     plain = -aggregate(safe.exp() * advantage[:, None], mask, aggregation)
     assert torch.equal(found, plain)

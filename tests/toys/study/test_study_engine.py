@@ -7,7 +7,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 from covlaw.theory.scalarizers import Batch, Observation, Signal, make_scalarizer
 from covlaw.theory.scalarizers.linear import LinearState
 from covlaw.theory.worlds.tilt import tilt_log_ratio

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.budget import law_budget
 from covlaw.theory.geometry.policy_gradient import centred_score
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 from covlaw.theory.worlds.updates import UpdateRecipe, exact_update
 from covlaw.toys.transformer.float64_model import Float64, ModelShape, build_model
 from covlaw.toys.transformer.updates import (

@@ -8,7 +8,7 @@ from torch.func import vjp, vmap
 
 from covlaw.theory.geometry.policy_gradient import value_gradients
 from covlaw.theory.losses.clipping import Clip
-from covlaw.theory.losses.policy_losses import clipped_policy_loss
+from covlaw.theory.losses.ppo import PPO
 from covlaw.theory.statements._support.token_enumeration import token_rounding
 from covlaw.theory.worlds.token_law import token_values
 from covlaw.theory.worlds.token_tree import TokenTree
@@ -23,7 +23,7 @@ def loss_ascent(
     clip: Clip = NO_CLIP,
     theta: Tensor | None = None,
 ) -> Tensor:
-    """−∇_θ of the expected `clipped_policy_loss` by autograd: (D,).
+    """−∇_θ of the expected loss of PPO by autograd: (D,).
 
     The tree's policy is π_old; `theta` (D,) is where the gradient is taken. A mean over the N
     listed completions is an expectation once each advantage carries N·D(x)·π(y|x), which keeps its
@@ -32,7 +32,7 @@ def loss_ascent(
     weighted = tree.world.row_weight() * len(advantage) * advantage
 
     def objective(log_ratio: Tensor) -> Tensor:
-        return -clipped_policy_loss(weighted, log_ratio, tree.mask, *clip, aggregation=aggregation)
+        return -PPO(*clip, aggregation).loss(weighted, log_ratio, tree.mask)
 
     return _gradient(tree, objective, theta)
 
@@ -47,7 +47,7 @@ def pair_loss_ascent(tree: TokenTree, advantage: Tensor) -> Tensor:
     chance = weight[rows].prod(1)
 
     def batch(advantage: Tensor, log_ratio: Tensor, mask: Tensor) -> Tensor:
-        return -clipped_policy_loss(advantage, log_ratio, mask, *NO_CLIP, aggregation="token_mean")
+        return -PPO(*NO_CLIP, "token_mean").loss(advantage, log_ratio, mask)
 
     def objective(log_ratio: Tensor) -> Tensor:
         return chance @ vmap(batch)(advantage[rows], log_ratio[rows], tree.mask[rows])

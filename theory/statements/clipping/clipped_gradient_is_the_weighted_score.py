@@ -8,8 +8,8 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.geometry.policy_gradient import centred_score
-from covlaw.theory.losses.clipping import Clip, effective_weight
-from covlaw.theory.losses.policy_losses import clipped_surrogate
+from covlaw.theory.losses import effective_weight
+from covlaw.theory.losses.clipping import Clip, clipped_surrogate
 from covlaw.theory.statements._support.random_instances import nearby, random_score
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.worlds.world import World

@@ -10,7 +10,8 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.clipped_law import no_clip_radius
 from covlaw.theory.estimators.covariance import within_prompt_covariance
-from covlaw.theory.losses.clipping import Clip, effective_weight
+from covlaw.theory.losses import effective_weight
+from covlaw.theory.losses.clipping import Clip
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.theory.worlds.updates import InnerStep

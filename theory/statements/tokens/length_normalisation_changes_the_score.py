@@ -10,7 +10,8 @@ from torch import Tensor
 
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.geometry.policy_gradient import centred_score, kernel_form, value_gradients
-from covlaw.theory.losses.length_normalisation import effective_score, pair_effective_score
+from covlaw.theory.losses.aggregation import pair_effective_score
+from covlaw.theory.losses.ppo import PPO
 from covlaw.theory.statements._support.gradient_rounding import alignment_rounding
 from covlaw.theory.statements._support.inapplicable import TOKEN_LEVEL
 from covlaw.theory.statements._support.random_instances import random_score
@@ -39,6 +40,13 @@ def neutral_baseline_sides(tree: TokenTree, rng: np.random.Generator) -> Sides:
     return _compare(tree, advantage, centred_score(tree.world, advantage))
 
 
+def divided_score(advantage: Tensor, lengths: Tensor) -> Tensor:
+    """The score (N,) of the loss that divides by lengths."""
+    score = PPO(aggregation="sequence_mean").score(advantage, lengths)
+    assert score is not None  # noqa: S101  # one advantage a completion
+    return score
+
+
 def _advantage(tree: TokenTree, rng: np.random.Generator) -> Tensor:
     """Advantages s − b, b = E_x s up to a constant on the scale of s."""
     score = random_score(tree.world, rng)
@@ -47,7 +55,7 @@ def _advantage(tree: TokenTree, rng: np.random.Generator) -> Tensor:
 
 def _compare(tree: TokenTree, trained: Tensor, believed: Tensor) -> Sides:
     """`trained` (N,) enters the losses, `believed` (N,) the law."""
-    score = effective_score(believed, tree.lengths, "sequence_mean")
+    score = divided_score(believed, tree.lengths)
     ascent = loss_ascent(tree, trained, "sequence_mean")
     parts = [_plain(tree, ascent, score, trained)]
     if tree.tabular:

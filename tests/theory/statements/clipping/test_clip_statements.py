@@ -13,7 +13,7 @@ import torch
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.clipped_law import no_clip_radius
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 from covlaw.theory.statements import STATEMENTS, check, check_on
 from covlaw.theory.statements._support.random_instances import RUNG
 from covlaw.theory.statements._support.rollout_rounding import row_weight

@@ -9,7 +9,7 @@ import torch
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.clipped_law import clipped_law
-from covlaw.theory.losses.policy_losses import clipped_surrogate
+from covlaw.theory.losses.clipping import clipped_surrogate
 from covlaw.theory.statements import check
 from covlaw.theory.statements.clipping import _symbolic_clipping as symbolic
 from covlaw.theory.statements.clipping import clipped_ascent_can_lower_its_own_score as t28

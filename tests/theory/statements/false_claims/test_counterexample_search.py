@@ -13,7 +13,7 @@ from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.advantages import NORMALISERS
 from covlaw.theory.estimators.covariance import within_prompt_covariance
-from covlaw.theory.losses.clipping import effective_weight
+from covlaw.theory.losses import effective_weight
 from covlaw.theory.solvers.min_norm import min_norm_weights
 from covlaw.theory.statements import CLAIMS, Found, find_claim, smallest
 from covlaw.theory.statements.false_claims._claim import opposed

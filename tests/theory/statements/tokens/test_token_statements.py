@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from covlaw.theory.losses.length_normalisation import effective_score
 from covlaw.theory.statements import STATEMENTS, check, check_on
 from covlaw.theory.statements._support.random_instances import RUNG
 from covlaw.theory.statements.judge import judge
@@ -98,10 +97,10 @@ def test_t17_refutes_visits_that_are_not_squared(monkeypatch: pytest.MonkeyPatch
 
 
 def test_t18_refutes_lengths_without_the_end_of_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def shorter(advantage: Tensor, lengths: Tensor, aggregation: str) -> Tensor:
-        return effective_score(advantage, (lengths - 1).clamp(min=1), aggregation)
+    def shorter(advantage: Tensor, lengths: Tensor) -> Tensor:
+        return advantage / (lengths - 1).clamp(min=1)
 
-    monkeypatch.setattr(t18, "effective_score", shorter)
+    monkeypatch.setattr(t18, "divided_score", shorter)
     assert violations("T18") > 0
 
 
