@@ -12,8 +12,8 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.evaluate.evaluation import EvalConfig
 from covlaw.llm.sampling.engine import TransformersEngine
 from covlaw.llm.sampling.engines import make_engine, require_engine
-from covlaw.llm.sampling.rollout.vllm import start as vllm_start
 from covlaw.llm.sampling.truncation import Truncation
+from covlaw.llm.sampling.vllm import start as vllm_start
 from covlaw.llm.sampling.vllm.options import VllmOptions
 from covlaw.llm.train import train
 from covlaw.theory._numerics.errors import CovlawError
