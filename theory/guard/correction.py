@@ -1,0 +1,123 @@
+"""How much of each gradient to add to a step, from inner products alone."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.solvers.least_change import least_change
+
+
+class Correction(NamedTuple):
+    """What to add to a step, from inner products alone: as `guard_step`, M numbers."""
+
+    weights: Tensor
+    """(M,) μ ≥ 0, `carried` included, `scale` not."""
+    carried: Tensor
+    """()."""
+    scale: Tensor
+    """()."""
+    notes: tuple[str, ...]
+    """A sentence each."""
+
+
+def correction(
+    own: Tensor,
+    effects: Tensor,
+    length: Tensor | float,
+    floor: Any = 0.0,
+    *,
+    gram: Tensor | None = None,
+    guarded: Sequence[bool] | Tensor | None = None,
+    names: Sequence[str] | None = None,
+) -> Correction:
+    """Decide the guard's weights from inner products, e.g. summed over processes.
+
+    Args:
+        own: (M, M) g_j'P g_k of the very gradients that are added.
+        effects: (M,) g_j·u.
+        length: |u|² = u'P⁻¹u.
+        floor: As `guard_step`.
+        gram: As `guard_step`; None: `own`.
+        guarded: As `guard_step`.
+        names: As `guard_step`.
+
+    Raises:
+        CovlawError: as `guard_step`.
+    """
+    count = effects.shape[0]
+    kept = kept_objectives(guarded, count).to(own.device)
+    flat = kept & ~(own.diagonal() > 0)
+    notes = [
+        f"{objective_name(names, int(j))} has no gradient here: it is not guarded"
+        for j in flat.nonzero()[:, 0]
+    ]
+    least = torch.as_tensor(floor, dtype=torch.float64).to(effects).expand_as(effects)
+    live = kept & ~flat
+    weights = torch.zeros_like(effects)
+    if bool(live.any()):
+        used = own if gram is None else gram.to(effects)
+        solved = least_change(used[live][:, live], effects[live], least[live])
+        weights[live] = solved.weights
+        if not bool(solved.feasible):
+            missed = live.nonzero()[solved.shortfall > 0, 0]
+            who = ", ".join(objective_name(names, int(j)) for j in missed)
+            notes.append(
+                f"no step meets every floor: lowered just enough for {who}"
+            )
+    size = torch.as_tensor(length).to(effects)
+    return _bounded(own, effects, size, least, weights, notes, exact=gram is None)
+
+
+def _bounded(
+    own: Tensor,
+    effects: Tensor,
+    length: Tensor,
+    floor: Tensor,
+    weights: Tensor,
+    notes: list[str],
+    *,
+    exact: bool,
+) -> Correction:
+    """Cut the correction back, and shorten the step, until |u*| ≤ |u|."""
+    one = torch.ones((), dtype=effects.dtype, device=effects.device)
+    along, square = weights @ effects, weights @ own @ weights
+    # what rounding explains of |u*|² − |u|²
+    slack = 64 * len(effects) * 2.0**-53 * (length + along.abs() + square)
+    if not bool(2 * along + square > slack):
+        return Correction(weights, one, one, tuple(notes))
+    carried = one
+    if bool((floor <= 0).all()):
+        # the exact projection never lengthens, so the Gramian does not describe the gradients
+        carried = (-2 * along / square).clamp(0.0, 1.0)
+    elif not exact:  # nor is the correction of floors ≤ 0 ever longer than the step
+        carried = (length / square).sqrt().clamp(max=1.0)
+    weights = weights * carried
+    if bool(carried == 0):
+        notes.append("the correction was refused: all of it would lengthen the step")
+    elif bool(carried < 1):
+        notes.append(f"only {carried.item():.3g} of the correction was applied: it is too long")
+    longer = length + 2 * weights @ effects + weights @ own @ weights
+    scale = one if bool(longer <= length) else (length / longer).sqrt()
+    if bool(scale < 1 - 2.0**-40):
+        notes.append(f"positive floors ask for a longer step: {scale.item():.3g} of it is taken")
+    return Correction(weights, carried, scale, tuple(notes))
+
+
+def kept_objectives(guarded: Sequence[bool] | Tensor | None, count: int) -> Tensor:
+    """Which of `count` objectives are guarded: (count,) bool."""
+    if guarded is None:
+        return torch.ones(count, dtype=torch.bool)
+    kept = torch.as_tensor(guarded, dtype=torch.bool)
+    if kept.shape != (count,):
+        raise CovlawError(
+            f"guarded has shape {tuple(kept.shape)}: give one truth value an objective"
+        )
+    return kept
+
+
+def objective_name(names: Sequence[str] | None, j: int) -> str:
+    """What messages call an objective."""
+    return f"objective {j}" if names is None else repr(names[j])
