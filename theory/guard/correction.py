@@ -64,9 +64,7 @@ def correction(
         if not bool(solved.feasible):
             missed = live.nonzero()[solved.shortfall > 0, 0]
             who = ", ".join(objective_name(names, int(j)) for j in missed)
-            notes.append(
-                f"no step meets every floor: lowered just enough for {who}"
-            )
+            notes.append(f"no step meets every floor: lowered just enough for {who}")
     size = torch.as_tensor(length).to(effects)
     return _bounded(own, effects, size, least, weights, notes, exact=gram is None)
 
