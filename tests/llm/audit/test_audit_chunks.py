@@ -4,29 +4,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_runs import small_run
 
-from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_lines
 
 
 def audited(policy_folder: Path, out: Path, micro_batch: int) -> list[float]:
     run = train(
-        TrainConfig(
-            out=str(out),
-            model=str(policy_folder),
-            rewards=("own_rewards:digits", "own_rewards:brief"),
+        small_run(
+            policy_folder,
+            out,
             scalarizer="ctwa",
             steps=1,
-            prompts=4,
             completions=4,
             observed=4,
-            max_tokens=6,
             micro_batch=micro_batch,
             epochs=2,
             audits=1,
             audit_prompts=4,
-            audit_completions=8,
         )
     )
     independent = next(read_lines(run / STEPS))["audits"][0]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_runs import small_run
 
 from covlaw.llm.audit.facts import audit_facts, optimism, rounded
 from covlaw.llm.audit.record import Evidence, Measured, audit_record, load_evidence
@@ -129,18 +130,12 @@ def test_optimism_is_a_difference_of_independent_estimates() -> None:
 
 @pytest.fixture(scope="module")
 def run(policy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = TrainConfig(
-        out=str(tmp_path_factory.mktemp("runs") / "facts"),
-        model=str(policy_folder),
-        rewards=("own_rewards:digits", "own_rewards:brief"),
+    config = small_run(
+        policy_folder,
+        tmp_path_factory.mktemp("runs") / "facts",
         steps=1,
-        prompts=4,
-        completions=6,
-        max_tokens=6,
         learning_rate=5e-2,
         audits=1,
-        audit_prompts=5,
-        audit_completions=8,
         measured_completions=16,
         audit_held_out=9,
         audit_gramian=True,

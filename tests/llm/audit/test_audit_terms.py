@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from gradient_gaps import flat_gradient, rounding_of
+from small_runs import small_run
 
 from covlaw.llm.audit.penalty import penalty_field, penalty_record
 from covlaw.llm.audit.record import load_evidence
@@ -95,23 +96,14 @@ def test_penalties_stay_out_of_the_laws_fields(policy, sample) -> None:
 
 @pytest.fixture(scope="module")
 def run(policy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = TrainConfig(
-        out=str(tmp_path_factory.mktemp("runs") / "penalised"),
-        model=str(policy_folder),
-        rewards=("own_rewards:digits", "own_rewards:brief"),
+    config = small_run(
+        policy_folder,
+        tmp_path_factory.mktemp("runs") / "penalised",
         algorithm="grpo",
         steps=2,
-        prompts=4,
-        completions=6,
-        max_tokens=6,
-        learning_rate=5e-3,
         epochs=2,
         mini_batches=3,
         micro_batch=5,
-        audits=2,
-        audit_prompts=5,
-        audit_completions=8,
-        measured_completions=8,
         reward_seconds=0.0,
         **PENALTIES,
     )

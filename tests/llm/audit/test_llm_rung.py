@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_runs import small_run
 
-from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.rung import RUNG, instances
 from covlaw.llm.train import train
 from covlaw.records.verdict.verdict import run_verdict
@@ -18,15 +18,12 @@ from covlaw.theory.worlds.updates import InnerStep, Update
 
 @pytest.fixture(scope="module")
 def run(policy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = TrainConfig(
-        out=str(tmp_path_factory.mktemp("runs") / "ctwa-seed0"),
-        model=str(policy_folder),
-        rewards=("own_rewards:digits", "own_rewards:brief"),
+    config = small_run(
+        policy_folder,
+        tmp_path_factory.mktemp("runs") / "ctwa-seed0",
         steps=6,
-        prompts=4,
         completions=8,
         max_tokens=8,
-        learning_rate=5e-3,
         epochs=2,
         audits=3,
         audit_prompts=12,

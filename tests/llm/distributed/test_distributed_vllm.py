@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from ranked import Ranked
+from small_runs import small_run
 
-from covlaw.llm.config.train_config import TrainConfig
 from covlaw.records.runs import STEPS, read_lines
 
 pytestmark = [
@@ -18,9 +18,9 @@ pytestmark = [
 def test_each_rank_samples_with_an_engine_of_its_own(
     ranked: Ranked, served_folder: Path, tmp_path: Path
 ) -> None:
-    config = TrainConfig(
-        out=str(tmp_path / "run"),
-        model=str(served_folder),
+    config = small_run(
+        served_folder,
+        tmp_path / "run",
         rewards=("conciseness_reference", "clarity_reference"),
         scalarizer="ctwa",
         engine="vllm",
@@ -29,8 +29,6 @@ def test_each_rank_samples_with_an_engine_of_its_own(
         prompts=5,
         completions=4,
         observed=4,
-        max_tokens=6,
-        learning_rate=5e-3,
         audits=1,
         audit_prompts=3,
         audit_completions=4,

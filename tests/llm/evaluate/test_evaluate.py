@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_runs import small_run
 
 from covlaw.ladder.cli import main
-from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.evaluate.config import EvalConfig, run_mean_length
 from covlaw.llm.evaluate.evaluation import Scores, evaluate
 from covlaw.llm.evaluate.summary import compare, describe_lengths, pass_estimates, reward_estimates
@@ -27,16 +27,14 @@ def config(policy_folder: Path) -> EvalConfig:
 
 @pytest.fixture(scope="module")
 def run(policy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    settings = TrainConfig(
-        out=str(tmp_path_factory.mktemp("runs") / "run"),
-        model=str(policy_folder),
+    settings = small_run(
+        policy_folder,
+        tmp_path_factory.mktemp("runs") / "run",
         rewards=REWARDS[:2],
         steps=3,
-        prompts=4,
         completions=4,
         max_tokens=5,
         audits=0,
-        learning_rate=5e-3,
     )
     return train(settings)
 

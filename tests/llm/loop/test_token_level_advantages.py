@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_runs import small_run
 from torch import Tensor
 
 from covlaw.llm.config.train_config import TrainConfig
@@ -118,22 +119,13 @@ def _covariance(rollouts, weight: Tensor, score: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module", params=["pama", "tchebycheff"])
 def run(request, policy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = TrainConfig(
-        out=str(tmp_path_factory.mktemp("runs") / request.param),
-        model=str(policy_folder),
-        rewards=("own_rewards:digits", "own_rewards:brief"),
+    config = small_run(
+        policy_folder,
+        tmp_path_factory.mktemp("runs") / request.param,
         scalarizer=request.param,
         options={request.param: {"reference": True}},
         steps=3,
-        prompts=4,
-        completions=6,
-        max_tokens=6,
-        learning_rate=5e-3,
         epochs=2,
-        audits=2,
-        audit_prompts=5,
-        audit_completions=8,
-        measured_completions=8,
     )
     return train(config)
 

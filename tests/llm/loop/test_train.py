@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_runs import small_run
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from covlaw.llm.config.train_config import TrainConfig
@@ -28,23 +29,8 @@ BUDGET = ["f0", "kernel", "clipping", "sampling", "optimiser", "logit", "tilt"]
 
 @pytest.fixture
 def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        out=str(tmp_path / "run"),
-        model=str(policy_folder),
-        rewards=("own_rewards:digits", "own_rewards:brief"),
-        scalarizer="ctwa",
-        steps=5,
-        prompts=4,
-        completions=6,
-        observed=4,
-        max_tokens=6,
-        learning_rate=5e-3,
-        epochs=2,
-        audits=2,
-        audit_prompts=5,
-        audit_completions=8,
-        measured_completions=8,
-        checkpoint_every=2,
+    return small_run(
+        policy_folder, tmp_path / "run", scalarizer="ctwa", observed=4, epochs=2, checkpoint_every=2
     )
 
 

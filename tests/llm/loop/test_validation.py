@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from killable import contents
+from small_runs import small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.trainer import Trainer
@@ -22,17 +23,15 @@ _NUMBERS = ("reward_mean", "reward_se")
 
 @pytest.fixture
 def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        out=str(tmp_path / "run"),
-        model=str(policy_folder),
+    return small_run(
+        policy_folder,
+        tmp_path / "run",
         rewards=("conciseness_reference", "clarity_reference"),
         scalarizer="ctwa",
-        steps=5,
         prompts=3,
         completions=4,
         observed=2,
         max_tokens=5,
-        learning_rate=5e-3,
         audits=1,
         audit_prompts=2,
         audit_completions=2,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_runs import small_run
 from transformers import AutoModelForCausalLM
 
 from covlaw.ladder.cli import main
@@ -20,17 +21,13 @@ from covlaw.theory._numerics.errors import CovlawError
 
 @pytest.fixture
 def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        out=str(tmp_path / "run"),
-        model=str(policy_folder),
+    return small_run(
+        policy_folder,
+        tmp_path / "run",
         rewards=("digits=own_rewards:digits", "brief=own_rewards:brief"),
         scalarizer="ctwa",
         steps=3,
-        prompts=4,
-        completions=6,
         observed=2,
-        max_tokens=6,
-        audits=2,
         audit_prompts=4,
         audit_completions=4,
         measured_completions=4,

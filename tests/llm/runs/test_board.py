@@ -6,6 +6,7 @@ from pathlib import Path
 from struct import unpack
 
 import pytest
+from small_runs import small_run
 from tensorboardX.proto.event_pb2 import Event
 
 from covlaw.llm.config.train_config import TrainConfig
@@ -18,11 +19,10 @@ from covlaw.theory._numerics.errors import CovlawError
 
 @pytest.fixture
 def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        out=str(tmp_path / "run"),
-        model=str(policy_folder),
+    return small_run(
+        policy_folder,
+        tmp_path / "run",
         rewards=("conciseness_reference", "clarity_reference"),
-        steps=5,
         prompts=2,
         completions=2,
         max_tokens=3,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from killable import PHASES, Killer, Moment, Outcome, contents
+from small_runs import small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.records.runs import STEPS, read_lines
@@ -21,21 +22,15 @@ def killer() -> Iterator[Killer]:
 @pytest.fixture(scope="module")
 def config(policy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """Everything that a run may do: epochs over the data, a controller, audits, evaluations."""
-    return TrainConfig(
-        out=str(tmp_path_factory.mktemp("runs") / "unbroken"),
-        model=str(policy_folder),
+    return small_run(
+        policy_folder,
+        tmp_path_factory.mktemp("runs") / "unbroken",
         rewards=("conciseness_reference", "clarity_reference"),
         scalarizer="ctwa",
         data_order="epochs",
-        steps=5,
-        prompts=4,
-        completions=6,
         observed=4,
-        max_tokens=6,
-        learning_rate=5e-3,
         epochs=2,
         kl_coefficient=0.01,
-        audits=2,
         audit_prompts=3,
         audit_completions=4,
         measured_completions=4,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from own_rewards import brief
 from ranked import Ranked
+from small_runs import small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.runs.samples import LONGEST, START, chosen_rows, sample_steps, shown
@@ -18,16 +19,13 @@ from covlaw.theory._numerics.errors import CovlawError
 
 @pytest.fixture
 def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        out=str(tmp_path / "run"),
-        model=str(policy_folder),
+    return small_run(
+        policy_folder,
+        tmp_path / "run",
         rewards=("digits=own_rewards:digits", "brief=own_rewards:brief"),
         reward_seconds=0.0,
-        steps=5,
         prompts=3,
         completions=4,
-        max_tokens=6,
-        learning_rate=5e-3,
         normaliser="dr_grpo",
         audits=1,
         audit_prompts=3,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from killable import contents
+from small_runs import small_run
 
 from covlaw.llm.audit.auditor import Auditor
 from covlaw.llm.config.train_config import TrainConfig
@@ -20,19 +21,16 @@ from covlaw.theory._numerics.errors import CovlawError
 
 @pytest.fixture
 def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        out=str(tmp_path / "run"),
-        model=str(policy_folder),
+    return small_run(
+        policy_folder,
+        tmp_path / "run",
         rewards=("conciseness_reference", "clarity_reference"),
         scalarizer="ctwa",
-        steps=5,
         prompts=3,
         completions=4,
         observed=2,
         max_tokens=5,
         epochs=2,
-        learning_rate=5e-3,
-        audits=2,
         audit_prompts=2,
         audit_completions=2,
         measured_completions=2,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_runs import small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop import trainer
@@ -35,18 +36,7 @@ class ForgetfulEngine(CopyEngine):
 
 @pytest.fixture
 def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        out=str(tmp_path / "run"),
-        model=str(policy_folder),
-        rewards=("own_rewards:digits", "own_rewards:brief"),
-        steps=3,
-        prompts=4,
-        completions=6,
-        max_tokens=6,
-        learning_rate=5e-3,
-        audits=0,
-        engine_gap_limit=1e-3,
-    )
+    return small_run(policy_folder, tmp_path / "run", steps=3, audits=0, engine_gap_limit=1e-3)
 
 
 def test_an_engine_that_is_synced_equals_the_trainers_own_module(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_runs import small_run
 from torch.nn.functional import linear
 
 from covlaw.llm.config.train_config import TrainConfig
@@ -32,24 +33,15 @@ pytestmark = [
 
 @pytest.fixture
 def config(served_folder: Path, tmp_path: Path) -> TrainConfig:
-    return TrainConfig(
-        out=str(tmp_path / "run"),
-        model=str(served_folder),
-        rewards=("own_rewards:digits", "own_rewards:brief"),
+    return small_run(
+        served_folder,
+        tmp_path / "run",
         scalarizer="ctwa",
         engine="vllm",
         engine_options={"max_num_seqs": 64},
         steps=3,
-        prompts=4,
-        completions=6,
         observed=4,
-        max_tokens=6,
-        learning_rate=5e-3,
         epochs=2,
-        audits=2,
-        audit_prompts=5,
-        audit_completions=8,
-        measured_completions=8,
         checkpoint_every=1,
     )
 
