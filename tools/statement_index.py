@@ -116,7 +116,7 @@ def _entry(statement: Statement) -> str:
         f"`{statement.formula}`\n",
         f"- assumes: {'; '.join(statement.assumptions)}",
         f"- source: {statement.source}",
-        f"- control, refuted: {statement.control.name}",
+        f"- control, refuted: {'; '.join(c.name for c in statement.controls)}",
     ]
     if statement.not_applicable:
         lines.append(f"- not on every rung: {'; '.join(skipped)}")

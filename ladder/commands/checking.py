@@ -103,7 +103,8 @@ def _introduce(console: Console, verdicts: list[Verdict]) -> None:
         console.print(Text(f"{statement.id}  {statement.title}", style="bold"))
         console.print(Text(f"    {statement.formula}"))
         console.print(Text(f"    assumes: {'; '.join(statement.assumptions)}"))
-        console.print(Text(f"    control: {statement.control.name}"))
+        for control in statement.controls:
+            console.print(Text(f"    control: {control.name}"))
         if verdict.note:
             console.print(Text(f"    note: {verdict.note}"))
     console.print()

@@ -61,7 +61,8 @@ def _lines(
         return
     yield "judged", CLAIM[statement.kind]
     yield "checked", f"{checked}: {_outcome(found.own)}"
-    yield "control", f"“{statement.control.name}”: {_refutation(found.control)}"
+    for control, judgement in zip(statement.controls, found.controls, strict=True):
+        yield "control", f"“{control.name}”: {_refutation(judgement)}"
     for proof in found.proofs:
         yield "proof", f"{proof.claim}: residual {proof.residual}"
     for k, remark in enumerate(statement.remarks() if statement.remarks else ()):

@@ -29,6 +29,29 @@ class Sides(NamedTuple):
     """(n,) Monte-Carlo standard error of `measured − predicted`; None where both are exact."""
     freedom: int | None = None
     """Degrees of freedom of the standard errors: prompts − 1; None where they are known."""
+    halves: "Halves | None" = None
+    """For the judgement of all instances of a sampled identity together; None where a comparison
+    stands for itself."""
+
+
+class Halves(NamedTuple):
+    """A forecast made twice, on either half of each prompt's completions (`_pooled`)."""
+
+    first: Tensor
+    """(n,)."""
+    second: Tensor
+    """(n,)."""
+    first_error: Tensor
+    """(n,) standard error of `first`, from its own half."""
+    second_error: Tensor
+    """(n,) standard error of `second`."""
+    scale: float = 1.0
+    """`predicted` is this many times the forecast."""
+
+    @property
+    def pairs(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """(forecast, standard error) of each half."""
+        return (self.first, self.first_error), (self.second, self.second_error)
 
 
 Part = tuple[Tensor, Tensor, Tensor]
@@ -87,6 +110,7 @@ class Statement:
             own that only `ensemble` draws.
         sides: Both sides on one instance.
         control: The false variant.
+        nearer: Further false variants, nearer than that one; each must be refuted as well.
         ensemble: Where rung 0 gets its instances; None: from `random_instances`.
         not_applicable: rung → why it makes no sense there.
         proofs: Symbolic proofs, or None.
@@ -104,11 +128,17 @@ class Statement:
     needs: type
     sides: SidesOf
     control: NegativeControl
+    nearer: tuple[NegativeControl, ...] = ()
     explanation: str = ""
     ensemble: Ensemble | None = None
     not_applicable: Mapping[str, str] = field(default_factory=dict)
     proofs: Callable[[], list[Proof]] | None = None
     remarks: Callable[[], list[str]] | None = None
+
+    @property
+    def controls(self) -> tuple[NegativeControl, ...]:
+        """Every false variant that must be refuted."""
+        return (self.control, *self.nearer)
 
 
 @dataclass(frozen=True)
@@ -127,4 +157,7 @@ class Verdict:
     n: int = 0
     tightness: float | None = None
     negative_control: dict[str, Any] | None = None
+    judged: str = "exact"
+    """How the sides were compared: "exact" in an enumerated world; on samples "sampled", with
+    standard errors, or "estimator" where both sides are the same sample's algebra."""
     note: str = ""

@@ -21,8 +21,11 @@ class Examination(NamedTuple):
     """What a check found: the statement, its false variant, and its symbolic proofs."""
 
     own: Judgement | None
-    control: Judgement | None
+    controls: tuple[Judgement | None, ...]
+    """Of every false variant, in the order of `Statement.controls`."""
     proofs: tuple[Proof, ...]
+    judged: str
+    """As in `Verdict`."""
 
 
 def check(id: str, rung: str = "theory", seed: int = 0, instances: int | None = None) -> Verdict:
@@ -70,48 +73,70 @@ def examine(
 
 def verdict(statement: Statement, rung: str, found: Examination) -> Verdict:
     """Put an examination into one word, with the worst comparison."""
-    refuted = found.control is not None and found.control.violations > 0
-    control = {"name": statement.control.name, "refuted": refuted}
-    status, note = _status(found, refuted)
-    if found.own is None:
-        return Verdict(
-            statement.id, rung, statement.kind, status, negative_control=control, note=note
-        )
+    refuted = [c is not None and c.violations > 0 for c in found.controls]
+    names = [control.name for control in statement.controls]
+    control = {"name": "; ".join(names), "refuted": all(refuted)}
+    standing = [name for name, gone in zip(names, refuted, strict=True) if not gone]
+    status, note = _status(found, standing)
+    facts = {} if found.own is None else found.own._asdict()
+    facts.pop("slope", None)
     return Verdict(
         statement.id,
         rung,
         statement.kind,
         status,
-        **found.own._asdict(),
+        **facts,
         negative_control=control,
+        judged=found.judged,
         note=note,
     )
 
 
-def _status(found: Examination, control_refuted: bool) -> tuple[Status, str]:
+def _status(found: Examination, standing: list[str]) -> tuple[Status, str]:
     if found.own is None:
         return "inconclusive", "no instance meets the assumptions"
     failed = [p.claim for p in found.proofs if p.residual != 0]
     notes = [f"{len(found.proofs)} symbolic proofs"] if found.proofs else []
     notes += [f"symbolic residual not 0: {claim}" for claim in failed]
+    notes += _in_words(found.own)
     if found.own.violations or failed:
         return "refuted", "; ".join(notes)
-    if control_refuted:
+    if not standing:
         return "holds", "; ".join(notes)
-    notes.append("the negative control was not refuted: no power on these instances")
+    notes.append(f"not refuted: {'; '.join(standing)}: no power on these instances")
     return "inconclusive", "; ".join(notes)
+
+
+def _in_words(own: Judgement) -> list[str]:
+    if own.slope is None:
+        return []
+    slope = own.slope
+    return [
+        f"slope of measured on predicted {slope.slope:.2f} ± {slope.slope_error:.2f}"
+        f" over {slope.instances} instances"
+    ]
 
 
 def _examine_on(
     statement: Statement, instances: Iterable[Any], rung: str, seed: int
 ) -> Examination:
-    own, control = Tally(), Tally()
+    variants = (statement.sides, *(control.sides for control in statement.controls))
+    tallies = [Tally() for _ in variants]
+    exact = True
     for k, instance in enumerate(instances):
-        own.add(statement.sides(instance, np.random.default_rng([seed, 1, k])))
-        control.add(statement.control.sides(instance, np.random.default_rng([seed, 1, k])))
+        exact = exact and _is_exact(instance)
+        for tally, sides in zip(tallies, variants, strict=True):
+            tally.add(sides(instance, np.random.default_rng([seed, 1, k])))
+    own, *controls = [judge(statement.kind, tally.sides()) for tally in tallies]
+    sampled = any(s.standard_error is not None for s in tallies[0].sides())
+    judged = "exact" if exact else "sampled" if sampled else "estimator"
     proofs = statement.proofs() if statement.proofs and rung == "theory" else ()
-    kind = statement.kind
-    return Examination(judge(kind, own.sides()), judge(kind, control.sides()), tuple(proofs))
+    return Examination(own, tuple(controls), tuple(proofs), judged)
+
+
+def _is_exact(instance: Any) -> bool:
+    """Whether an instance is no update or inner step of an LLM run, seen on samples."""
+    return not isinstance(instance, Update | InnerStep) or instance.rollouts.exact
 
 
 def _instances(

@@ -8,11 +8,13 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from torch import Tensor
 
+from covlaw.theory.statements._pooled import Pooled, pooled
 from covlaw.theory.statements.base import Kind, Sides
 
 ERROR_RATE = 1e-3
 """Stated probability that a true claim is refuted on sampled instances (all comparisons of one
-verdict together, Bonferroni); exact instances have no such error."""
+verdict together, Bonferroni, and half of it for the slope of them all where there is one); exact
+instances have no such error."""
 
 
 class Judgement(NamedTuple):
@@ -25,6 +27,8 @@ class Judgement(NamedTuple):
     tolerance: float
     slack: float
     tightness: float | None
+    slope: Pooled | None = None
+    """Of all sampled identities together; a slope other than 1 counts as one more violation."""
 
 
 def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
@@ -34,7 +38,8 @@ def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
     A side or tolerance that is not finite is a violation, and a counterexample needs signs that
     are opposite beyond the tolerance.
     """
-    measured, predicted, tolerance = _stack(sides)
+    slope = pooled(sides) if kind == "identity" else None
+    measured, predicted, tolerance = _stack(sides, ERROR_RATE / (1 if slope is None else 2))
     if measured.numel() == 0:
         return None
     slack = _SLACK[kind](measured, predicted, tolerance)
@@ -46,32 +51,35 @@ def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
     worst = int(relative.argmin())
     return Judgement(
         n=measured.numel(),
-        violations=int(bad.sum()),
+        violations=int(bad.sum()) + (slope is not None and slope.p_value < ERROR_RATE / 2),
         measured=float(measured[worst]),
         predicted=float(predicted[worst]),
         tolerance=float(tolerance[worst]),
         slack=float(slack[worst]),
         tightness=_tightness(kind, measured - tolerance, predicted),
+        slope=slope,
     )
 
 
-def critical_value(comparisons: int, freedom: int | None = None) -> float:
-    """Two-sided quantile at ERROR_RATE, Bonferroni over the comparisons.
+def critical_value(
+    comparisons: int, freedom: int | None = None, error_rate: float = ERROR_RATE
+) -> float:
+    """Two-sided quantile at an error rate, Bonferroni over the comparisons.
 
     Student's t where the standard error is itself estimated from `freedom` + 1 prompts.
     """
-    tail = ERROR_RATE / (2 * max(comparisons, 1))
+    tail = error_rate / (2 * max(comparisons, 1))
     return float(norm.isf(tail) if freedom is None else student.isf(tail, freedom))
 
 
-def _stack(sides: Sequence[Sides]) -> tuple[Tensor, Tensor, Tensor]:
+def _stack(sides: Sequence[Sides], error_rate: float) -> tuple[Tensor, Tensor, Tensor]:
     if not sides:
         return (torch.empty(0, dtype=torch.float64),) * 3
     sampled = sum(s.measured.numel() for s in sides if s.standard_error is not None)
     tolerance = [
         s.tolerance
         if s.standard_error is None
-        else s.tolerance + critical_value(sampled, s.freedom) * s.standard_error
+        else s.tolerance + critical_value(sampled, s.freedom, error_rate) * s.standard_error
         for s in sides
     ]
     columns = ([s.measured for s in sides], [s.predicted for s in sides], tolerance)

@@ -1,15 +1,18 @@
 """T8: whatever the optimiser, an objective changes by its covariance with π_new/π_old."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from covlaw.theory.estimators.covariance import exact_change
+from covlaw.theory.estimators.rollouts import Rollouts
 from covlaw.theory.statements._support.rollout_rounding import (
     change_error,
     ratio_size,
     row_weight,
     weighted_rounding,
 )
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement
+from covlaw.theory.statements.base import Halves, NegativeControl, Sides, SidesOf, Statement
 from covlaw.theory.worlds.updates import Update
 
 
@@ -23,7 +26,19 @@ def sides(update: Update, _: np.random.Generator) -> Sides:
         weighted_rounding(rollouts, ratio_size(rollouts, log_ratio)),
         change_error(update, law),
         None if rollouts.exact else law.prompts.shape[0] - 1,
+        None if rollouts.exact else _halves(rollouts, log_ratio),
     )
+
+
+def scaled(scale: float) -> SidesOf:
+    """The false variant Δ_j = c·Cov_old(r_j, ρ), c = `scale`."""
+
+    def variant(update: Update, rng: np.random.Generator) -> Sides:
+        right = sides(update, rng)
+        halves = None if right.halves is None else right.halves._replace(scale=scale)
+        return right._replace(predicted=scale * right.predicted, halves=halves)
+
+    return variant
 
 
 def not_centred(update: Update, rng: np.random.Generator) -> Sides:
@@ -31,6 +46,21 @@ def not_centred(update: Update, rng: np.random.Generator) -> Sides:
     right = sides(update, rng)
     value = row_weight(update.rollouts) @ update.rollouts.rewards
     return right._replace(predicted=right.predicted + value)
+
+
+def _halves(rollouts: Rollouts, log_ratio: Tensor) -> Halves | None:
+    """The covariance on every second completion of each prompt, and on the others."""
+    order = torch.argsort(rollouts.prompt, stable=True)
+    _, counts = torch.unique(rollouts.prompt, return_counts=True)
+    if int(counts.min()) < 4:
+        return None
+    starts = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    odd = (torch.arange(len(order), device=order.device) - starts) % 2 == 1
+    first, second = (
+        exact_change(rollouts.rewards[rows], log_ratio[rows], rollouts.prompt[rows])
+        for rows in (order[~odd], order[odd])
+    )
+    return Halves(first.estimate, second.estimate, first.standard_error, second.standard_error)
 
 
 STATEMENT = Statement(
@@ -50,4 +80,9 @@ STATEMENT = Statement(
     needs=Update,
     sides=sides,
     control=NegativeControl("not centred: E_old[ρ·r_j] in place of the covariance", not_centred),
+    nearer=(
+        NegativeControl("nothing changes", scaled(0.0)),
+        NegativeControl("half the covariance", scaled(0.5)),
+        NegativeControl("twice the covariance", scaled(2.0)),
+    ),
 )
