@@ -18,7 +18,7 @@ from matplotlib.ticker import NullLocator
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import INK, MUTED, Look, new_figure, objective_look, shorten
 from covlaw.figures.registry import Description
-from covlaw.records.findings import TWO_SIDED_95
+from covlaw.records.constants import CLEAR
 from covlaw.records.ladder import Array, array, json_lines
 
 FILE = "group_size.jsonl"
@@ -63,7 +63,8 @@ def describe(run: Path) -> Description:
     count = int(first[0]["batches"] * first[0]["group_size"])
     caption = (
         f"A softmax bandit; one step of policy gradient a batch, {count:,} completions a prompt at "
-        "every K; what happens by enumeration of both policies. Bars: 95 % Monte-Carlo intervals. "
+        f"every K; what happens by enumeration of both policies. Bars: ± {CLEAR:g} Monte-Carlo "
+        "standard errors. "
         f"Left: Cov(r, ρ) on the batch that made ρ (filled, learning rate {rates[0]:g}; hollow, "
         f"{rates[-1]:g}); lines are the first-order bias, derived, not fitted. Right, on a finer "
         "scale: the score by two unbiased ways. Every prompt has its own parameters; where prompts "
@@ -126,7 +127,7 @@ def _points(
     ratio, error = (array([r[name][key] for r in records]) for key in ("ratio", "ratio_se"))
     style: dict[str, Any] = {"color": look.color, "markersize": 4, "linewidth": 0.9}
     style |= {} if filled else {"markerfacecolor": "none", "markeredgewidth": 0.9}
-    axes.errorbar(place, ratio, yerr=TWO_SIDED_95 * error, fmt=look.marker, **style)
+    axes.errorbar(place, ratio, yerr=CLEAR * error, fmt=look.marker, **style)
 
 
 def _series(records: Records, rate: float, objective: str) -> Records:

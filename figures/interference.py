@@ -22,8 +22,10 @@ from covlaw.figures._drawing.style import (
     zero_line,
 )
 from covlaw.figures.registry import Description
-from covlaw.records.findings import TWO_SIDED_95, counted, interference_claim, scalarizers, seeds_of
+from covlaw.records.constants import CERTAIN, CLEAR, SACRIFICE
+from covlaw.records.findings import counted, interference_claim, scalarizers, seeds_of
 from covlaw.records.ladder import Array, Audit, LlmRun, audits, llm_runs
+from covlaw.records.study import percent
 
 FORECASTS = {"law": "bare law\nc·Cov(r, s)", "first_order": "law along the\noptimiser's step"}
 """Prediction of an audit → its row beneath the curves."""
@@ -58,20 +60,21 @@ def draw(run: Path) -> Figure:
 
 
 def describe(run: Path) -> Description:
-    """Say who lost what, and what the picture holds."""
+    """Say who sacrificed what, and what the picture holds."""
     runs = llm_runs(run)
     count = len(audits(runs))
     caption = (
         f"{counted(len(runs), 'run')}, {seeds_of(runs)}: thin lines one run "
-        "each, thick lines their mean, smoothed over 5 steps. A run loses an objective if its "
-        "last tenth lies below half of its first tenth. "
+        "each, thick lines their mean, smoothed over 5 steps. A run sacrifices an objective if "
+        f"its last tenth lies more than {percent(SACRIFICE)} of what it had to lose below its "
+        f"first, by more than {CERTAIN:g} standard errors. "
     )
     if count:
         caption += (
             "Beneath: by how much one update was forecast to change the objective, mean over "
             f"seeds, at {counted(count, 'audit')} on samples apart from its batch; the markers of "
             "one audit stand side by side. The law along the optimiser's step is "
-            "Cov(r, ⟨∇log π, u⟩). Bars are 95 % intervals for "
+            "Cov(r, ⟨∇log π, u⟩). Bars are ± 2 standard errors: "
             "what samples of these runs would say; other seeds differ by more."
         )
     return Description(interference_claim(runs), caption)
@@ -101,7 +104,7 @@ def _forecasts(
     axes.errorbar(
         np.array(steps) + shift,
         [mean for mean, _ in pairs],
-        yerr=[TWO_SIDED_95 * error for _, error in pairs],
+        yerr=[CLEAR * error for _, error in pairs],
         fmt=look.marker,
         color=look.color,
         markersize=4,

@@ -76,16 +76,15 @@ def describe(run: Path) -> Description:
     if any(r.exact for r in found):
         caption += (
             f"Exact rungs, seed {config_seed(run)}: six clipped steps on a sampled batch by "
-            "SGD, AdamW or natural gradient; points enumerated, bars 95 % of a "
+            "SGD, AdamW or natural gradient; points enumerated, bars ± 2 standard errors of a "
             "forecast by 64 other completions a prompt. "
         )
     if not all(r.exact for r in found):
-        caption += (
-            f"LLM, {seeds_of(llm_runs(run))}: samples apart from the batch; bars 95 %, by prompt. "
-        )
+        seeds = seeds_of(llm_runs(run))
+        caption += f"LLM, {seeds}: samples apart from the batch; bars alike, by prompt. "
     caption += (
         f"At most {BARS} bars a panel. Slopes with 95 % intervals, bootstrapped by update; signs "
-        "right; changes that a sampled forecast met within 95 %."
+        "right; changes that a sampled forecast met within 2 standard errors."
     )
     agreeing = [r.rung for r in found if r.laws_agree]
     if agreeing:

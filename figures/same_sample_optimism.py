@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import Look, new_figure, shorten, zero_line
 from covlaw.figures.registry import Description
+from covlaw.records.constants import CLEAR
 from covlaw.records.findings import counted, scalarizers, seeds_of, stack
 from covlaw.records.ladder import Array, LlmRun, audits, llm_runs
 
@@ -35,12 +37,15 @@ class Excess(NamedTuple):
 
     @property
     def half_width(self) -> Array:
-        """Of the 95 % interval, by Student's t: audits may be few. (M,), NaN for a single one."""
-        return np.asarray(student.ppf(0.975, self.audits - 1) * self.error)
+        """Of an interval of 2 normal standard errors' level, by Student's t: audits may be few.
+
+        (M,), NaN for a single one.
+        """
+        return np.asarray(student.ppf(norm.cdf(CLEAR), self.audits - 1) * self.error)
 
     @property
     def clear(self) -> Array:
-        """Whether the 95 % interval leaves out 0: bool (M,)."""
+        """Whether that interval leaves out 0: bool (M,)."""
         return np.asarray(np.abs(self.mean) > self.half_width)
 
 
@@ -66,8 +71,8 @@ def describe(run: Path) -> Description:
         f"{counted(count, 'audit')} of {counted(len(runs), 'run')}, {seeds_of(runs)}. One update "
         "judged by Cov(r, ρ) on two samples, less the change measured on fresh samples of both "
         "policies (its mean stands beside the objective). Differences are taken audit by audit; "
-        "bars are 95 % intervals of their mean (Student's t). The batch that made an update "
-        "over-represents what the update raised, so its own covariance with ρ is biased."
+        "bars are ± 2 standard errors of their mean, widened as Student's t asks. The batch that "
+        "made an update over-represents what it raised, so its own covariance with ρ is biased."
     )
     return Description(_claim(runs), caption)
 
@@ -85,15 +90,15 @@ def _claim(runs: list[LlmRun]) -> str:
     if not np.isfinite(beyond.mean).any():
         return "No audit was made on the update's own samples"
     if not clear:
-        return "An update's own samples and others promise the same, within 95 %"
-    rest = "; the rest within 95 %" if len(clear) < len(ratios) else ""
+        return "An update's own samples and others promise the same, within 2 standard errors"
+    rest = "; the rest within 2 standard errors" if len(clear) < len(ratios) else ""
     return f"An update's own samples promise, beyond others: {', '.join(clear)}{rest}"
 
 
 def optimism(runs: list[LlmRun]) -> Array:
     """Mean forecast on the same samples over that on independent ones (M,).
 
-    NaN where the independent mean lies within its 95 % interval of 0: a ratio says nothing there.
+    NaN where the independent mean is not clear of 0: a ratio says nothing there.
     """
     same, independent = excess(runs, "same"), excess(runs, "independent")
     clear = independent.clear

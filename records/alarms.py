@@ -1,10 +1,16 @@
-"""The law as an alarm: did a certified Cov_j < 0 come before objective j fell, and how early?"""
+"""The law as an alarm: did a certified forecast of a fall come before it, and how early?
+
+The forecast is in units of the objective's change: the law Cov_j times the signed scale c of the
+step, c = Cov(s, g)/Var(s) with g the step's own field (T10). c > 0 for a step along the gradient of
+the signal; where an optimiser steps against its signal, a positive covariance announces a fall.
+"""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from covlaw.records.constants import CERTAIN, CLEAR
 from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.interference import SACRIFICE, Attainable, checked_values, regression
@@ -43,8 +49,8 @@ class AlarmCounts(NamedTuple):
         return self.fallen_forecast / self.fallen
 
 
-def certified_fall(estimate: Tensor, error: Tensor, z: float = 3.0) -> Tensor:
-    """The alarm: Cov_j < 0 by more than z standard errors, (...) bool.
+def certified_fall(estimate: Tensor, error: Tensor, z: float = CERTAIN) -> Tensor:
+    """The alarm: a forecast below 0 by more than z standard errors, (...) bool.
 
     The negative side of `sign_certificate.sign_certified`. An exact covariance has its bound on
     rounding as error, with z = 1; where the error is not known (NaN) there is no alarm.
@@ -81,6 +87,23 @@ def count_alarms(alarms: Tensor, change: Tensor, tolerance: Tensor | float = 0.0
     size, hits = torch.where(falls, -moved, 0.0), falls & alarms
     counts = (x.sum(0) for x in (alarms, falls, hits, size, size * hits))
     return AlarmCounts(*counts)
+
+
+def judge_alarms(
+    forecast: Tensor, forecast_error: Tensor, change: Tensor, change_error: Tensor
+) -> AlarmCounts:
+    """Judge sampled forecasts of single steps by the changes measured on fresh samples.
+
+    An alarm is a forecast certainly below 0 (`CERTAIN`); the step lowered an objective where the
+    measured change is clearly below 0 (`CLEAR`).
+
+    Args:
+        forecast: (S, M) in units of the change.
+        forecast_error: (S, M) its standard error.
+        change: (S, M) measured.
+        change_error: (S, M) its standard error.
+    """
+    return count_alarms(certified_fall(forecast, forecast_error), change, CLEAR * change_error)
 
 
 def lead_times(

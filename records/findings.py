@@ -7,14 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from covlaw.records.constants import CLEAR
 from covlaw.records.ladder import Array, Audit, LlmRun
-
-LOST = 0.5
-"""An objective counts as lost where it ends below this share of where it started."""
-WINDOW = 10
-"""Steps averaged at either end of a run (a tenth of it, if that is less)."""
-TWO_SIDED_95 = 1.959964
-"""Normal quantile of a 95 % interval."""
 
 
 class Outcome(NamedTuple):
@@ -26,8 +20,8 @@ class Outcome(NamedTuple):
     """Mean reward at the start, over seeds."""
     end: float
     """Mean reward at the end, over seeds."""
-    lost: int
-    """Seeds in which it ended below half of its start."""
+    sacrificed: int
+    """Seeds in which it was (`records.ends`)."""
     seeds: int
 
 
@@ -56,21 +50,14 @@ def scalarizers(runs: list[LlmRun]) -> list[str]:
     return sorted({run.scalarizer for run in runs}, key=lambda name: (name != "linear", name))
 
 
-def ends(run: LlmRun) -> tuple[Array, Array]:
-    """Mean reward (M,) over the first and the last steps of a run."""
-    rewards = run.column("reward_mean")
-    width = min(WINDOW, max(1, len(rewards) // 10))
-    return rewards[:width].mean(0), rewards[-width:].mean(0)
-
-
 def interference_claim(runs: list[LlmRun]) -> str:
-    """One sentence on what each scalarizer lost, true of these runs."""
+    """One sentence on what each scalarizer sacrificed, true of these runs."""
     found = outcomes(runs)
     return "; ".join(_sentence(found, name) for name in scalarizers(runs))
 
 
 class Agreement(NamedTuple):
-    """How often a prediction met the measured change within 95 %."""
+    """How often a prediction met the measured change: within `CLEAR` errors of the difference."""
 
     prediction: str
     within: int
@@ -88,7 +75,7 @@ def agreement(audits: list[Audit], prediction: str) -> Agreement:
         return Agreement(prediction, 0, 0)
     predicted, predicted_error = stack(audits, prediction)
     measured, measured_error = stack(audits, "measured")
-    allowed = TWO_SIDED_95 * np.hypot(predicted_error, measured_error)
+    allowed = CLEAR * np.hypot(predicted_error, measured_error)
     comparable = np.isfinite(predicted) & np.isfinite(measured) & np.isfinite(allowed)
     within = comparable & (np.abs(predicted - measured) <= allowed)
     return Agreement(prediction, int(within.sum()), int(comparable.sum()))
@@ -101,21 +88,23 @@ def stack(audits: list[Audit], prediction: str) -> tuple[Array, Array]:
 
 
 def _outcome(runs: list[LlmRun], index: int) -> Outcome:
-    start, end = (np.array([ends(run)[side][index] for run in runs]) for side in (0, 1))
-    lost = int((end < LOST * start).sum())
+    start, end = (float(np.mean([run.ends[side][index] for run in runs])) for side in (0, 1))
+    sacrificed = sum(bool(run.ends.sacrificed[index]) for run in runs)
     name, scalarizer = runs[0].objectives[index], runs[0].scalarizer
-    return Outcome(name, scalarizer, float(start.mean()), float(end.mean()), lost, len(runs))
+    return Outcome(name, scalarizer, start, end, sacrificed, len(runs))
 
 
 def _sentence(found: list[Outcome], scalarizer: str) -> str:
     own = [outcome for outcome in found if outcome.scalarizer == scalarizer]
-    lost = [outcome for outcome in own if outcome.lost]
-    if not lost:
+    paying = [outcome for outcome in own if outcome.sacrificed]
+    if not paying:
         lowest = min(own, key=lambda outcome: outcome.end - outcome.start)
         words = "largest fall" if lowest.end < lowest.start else "least gain"
-        return f"{scalarizer} loses none ({words}: {lowest.objective} {_values(lowest)})"
-    parts = [f"{o.objective} in {o.lost} of {o.seeds} runs (mean {_values(o)})" for o in lost]
-    return f"{scalarizer} loses {' and '.join(parts)}"
+        return f"{scalarizer} sacrifices none ({words}: {lowest.objective} {_values(lowest)})"
+    parts = [
+        f"{o.objective} in {o.sacrificed} of {o.seeds} runs (mean {_values(o)})" for o in paying
+    ]
+    return f"{scalarizer} sacrifices {' and '.join(parts)}"
 
 
 def _values(outcome: Outcome) -> str:

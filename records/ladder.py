@@ -2,18 +2,20 @@
 
 import json
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from covlaw.records.constants import LAWS
+from covlaw.records.ends import Ends, run_ends
 from covlaw.theory._numerics.errors import CovlawError
 
 Array = NDArray[np.float64]
-RAW = frozenset({"law", "clipped", "clipped_centred"})
-"""Predictions recorded as reward × signal; times their `scale` they are changes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +25,12 @@ class LlmRun:
     Args:
         name: Folder name.
         steps: Its lines in steps.jsonl, at least one.
+        config: Its settings, as far as they are known.
     """
 
     name: str
     steps: list[dict[str, Any]]
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scalarizer(self) -> str:
@@ -43,9 +47,26 @@ class LlmRun:
         """The M objective names."""
         return [str(name) for name in self.steps[0]["objectives"]]
 
-    def column(self, field: str) -> Array:
+    def column(self, name: str) -> Array:
         """One field over the steps: (T,) or (T, M)."""
-        return array([step[field] for step in self.steps])
+        return array([step[name] for step in self.steps])
+
+    @property
+    def length(self) -> int:
+        """Steps from the first to the last that is recorded."""
+        return int(self.steps[-1]["step"]) + 1
+
+    def by_step(self, name: str) -> Array:
+        """One field (T, M) of every step; NaN where a line is missing."""
+        found = np.full((self.length, len(self.objectives)), np.nan)
+        found[[int(step["step"]) for step in self.steps]] = self.column(name)
+        return found
+
+    @cached_property
+    def ends(self) -> Ends:
+        """How it began and ended; the worst rewards are those of its settings (`reward_worst`)."""
+        worst = array(self.config.get("reward_worst", 0.0))
+        return run_ends(self.column("reward_mean"), self.column("reward_se"), worst)
 
 
 class Audit(NamedTuple):
@@ -57,18 +78,24 @@ class Audit(NamedTuple):
 
     def change(self, prediction: str) -> tuple[Array, Array]:
         """`(estimate (M,), standard error (M,))` of a prediction, in units of reward change."""
-        found = self.record[prediction]
-        one = self.record.get("scale")  # of all laws, in older audits
-        scale = array(found.get("scale", one)) if prediction in RAW else np.ones(())
+        found, scale = self.record[prediction], 1.0
+        if prediction in LAWS:
+            one = self.record.get("scale")  # of all laws, in older audits
+            scale = found.get("scale", one) or np.nan  # no signal that varies: nothing is forecast
         estimate, error = (array(found[key]) for key in ("estimate", "se"))
         return scale * estimate, np.abs(scale) * error
 
 
 def llm_runs(folder: Path) -> list[LlmRun]:
     """Every RL run in a ladder folder, or the one that `folder` itself is; ordered by name."""
-    files = [folder / "steps.jsonl", *sorted(folder.glob("llm/*/steps.jsonl"))]
-    read = [(file.parent.name, json_lines(file)) for file in files if file.is_file()]
-    return [LlmRun(name, steps) for name, steps in read if steps]
+    folders = [folder, *(file.parent for file in sorted(folder.glob("llm/*/steps.jsonl")))]
+    return [run for own in folders if (run := llm_run(own))]
+
+
+def llm_run(folder: Path) -> LlmRun | None:
+    """The RL run whose own folder this is; None where no step is recorded."""
+    steps = json_lines(folder / "steps.jsonl")
+    return LlmRun(folder.name, steps, _config(folder)) if steps else None
 
 
 def audits(runs: list[LlmRun], sample: str = "independent") -> list[Audit]:
@@ -110,9 +137,13 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
 
 def config_seed(folder: Path) -> int | None:
     """Seed that a run was given; None where its folder holds no config."""
-    path = folder / "config.toml"
-    found = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = _config(folder)
     return int(found["seed"]) if "seed" in found else None
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def of_kind(records: list[dict[str, Any]], kind: str, **fields: Any) -> list[dict[str, Any]]:

@@ -16,7 +16,6 @@ __all__ = [
     "CONFIG",
     "ENVIRONMENT",
     "EVALUATIONS",
-    "LAWS",
     "SAMPLES",
     "STEPS",
     "TIMING",
@@ -37,9 +36,6 @@ EVALUATIONS, ENVIRONMENT = "evaluations.jsonl", "environment.json"
 SAMPLES = "samples.jsonl"
 BY_STEP = (STEPS, TIMING, EVALUATIONS, SAMPLES)
 """Files of a line a step, cut back when a run is resumed."""
-
-LAWS = ("law", "clipped", "clipped_centred")
-"""An audit's forecasts by a covariance with the signal: in its units, times `scale` changes."""
 
 
 class AnotherRunError(CovlawError):

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from covlaw.records.findings import TWO_SIDED_95, stack
+from covlaw.records.constants import CLEAR
+from covlaw.records.findings import stack
 from covlaw.records.ladder import Array, array, audits, json_lines, llm_runs
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.calibration import Slope, calibration_slope
@@ -73,24 +74,24 @@ class Row(NamedTuple):
         return calibration_slope(x, y, x_error, y_error, self.update[known])
 
     def signs(self, predictor: str) -> tuple[int, int]:
-        """`(right, of)`: signs of the forecast, where that of the change is known at 95 %."""
-        clear = np.abs(self.change) > TWO_SIDED_95 * self.change_error
+        """`(right, of)`: signs of the forecast, where that of the change is clear."""
+        clear = np.abs(self.change) > CLEAR * self.change_error
         right = clear & (self.points[predictor].forecast * self.change > 0)
         return int(right.sum()), int(clear.sum())
 
     def within(self, predictor: str) -> tuple[int, int]:
-        """`(met, of)`: changes that a sample's forecast meets within 95 % of both errors."""
+        """`(met, of)`: changes that a sample's forecast meets within 2 of their errors."""
         own = self.points[predictor]
-        allowed = TWO_SIDED_95 * np.hypot(own.sampled_error, self.change_error)
+        allowed = CLEAR * np.hypot(own.sampled_error, self.change_error)
         known = np.isfinite(own.sampled + self.change + allowed)
         met = known & (np.abs(own.sampled - self.change) <= allowed)
         return int(met.sum()), int(known.sum())
 
     def bars(self, predictor: str, at: NDArray[np.intp]) -> tuple[Array, Array]:
-        """95 % intervals at some points as one broken line `(x, y)`: NaN between the bars."""
+        """± 2 standard errors at some points as one broken line `(x, y)`: NaN between the bars."""
         own, y = self.points[predictor], self.change[at]
         x, gap = own.sampled[at], np.full(len(at), np.nan)
-        dx, dy = TWO_SIDED_95 * own.sampled_error[at], TWO_SIDED_95 * self.change_error[at]
+        dx, dy = CLEAR * own.sampled_error[at], CLEAR * self.change_error[at]
         across = [(x - dx, x + dx, gap), (y, y, gap)]
         up = [(x, x, gap), (y - dy, y + dy, gap)]
         parts = [across] if self.exact else [across, up]

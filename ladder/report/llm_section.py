@@ -5,18 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covlaw.records.findings import TWO_SIDED_95, agreement, ends
+from covlaw.records.constants import BUDGET_TERMS, CLEAR, FORECAST_WORDS
+from covlaw.records.findings import agreement
 from covlaw.records.ladder import Audit, LlmRun, audits
 from covlaw.records.reading import Recorded
 
-FORECASTS = {
-    "law": "law",
-    "clipped": "clipped law",
-    "first_order": "first order",
-    "exact_change": "exact form",
-}
-"""An audit's forecasts and what a page calls them."""
-TERMS = ("f0", "kernel", "clipping", "sampling", "optimiser", "logit", "tilt")
+FORECASTS = {n: FORECAST_WORDS[n] for n in ("law", "clipped", "first_order", "exact_change")}
+"""An audit's forecasts on a page; those on the own batch have a table of their own."""
 SAMPLES = {
     "independent": "on samples that took no part in the update",
     "same": "on the batch itself, which flatters every forecast",
@@ -31,7 +26,7 @@ class ShownChange(NamedTuple):
     value: float
     error: float
     right: bool | None
-    """Whether its sign is the measured one; None where the measured one is not certain."""
+    """Whether its sign is the measured one; None where the measured one is not clear."""
 
 
 class AuditRow(NamedTuple):
@@ -78,12 +73,12 @@ def audit_rows(run: LlmRun, sample: str) -> list[AuditRow]:
 
 
 def _section(recorded: Recorded, run: LlmRun, place: int) -> dict[str, Any]:
-    start, end = ends(run)
+    ends = run.ends
     return {
         "id": f"run-{place}",
         "run": run,
         "rewards": _curves(run, "reward_mean"),
-        "outcome": list(zip(run.objectives, start, end, strict=True)),
+        "outcome": list(zip(run.objectives, ends.start, ends.end, ends.sacrificed, strict=True)),
         "weights": _curves(run, "weights"),
         "audits": {sample: audit_rows(run, sample) for sample in SAMPLES},
         "samples": recorded.samples(run),
@@ -92,11 +87,11 @@ def _section(recorded: Recorded, run: LlmRun, place: int) -> dict[str, Any]:
 
 def _row(audit: Audit, k: int) -> AuditRow:
     measured, error = (float(part[k]) for part in audit.change("measured"))
-    certain = abs(measured) > TWO_SIDED_95 * error
+    clear = abs(measured) > CLEAR * error
     forecasts = []
     for name in FORECASTS:
         value, own_error = (float(part[k]) for part in audit.change(name))
-        judged = certain and math.isfinite(value)
+        judged = clear and math.isfinite(value)
         forecasts.append(ShownChange(value, own_error, value * measured > 0 if judged else None))
     record = audit.record
     return AuditRow(
@@ -104,7 +99,7 @@ def _row(audit: Audit, k: int) -> AuditRow:
         audit.run.objectives[k],
         forecasts,
         ShownChange(measured, error, None),
-        [record["budget"][term][k] for term in TERMS if "budget" in record],
+        [record["budget"][term][k] for term in BUDGET_TERMS if "budget" in record],
         record["exact_change"]["estimate"][k],
     )
 

@@ -13,13 +13,13 @@ from covlaw.ladder.report.llm_section import (
     CURVE,
     FORECASTS,
     SAMPLES,
-    TERMS,
     agreements,
     llm_sections,
 )
 from covlaw.ladder.report.pictures import drawable, picture, top_and_rest
 from covlaw.ladder.report.script import script, style
 from covlaw.ladder.report.verdict_section import verdict_section
+from covlaw.records.constants import BUDGET_TERMS
 from covlaw.records.files import writing_to
 from covlaw.records.findings import interference_claim
 from covlaw.records.reading import Recorded, read, read_all
@@ -87,7 +87,7 @@ def _common() -> dict[str, Any]:
         "style": style(),
         "marks": MARKS,
         "forecasts": FORECASTS,
-        "terms": TERMS,
+        "terms": BUDGET_TERMS,
         "sample_words": SAMPLES,
         "curve_size": CURVE,
     }

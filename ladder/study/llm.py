@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from covlaw.ladder.study.bases import BASES, base_model, measured_start
 from covlaw.ladder.study.plan import StudyRun
 from covlaw.ladder.study.rows import Record, failed, measured, settings_of
-from covlaw.records.alarms import certified_fall, count_alarms
-from covlaw.records.runs import STEPS, read_lines
+from covlaw.records.alarms import certified_fall, judge_alarms
+from covlaw.records.ends import window
+from covlaw.records.ladder import LlmRun, audits, llm_run
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.interference import Attainable
 from covlaw.toys.study.algorithms import Setting, find_algorithm
@@ -23,10 +24,6 @@ QUICK = {
     **{"steps": 4, "prompts": 4, "completions": 8, "observed": 4, "audits": 2},
     **{"audit_prompts": 6, "audit_completions": 8, "measured_completions": 8},
 }
-WINDOW = 0.1
-"""Share of the steps averaged at either end."""
-CERTAIN = 3.0
-"""Standard errors beyond which an audit's forecast is an alarm, and its measured change a fall."""
 
 
 def llm_row(run: StudyRun, folder: str, quick: bool) -> dict[str, Any]:
@@ -45,51 +42,34 @@ def llm_row(run: StudyRun, folder: str, quick: bool) -> dict[str, Any]:
     try:
         config = _config(run, out, base_model(base, quick), quick)
         settings["steps"] = config.steps
-        steps = list(read_lines(train(config) / STEPS))
+        recorded = llm_run(train(config))
+        if recorded is None:
+            return failed(settings, "no step was recorded")
+        return measured(settings, record_of(recorded))
     except CovlawError as error:
         return failed(settings, str(error))
-    return measured(settings, record_of(steps))
 
 
-def record_of(steps: list[dict[str, Any]]) -> Record:
-    """What the lines of steps.jsonl say of interference and alarms."""
-    values = _tensor([step["reward_mean"] for step in steps])
-    audits = {
-        step["step"]: audit
-        for step in steps
-        for audit in step["audits"]
-        if audit["sample"] == "independent"
-    }
-    alarms = torch.zeros(values.shape[0] - 1, values.shape[1], dtype=torch.bool)
-    forecast, change, noise = (list[Tensor]() for _ in range(3))
-    for step, audit in audits.items():
-        raised = certified_fall(*_pair(audit["law"]), CERTAIN)
-        if step < len(alarms):
-            alarms[step] = raised
-        forecast.append(raised)
-        seen, error = _pair(audit["measured"])
-        change.append(seen)
-        noise.append(CERTAIN * error)
-    none = torch.zeros(0, values.shape[1], dtype=torch.float64)
-    counts = count_alarms(
-        torch.stack(forecast) if forecast else none.bool(),
-        torch.stack(change) if change else none,
-        torch.stack(noise) if noise else 0.0,
-    )
-    window = max(1, int(WINDOW * values.shape[0]))
-    # where an error is not known, no difference is certain
-    errors = _tensor([step["reward_se"] for step in steps[-window:]]).nan_to_num(nan=1.0)
-    weights = steps[-1]["weights"]
-    zero = torch.zeros(values.shape[1], dtype=torch.float64)
+def record_of(run: LlmRun) -> Record:
+    """What a recorded run says of interference and alarms."""
+    values = torch.from_numpy(run.by_step("reward_mean"))
+    made, none = audits([run]), values[:0]
+    changes = [audit.change(name) for name in ("law", "measured") for audit in made]
+    parts = [torch.tensor(np.array([c[k] for c in changes])) if made else none for k in (0, 1)]
+    (law, change), (law_error, change_error) = (part.tensor_split(2) for part in parts)
+    alarms = torch.zeros_like(values, dtype=torch.bool)
+    alarms[[audit.step for audit in made]] = certified_fall(law, law_error)
+    ends, weights = run.ends, run.steps[-1]["weights"]
+    nothing = values[0] * 0.0
     return Record(
-        tuple(steps[0]["objectives"]),
+        tuple(run.objectives),
         values,
-        Attainable(zero, zero + 1),
-        alarms,
-        counts,
-        zero + torch.nan if weights is None else _tensor(weights),
-        window,
-        CERTAIN * errors.square().sum(0).sqrt() / window,
+        Attainable(nothing, nothing + 1),
+        alarms[:-1],  # at the last step there is no next
+        judge_alarms(law, law_error, change, change_error),
+        nothing + torch.nan if weights is None else torch.tensor(weights, dtype=torch.float64),
+        window(len(values)),
+        torch.from_numpy(ends.noise),
     )
 
 
@@ -117,18 +97,3 @@ def _config(run: StudyRun, out: Path, base: Path, quick: bool) -> Any:
         clip_high=high,
         **(QUICK if quick else {}),
     )
-
-
-def _pair(statistic: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    return _tensor(statistic["estimate"]), _tensor(statistic["se"])
-
-
-def _tensor(values: Any) -> Tensor:
-    """Numbers as float64; null is NaN."""
-    return torch.as_tensor(_with_nan(values), dtype=torch.float64)
-
-
-def _with_nan(values: Any) -> Any:
-    if isinstance(values, list):
-        return [_with_nan(value) for value in values]
-    return float("nan") if values is None else values

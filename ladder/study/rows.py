@@ -32,7 +32,7 @@ class Record(NamedTuple):
     window: int = 1
     """Rows averaged at either end."""
     noise: Tensor | float = 0.0
-    """Sampling error of an end, in units of reward."""
+    """Fall between the ends that sampling alone may show (`records.ends`), in units of reward."""
 
 
 def settings_of(run: StudyRun, cell: Mapping[str, Any], steps: int) -> dict[str, Any]:
@@ -61,8 +61,11 @@ def failed(settings: dict[str, Any], reason: str) -> dict[str, Any]:
 def measured(settings: dict[str, Any], record: Record) -> dict[str, Any]:
     """The row of a run that went through; lists have one entry an objective."""
     floor, ceiling = record.attainable
-    margin = torch.maximum(MARGIN * (ceiling - floor), torch.as_tensor(record.noise))
-    found = interference(record.values, record.attainable, window=record.window, margin=margin)
+    size = ceiling - floor
+    margin = torch.maximum(MARGIN * size, torch.as_tensor(record.noise).minimum(size))
+    found = interference(
+        record.values, record.attainable, window=record.window, margin=margin, noise=record.noise
+    )
     lead = lead_times(record.values, record.alarms, record.attainable)
     lists = {
         "start": found.start,

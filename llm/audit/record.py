@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from covlaw.records.runs import LAWS
+from covlaw.records.constants import LAWS
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.budget import ScoreFields, fitted_scale, law_budget, short_budget
 from covlaw.theory.estimators.clipped_law import centred_weight

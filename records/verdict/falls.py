@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from math import hypot
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from covlaw.records.alarms import lead_time
+from covlaw.records.constants import CERTAIN, FORECASTS
+from covlaw.records.ends import window
 from covlaw.records.verdict.horizons import difference
-from covlaw.records.verdict.rows import CERTAIN, FORECASTS, Estimate, Run
-
-WINDOW = 5
-"""Steps that a level is averaged over, at most half of the run."""
+from covlaw.records.verdict.rows import Estimate, Run
 
 
 class Fall(NamedTuple):
@@ -24,34 +24,42 @@ class Fall(NamedTuple):
     step: int
     """At which the reward curve itself shows the fall: the mean of the last few steps, this one
     included, lies 3 standard errors below that of the first ones."""
+    lost: float
+    """Share of what the objective had to lose that is gone."""
+    sacrificed: bool
+    """Whether that is too much (`records.ends`); a fall may be certain and small."""
     lead: dict[str, int | None]
     """By forecast, how many steps before that it announced the fall; None: it did not."""
 
 
 def falls(run: Run) -> Iterator[Fall]:
-    """Yield the certified falls of a run: the last level is 3 standard errors below the first.
+    """Yield the certain falls of a run: the end lies 3 standard errors below the start.
 
-    An announcement is a certified fall (T21) at an audit, since the objective's last peak
-    (`theory.alarms.lead_time`). The mean reward of a short conciseness-like reward is judged
+    An announcement is a certain fall (T21) at an audit, since the objective's last peak
+    (`records.alarms.lead_time`). The mean reward of a short conciseness-like reward is judged
     against a moving mean length, and so is its fall.
     """
-    window = min(WINDOW, len(run.values) // 2)
-    if not window:
-        return
-    for j, objective in enumerate(run.objectives):
-        levels = _levels([values[j] for values in run.values], window)
-        lost = [_certain(difference(level, levels[0])) for level in levels]
-        if lost[-1]:
-            lead = {name: _lead(run, name, objective, levels, lost) for name in FORECASTS}
-            shown = lost.index(True) + window - 1
-            yield Fall(run.name, objective, difference(levels[-1], levels[0]), shown, lead)
+    width, ends = window(len(run.values)), run.ends
+    for j in np.flatnonzero(ends.fallen).tolist():
+        objective = run.objectives[j]
+        levels = _levels([values[j] for values in run.values], width)
+        below = [_certain(difference(level, levels[0])) for level in levels]
+        yield Fall(
+            run.name,
+            objective,
+            Estimate(float(ends.change[j]), float(ends.error[j])),
+            below.index(True) + width - 1,
+            float(ends.lost[j]),
+            bool(ends.sacrificed[j]),
+            {name: _lead(run, name, objective, levels, below) for name in FORECASTS},
+        )
 
 
-def _levels(values: list[Estimate], window: int) -> list[Estimate]:
-    """Means of `window` steps from each step on."""
-    parts = [values[start : start + window] for start in range(len(values) - window + 1)]
+def _levels(values: list[Estimate], width: int) -> list[Estimate]:
+    """Means of `width` steps from each step on."""
+    parts = [values[start : start + width] for start in range(len(values) - width + 1)]
     return [
-        Estimate(sum(v.value for v in part) / window, hypot(*(v.error for v in part)) / window)
+        Estimate(sum(v.value for v in part) / width, hypot(*(v.error for v in part)) / width)
         for part in parts
     ]
 
@@ -61,13 +69,13 @@ def _certain(change: Estimate) -> bool:
 
 
 def _lead(
-    run: Run, forecast: str, objective: str, levels: list[Estimate], lost: list[bool]
+    run: Run, forecast: str, objective: str, levels: list[Estimate], below: list[bool]
 ) -> int | None:
     raised = torch.zeros(len(run.values), dtype=torch.bool)
     for pair in run.audits:
         if pair.objective == objective:
             raised[pair.step] = _certain(pair.forecasts[forecast])
     path = torch.tensor([level.value for level in levels], dtype=torch.float64)
-    window = len(run.values) - len(levels) + 1
-    found = lead_time(path, raised[:-1], torch.tensor(lost), window)
+    width = len(run.values) - len(levels) + 1
+    found = lead_time(path, raised[:-1], torch.tensor(below), width)
     return None if found != found else int(found)

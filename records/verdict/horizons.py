@@ -5,7 +5,8 @@ from math import hypot
 
 import numpy as np
 
-from covlaw.records.verdict.rows import FORECASTS, Estimate, Pair, Run
+from covlaw.records.constants import FORECASTS
+from covlaw.records.verdict.rows import Estimate, Pair, Run
 from covlaw.theory.estimators.calibration import Slope, calibration_slope
 
 

@@ -3,17 +3,13 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from covlaw.records.runs import LAWS, STEPS, read_config, read_lines
-from covlaw.theory._numerics.errors import CovlawError
+import numpy as np
 
-OWN_BATCH = "own_batch"
-"""The exact form on the samples that made the update: optimistic, for comparison."""
-FORECASTS = (*LAWS, "first_order", "exact_change", OWN_BATCH)
-"""The laws are in units of the signal; times the audit's scale they are changes."""
-CLEAR = 2.0
-"""Standard errors beyond which a change's sign is taken as seen (two-sided 5 %)."""
-CERTAIN = 3.0
-"""Standard errors beyond which a sign is certified (T21): wrong once in 700."""
+from covlaw.records.constants import CERTAIN, CLEAR, FORECASTS, OWN_BATCH
+from covlaw.records.ends import Ends
+from covlaw.records.ladder import Array, Audit, LlmRun, audits, llm_run
+from covlaw.records.runs import read_config
+from covlaw.theory._numerics.errors import CovlawError
 
 
 class Estimate(NamedTuple):
@@ -63,6 +59,8 @@ class Run(NamedTuple):
     """Mean rewards of each step's batch, objective by objective: of the policy before the step."""
     tails: list[dict[str, Any]]
     """Of the audits' importance ratios, where recorded."""
+    ends: Ends
+    """How it began and ended."""
 
 
 def read_run(folder: Path, name: str = "") -> Run:
@@ -72,16 +70,20 @@ def read_run(folder: Path, name: str = "") -> Run:
         CovlawError: if the folder holds no run, or one without audits.
     """
     read_config(folder)
-    run = Run(name or folder.name, [], [], [], [], [])
-    for record in read_lines(folder / STEPS):
-        run.objectives[:] = record["objectives"]
-        means, errors = record["reward_mean"], record["reward_se"]
-        run.values.append([_number(*pair) for pair in zip(means, errors, strict=True)])
-        audits = {audit["sample"]: audit for audit in record["audits"]}
-        if audits:
-            _add(run, record["step"], audits["independent"], audits["same"])
-    if not run.audits:
+    found = llm_run(folder)
+    made = audits([found]) if found else []
+    if not (found and made):
         raise CovlawError(f"{folder} has no audits yet: train with audits ≥ 1")
+    return _judged(found, made, name or folder.name)
+
+
+def _judged(found: LlmRun, made: list[Audit], name: str) -> Run:
+    own = {audit.step: audit for audit in audits([found], "same")}
+    columns = zip(found.by_step("reward_mean"), found.by_step("reward_se"), strict=True)
+    values = [_estimates(*step) for step in columns]
+    run = Run(name, found.objectives, [], [], values, [], found.ends)
+    for audit in made:
+        _add(run, audit, own.get(audit.step))
     return run
 
 
@@ -101,31 +103,20 @@ def read_runs(folders: list[Path]) -> list[Run]:
     return [read_run(f, f.name if own and f.name else str(f)) for f in folders]
 
 
-def _add(run: Run, step: int, independent: dict[str, Any], same: dict[str, Any]) -> None:
-    held_out = independent.get("held_out")
-    for j, objective in enumerate(run.objectives):
-        forecasts = {n: _forecast(independent, n, j) for n in FORECASTS if n != OWN_BATCH}
-        forecasts[OWN_BATCH] = _forecast(same, "exact_change", j)
-        measured = _forecast(independent, "measured", j)
-        run.audits.append(Pair(run.name, step, objective, forecasts, measured))
-        if held_out:
-            seen = _forecast(independent, "held_out", j)
-            run.held_out.append(Pair(run.name, step, objective, forecasts, seen))
-    if "tails" in independent:
-        run.tails.append(independent["tails"])
+def _add(run: Run, audit: Audit, own: Audit | None) -> None:
+    found = {n: _estimates(*audit.change(n)) for n in FORECASTS if n != OWN_BATCH}
+    unknown = [Estimate(float("nan"), float("inf"))] * len(run.objectives)
+    found[OWN_BATCH] = _estimates(*own.change("exact_change")) if own else unknown
+    for name, pairs in (("measured", run.audits), ("held_out", run.held_out)):
+        if name in audit.record:
+            for j, realised in enumerate(_estimates(*audit.change(name))):
+                forecasts = {n: changes[j] for n, changes in found.items()}
+                pairs.append(Pair(run.name, audit.step, run.objectives[j], forecasts, realised))
+    if "tails" in audit.record:
+        run.tails.append(audit.record["tails"])
 
 
-def _forecast(audit: dict[str, Any], name: str, j: int) -> Estimate:
-    found = _number(audit[name]["estimate"][j], audit[name]["se"][j])
-    if name not in LAWS:
-        return found
-    scale = audit[name].get("scale", audit.get("scale"))  # older audits hold one for all
-    if not scale:  # no signal that varies, or none that samples show
-        return _number(None, None)
-    return Estimate(scale * found.value, abs(scale) * found.error)
-
-
-def _number(value: float | None, error: float | None) -> Estimate:
-    if value is None:  # e.g. a law that has no signal to speak of
-        return Estimate(float("nan"), float("inf"))
-    return Estimate(value, float("inf") if error is None else error)
+def _estimates(values: Array, errors: Array) -> list[Estimate]:
+    """One an objective; what is not known has an infinite error."""
+    errors = np.where(np.isnan(values + errors), np.inf, errors)
+    return [Estimate(*pair) for pair in zip(values.tolist(), errors.tolist(), strict=True)]

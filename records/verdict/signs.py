@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 import torch
 
-from covlaw.records.alarms import certified_fall, count_alarms
-from covlaw.records.verdict.rows import CERTAIN, CLEAR, Estimate, Pair
-
-POWER = 0.8
-"""Share of such changes that would be certified."""
+from covlaw.records.alarms import judge_alarms
+from covlaw.records.constants import CERTAIN, POWER
+from covlaw.records.verdict.rows import Estimate, Pair
 
 
 class Signs(NamedTuple):
@@ -82,9 +80,7 @@ def alarms(pairs: Sequence[Pair], forecast: str) -> Alarms:
         return Alarms(0, 0, 0, 0, 0, 0)
     value, error = _columns([p.forecasts[forecast] for p in kept])
     change, noise = _columns([p.realised for p in kept])
-    raised = certified_fall(value, error, CERTAIN)
-    down = count_alarms(raised, change, CLEAR * noise)
-    up = count_alarms(raised, -change, CLEAR * noise)
+    down, up = (judge_alarms(value, error, sign * change, noise) for sign in (1, -1))
     given, hits, wrong, falls = (int(c[0]) for c in (down.alarms, down.hits, up.hits, down.falls))
     return Alarms(given, hits, wrong, given - hits - wrong, falls, falls - hits)
 

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from covlaw.records.constants import FORECASTS, HORIZONS
 from covlaw.records.verdict.falls import Fall, falls
 from covlaw.records.verdict.horizons import calibration, windows
-from covlaw.records.verdict.rows import FORECASTS, Pair, Run, read_runs
+from covlaw.records.verdict.rows import Pair, Run, read_runs
 from covlaw.records.verdict.signs import Alarms, Power, Signs, alarms, power, signs
 from covlaw.theory.estimators.calibration import Slope
 
 SCHEMA = 1
-HORIZONS = (5, 20)
-"""Steps of the stretches judged on the reward curve, besides the audited steps themselves."""
 
 
 class Agreement(NamedTuple):

@@ -11,6 +11,7 @@ from covlaw.figures._drawing.available import available, require
 from covlaw.figures._drawing.render import inline_svg, save
 from covlaw.figures._drawing.style import house_style
 from covlaw.figures.registry import FIGURES, load
+from covlaw.records.constants import CLEAR
 from covlaw.records.findings import interference_claim
 from covlaw.records.ladder import audits, llm_runs
 from covlaw.records.study import study_summary, table_of
@@ -45,16 +46,16 @@ def test_a_figure_says_what_it_shows(name: str, ladder: Path) -> None:
 
 def test_the_interference_title_is_computed(tmp_path: Path) -> None:
     title = load("interference").describe(write_ladder(tmp_path, seeds=2)).title
-    assert "linear loses clarity in 2 of 2 runs" in title
-    assert "ctwa loses none" in title
+    assert "linear sacrifices clarity in 2 of 2 runs" in title
+    assert "ctwa sacrifices none" in title
 
 
-def test_who_loses_nothing_may_still_have_fallen(tmp_path: Path) -> None:
+def test_who_sacrifices_nothing_may_still_have_fallen(tmp_path: Path) -> None:
     run = write_llm_run(tmp_path, "ctwa")
     assert "least gain" in interference_claim(llm_runs(run))
     steps = [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
     for k, step in enumerate(steps):
-        step["reward_mean"] = [0.9, 0.9, 0.9 - 0.01 * k]
+        step["reward_mean"] = [0.9, 0.9, 0.9 - 0.003 * k]
     (run / "steps.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
     assert "largest fall: clarity 0.9" in interference_claim(llm_runs(run))
 
@@ -69,7 +70,7 @@ def test_a_forecast_over_seeds_is_a_mean_with_its_error(tmp_path: Path) -> None:
     assert line.get_ydata()[0] == pytest.approx((first[0][0] + second[0][0]) / 2)
     low, high = bars.get_segments()[0][:, 1]
     error = (first[1][0] ** 2 + second[1][0] ** 2) ** 0.5 / 2  # independent samples
-    assert high - low == pytest.approx(2 * 1.959964 * error)
+    assert high - low == pytest.approx(2 * CLEAR * error)
 
 
 def test_the_studys_title_and_order_are_computed(tmp_path: Path) -> None:

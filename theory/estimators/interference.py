@@ -31,7 +31,7 @@ class Interference(NamedTuple):
     regression: Tensor
     """(M,) in [0, 1], see `regression`."""
     sacrificed: Tensor
-    """(M,) bool: regression above the threshold."""
+    """(M,) bool, see `sacrificed`."""
     dominated_earlier: bool
     """Whether a policy visited earlier is nowhere worse than the final one, and somewhere better:
     training went on for nothing."""
@@ -69,12 +69,37 @@ def regression(values: Tensor, start: Tensor, floor: Tensor) -> Tensor:
     return torch.where(room > 0, (lost / torch.where(room > 0, room, 1.0)).clamp(max=1.0), 0.0)
 
 
+def sacrificed(
+    end: Tensor,
+    start: Tensor,
+    floor: Tensor,
+    noise: Tensor | float = 0.0,
+    threshold: float = SACRIFICE,
+) -> Tensor:
+    """Whether an objective was sacrificed: (..., M) bool.
+
+    It ends more than `threshold` of what it had to lose below its start, (J_j(0) − J_j)/(J_j(0) −
+    b_j) > threshold; and, where values are sampled, the fall exceeds its noise, J_j(0) − J_j >
+    noise_j. Enumerated values have none.
+
+    Args:
+        end: (..., M) J_j(T).
+        start: (M,) J_j(0).
+        floor: (M,) b_j ≤ both.
+        noise: Size of a fall that sampling alone may show, in units of reward; for the ends of a
+            sampled run see `covlaw.records.ends`.
+        threshold: Share of what it had to lose.
+    """
+    return (regression(end, start, floor) > threshold) & (start - end > noise)
+
+
 def interference(
     values: Tensor,
     attainable: Attainable,
     threshold: float = SACRIFICE,
     window: int = 1,
     margin: Tensor | float = 0.0,
+    noise: Tensor | float = 0.0,
 ) -> Interference:
     """Judge one run by the values of its objectives along the way.
 
@@ -85,6 +110,7 @@ def interference(
         window: Sampled values are noisy: start and end are means over so many rows.
         margin: How much better an earlier policy has to be to dominate (see `pareto.dominates`):
             the rounding or the sampling error of a value.
+        noise: Fall between start and end that sampling alone may show (see `sacrificed`).
 
     Raises:
         CovlawError: on shapes that do not fit, values that are not finite or lie outside the
@@ -99,7 +125,6 @@ def interference(
             "and end are different policies"
         )
     start, end = path[:window].mean(0), path[-window:].mean(0)
-    lost = regression(end, start, floor)
     size = ceiling - floor
     scaled = (path - floor) / torch.where(size > 0, size, 1.0)
     scaled[:, size <= 0] = 1.0  # a constant objective neither adds volume nor takes it
@@ -109,8 +134,8 @@ def interference(
         start,
         end,
         path.amax(0),
-        lost,
-        lost > threshold,
+        regression(end, start, floor),
+        sacrificed(end, start, floor, noise, threshold),
         bool(dominated(end, path[:-window], margin)),
         *(hypervolume(points, zero) for points in sets),
     )

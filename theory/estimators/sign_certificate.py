@@ -9,6 +9,9 @@ from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.estimators.covariance import Covariance
 from covlaw.theory.tilts.tilt_problem import TiltProblem, tilt_problem
 
+CERTAIN = 3.0
+"""Standard errors beyond which a sign is taken as certain: wrong with probability .00135."""
+
 
 class CovarianceMoments(NamedTuple):
     """What the variance of Ĉ is made of, (M,) each, in units of (value × signal)²."""
@@ -83,7 +86,7 @@ def best_completions(problem: TiltProblem) -> Tensor:
     return 1 + (moments.product / moments.between).sqrt()
 
 
-def sign_certified(covariance: Covariance, z: float = 3.0) -> Tensor:
+def sign_certified(covariance: Covariance, z: float = CERTAIN) -> Tensor:
     """Whether |Ĉ_j| > z·(its standard error), so that its sign is taken as certain: (M,) bool.
 
     For many prompts the sign of one objective is then wrong with probability below the normal

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _console = Console()
 _TIMES = {"1": "audited step", "1 held-out": "audited step, held-out prompts"}
-_LABELS = ("law", "first_order", "exact_change", "own_batch")
 
 
 def audit(
@@ -71,8 +70,11 @@ def _titled(title: str) -> None:
 
 
 def _audits(verdict: "RunVerdict") -> Table:
-    names = ("law", "first order", "exact", "measured", "own batch")
-    table = _table(("run", "step", "objective", *names), left={"run", "objective"})
+    from covlaw.records.constants import FORECAST_WORDS, SHOWN_FORECASTS
+
+    law, first, exact, own = (FORECAST_WORDS[name] for name in SHOWN_FORECASTS)
+    columns = ("run", "step", "objective", law, first, exact, "measured", own)
+    table = _table(columns, left={"run", "objective"})
     for pair in verdict.audits:
         forecasts = (pair.forecasts[n] for n in ("law", "first_order", "exact_change"))
         cells = [_estimate(e) for e in (*forecasts, pair.realised)]
@@ -82,12 +84,14 @@ def _audits(verdict: "RunVerdict") -> Table:
 
 
 def _agreement(verdict: "RunVerdict") -> Table:
+    from covlaw.records.constants import FORECAST_WORDS
+
     columns = ("over", "forecast", "sign right", "expected", "certified", "slope", "95 %", "points")
     table = _table(columns, left={"over", "forecast"})
     for horizon, forecasts in verdict.agreement.items():
         over = _TIMES.get(horizon, f"{horizon} steps")
         for name in _shown(forecasts):
-            table.add_row(over, name.replace("_", " "), *_agreement_cells(forecasts[name]))
+            table.add_row(over, FORECAST_WORDS[name], *_agreement_cells(forecasts[name]))
             over = ""
     return table
 
@@ -104,10 +108,12 @@ def _agreement_cells(found: "Agreement") -> Iterable[str]:
 
 
 def _alarms(verdict: "RunVerdict") -> Table:
+    from covlaw.records.constants import FORECAST_WORDS
+
     columns = ("forecast", "alarms", "confirmed", "false", "undecided", "clear falls", "missed")
     table = _table(columns, left={"forecast"})
     for name in _shown(verdict.alarms):
-        table.add_row(name.replace("_", " "), *map(str, verdict.alarms[name]))
+        table.add_row(FORECAST_WORDS[name], *map(str, verdict.alarms[name]))
     return table
 
 
@@ -123,19 +129,23 @@ def _power(verdict: "RunVerdict") -> Table:
 
 
 def _falls(verdict: "RunVerdict") -> Table:
-    warned = [name.replace("_", " ") for name in _LABELS]
-    columns = ("run", "objective", "change", "shows at step", *(f"by {n}" for n in warned))
+    from covlaw.records.constants import FORECAST_WORDS, SHOWN_FORECASTS
+
+    warned = (f"by {FORECAST_WORDS[name]}" for name in SHOWN_FORECASTS)
+    columns = ("run", "objective", "change", "lost", "sacrificed", "shows at step", *warned)
     table = _table(columns, left={"run", "objective"})
     for fall in verdict.falls:
-        leads = (fall.lead[name] for name in _LABELS)
+        leads = (fall.lead[name] for name in SHOWN_FORECASTS)
         cells = ("no warning" if lead is None else f"{lead} ahead" for lead in leads)
-        change = _estimate(fall.change)
-        table.add_row(Text(fall.run), Text(fall.objective), change, str(fall.step), *cells)
+        size = (_estimate(fall.change), f"{fall.lost:.0%}", "yes" if fall.sacrificed else "no")
+        table.add_row(Text(fall.run), Text(fall.objective), *size, str(fall.step), *cells)
     return table
 
 
 def _shown(forecasts: Iterable[str]) -> list[str]:
-    return [name for name in forecasts if name in _LABELS]
+    from covlaw.records.constants import SHOWN_FORECASTS
+
+    return [name for name in forecasts if name in SHOWN_FORECASTS]
 
 
 def _estimate(found: "Estimate") -> str:

@@ -47,8 +47,8 @@ def test_runs_are_drawn_together_where_the_picture_tells_them_apart(
 ) -> None:
     drawn = joint_picture(read_all(two))
     assert drawn is not None
-    assert "linear loses clarity in 1 of 1 runs" in drawn.title
-    assert "ctwa loses none" in drawn.title
+    assert "linear sacrifices clarity in 1 of 1 runs" in drawn.title
+    assert "ctwa sacrifices none" in drawn.title
     again = write_llm_run(tmp_path / "again", seed=1)
     assert joint_picture(read_all((two[0], again))) is None  # one scalarizer: seeds of it
     others = write_llm_run(tmp_path / "others", "ctwa", objectives=("a", "b", "c"))
@@ -72,8 +72,8 @@ def test_objectives_and_forecasts_of_each(two: tuple[Path, Path]) -> None:
     found = comparison(read_all(two))
     assert list(found["outcomes"]) == ["accuracy", "conciseness", "clarity"]
     linear, ctwa = found["outcomes"]["clarity"]
-    lost = [(o.scalarizer, o.lost, o.seeds) for o in (*linear, *ctwa)]
-    assert lost == [("linear", 1, 1), ("ctwa", 0, 1)]
+    paying = [(o.scalarizer, o.sacrificed, o.seeds) for o in (*linear, *ctwa)]
+    assert paying == [("linear", 1, 1), ("ctwa", 0, 1)]
     assert list(found["agreements"]) == ["law", "clipped law", "first order", "exact form"]
     assert all(cell["n"] == 12 for cells in found["agreements"].values() for cell in cells)
 

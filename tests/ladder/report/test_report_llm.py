@@ -12,7 +12,8 @@ from report_tags import Page
 from covlaw.ladder.report import page as page_module
 from covlaw.ladder.report import write_report
 from covlaw.ladder.report.filters import number, signed, spelled
-from covlaw.ladder.report.llm_section import FORECASTS, TERMS, audit_rows
+from covlaw.ladder.report.llm_section import FORECASTS, audit_rows
+from covlaw.records.constants import BUDGET_TERMS
 from covlaw.records.ladder import LlmRun, json_lines
 
 HOSTILE = "</p></script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -31,7 +32,7 @@ def run_with(**changes: object) -> LlmRun:
     audit = {
         "sample": "independent", "scale": 2.0, **dict.fromkeys(FORECASTS, same),
         "measured": {"estimate": [0.3, 0.3, 0.01], "se": [0.1] * 3},
-        "budget": {term: [k + 1.0, 0.0, 0.0] for k, term in enumerate(TERMS)},
+        "budget": {term: [k + 1.0, 0.0, 0.0] for k, term in enumerate(BUDGET_TERMS)},
     }  # fmt: skip
     step = {"step": 7, "objectives": list(OBJECTIVES), "audits": [audit | changes]}
     return LlmRun("run", [step])
@@ -74,7 +75,7 @@ def test_the_page_holds_every_audit_and_its_budget(tmp_path: Path) -> None:
     record = audited[1]["audits"][0]
     assert signed(record["exact_change"]["estimate"][2]) in text
     assert signed(0.1 * record["law"]["estimate"][0]) in text
-    assert all(f'<th scope="col">{term}</th>' in text for term in TERMS)
+    assert all(f'<th scope="col">{term}</th>' in text for term in BUDGET_TERMS)
     assert text.count("Weights over training") > 1
     assert page.count("polyline") == 2 * len(OBJECTIVES)
 

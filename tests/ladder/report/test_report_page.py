@@ -62,7 +62,7 @@ def test_every_figure_has_a_text_alternative(tmp_path: Path) -> None:
 def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
     text = write_report(write_ladder(tmp_path)).read_text()
     assert "Nothing was refuted." in text
-    assert "linear loses clarity in 3 of 3 runs" in text
+    assert "linear sacrifices clarity in 3 of 3 runs" in text
     assert re.search(r"✓ 23</b>holds", text)
     assert re.search(r"\? 1</b>inconclusive", text)
 

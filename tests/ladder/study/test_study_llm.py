@@ -11,20 +11,22 @@ from covlaw.ladder.study.llm import record_of
 from covlaw.ladder.study.plan import all_runs
 from covlaw.ladder.study.rows import measured, settings_of
 from covlaw.ladder.study.settings import StudySettings
+from covlaw.records.ladder import LlmRun
 from covlaw.records.runs import read_lines
 
 STEPS = 20
 
 
-def audit(law: list[float], measured: list[float]) -> dict[str, Any]:
+def audit(law: list[float], measured: list[float], scale: float = 0.5) -> dict[str, Any]:
     pair = {"law": law, "measured": measured}
     return {
         "sample": "independent",
         **{name: {"estimate": values, "se": [0.01, 0.01]} for name, values in pair.items()},
+        "scale": scale,
     }
 
 
-def recorded() -> list[dict[str, Any]]:
+def recorded() -> LlmRun:
     """The first objective rises, the second falls from .8 to .1; audits at steps 0, 5 and 19."""
     same = {"sample": "same", "law": {"estimate": [-9.0, -9.0], "se": [0.01, 0.01]}}
     audits = {
@@ -33,17 +35,20 @@ def recorded() -> list[dict[str, Any]]:
         19: [audit([-0.1, -0.1], [0.1, -0.02])],  # two false alarms
     }
     shares = [k / (STEPS - 1) for k in range(STEPS)]
-    return [
+    steps = [
         {
             "step": k,
+            "seed": 0,
+            "scalarizer": "ctwa",
             "objectives": ["accuracy", "clarity"],
             "reward_mean": [0.2 + 0.6 * share, 0.8 - 0.7 * share],
-            "reward_se": [0.02, None],
+            "reward_se": [None, 0.02],
             "weights": [0.5, 0.5],
             "audits": audits.get(k, []),
         }
         for k, share in enumerate(shares)
     ]
+    return LlmRun("run", steps)
 
 
 def test_a_record_says_what_the_steps_and_the_independent_audits_say() -> None:
@@ -57,6 +62,25 @@ def test_a_record_says_what_the_steps_and_the_independent_audits_say() -> None:
     assert record.weights.tolist() == [0.5, 0.5]
 
 
+def test_a_step_against_its_signal_turns_the_alarm() -> None:
+    """A positive covariance announces a fall where the optimiser steps the other way."""
+    steps = recorded().steps
+    steps[5]["audits"] = [audit([0.2, -0.2], [-0.1, 0.1], scale=-0.5)]
+    record = record_of(LlmRun("run", steps))
+    assert record.alarms.nonzero().tolist() == [[5, 0]]
+    assert record.counts.hits.tolist() == [1, 0]
+
+
+def test_what_noise_explains_is_no_sacrifice() -> None:
+    settings = StudySettings(("llm",), ("ctwa",), seeds=1)
+    steps = [{**step, "reward_se": [0.02, 0.4]} for step in recorded().steps]
+    run = all_runs(settings)[0]
+    row = measured(settings_of(run, {}, STEPS), record_of(LlmRun("run", steps)))
+    assert row["regression"][1] > 0.1
+    # the fall of .66 is 1.65 times its standard error .4 (2 steps at either end)
+    assert row["sacrificed"] == [False, False]
+
+
 def test_a_row_of_an_llm_run() -> None:
     settings = StudySettings(("llm",), ("ctwa",), seeds=1)
     run = all_runs(settings)[0]
@@ -68,8 +92,8 @@ def test_a_row_of_an_llm_run() -> None:
 
 
 def test_runs_without_audits_have_no_alarms() -> None:
-    steps = [{**step, "audits": [], "weights": None} for step in recorded()]
-    record = record_of(steps)
+    steps = [{**step, "audits": [], "weights": None} for step in recorded().steps]
+    record = record_of(LlmRun("run", steps))
     assert not record.alarms.any()
     assert record.counts.falls.tolist() == [0, 0]
     assert torch.isnan(record.weights).all()

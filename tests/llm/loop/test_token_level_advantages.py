@@ -16,7 +16,8 @@ from covlaw.llm.model.log_prob import token_log_prob
 from covlaw.llm.model.parameters import gradients
 from covlaw.llm.rung import instances
 from covlaw.llm.train import train
-from covlaw.records.runs import LAWS, STEPS, read_lines
+from covlaw.records.constants import LAWS
+from covlaw.records.runs import STEPS, read_lines
 from covlaw.records.verdict.verdict import run_verdict
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.statements import STATEMENTS, check_on
