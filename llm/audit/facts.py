@@ -9,10 +9,11 @@ from covlaw.llm.audit.record import Evidence
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
 from covlaw.theory.estimators.headroom import headroom
+from covlaw.theory.estimators.intervals import Limits, interval
 from covlaw.theory.estimators.pareto import dominated_winners
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
 from covlaw.theory.estimators.rank_condition import FAILS, FULL, WEAKER, rank_condition
-from covlaw.theory.estimators.sign_certificate import sign_certified
+from covlaw.theory.estimators.sign_certificate import mean_ratio, sign_certified
 from covlaw.theory.estimators.tails import importance_tail, truncated_log_ratio
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -25,7 +26,8 @@ _RANKS = {"full": FULL, "weaker": WEAKER, "fails": FAILS}
 def audit_facts(evidence: Evidence, config: TrainConfig) -> dict[str, Any]:
     """Entries of an independent audit's record, from its sample of π_old alone.
 
-    `certified`: signs that stand out by 3 standard errors (T21). `per_prompt`: quantiles of the
+    `certified`: signs that are certain (T21). `interval`: 95 % limits that cover, null where the
+    samples say nothing. `mean_ratio`: 1 in truth. `per_prompt`: quantiles of the
     prompts' covariances and the share below 0; with K completions each they are noisy, so that the
     spread is an upper bound on that of the true ones. `headroom`: T36. `dominated`: see
     `_dominated`. `tails`: how far importance ratios can be trusted, with the exact form on ratios
@@ -35,6 +37,8 @@ def audit_facts(evidence: Evidence, config: TrainConfig) -> dict[str, Any]:
     covariances = prompt_covariances(evidence.rewards, evidence.prompt)
     facts = {
         "certified": {name: sign_certified(found).tolist() for name, found in laws.items()},
+        "interval": {name: limits(interval(found)) for name, found in laws.items()},
+        "mean_ratio": _mean_ratio(laws["exact_change"]),
         "per_prompt": {
             name: _spread(laws[name]) for name in ("law", "exact_change") if name in laws
         },
@@ -66,6 +70,16 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(item) for item in value]
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def limits(found: Limits) -> dict[str, list[float]]:
+    """{low, high} of an interval, (M,) each."""
+    return {"low": found.low.tolist(), "high": found.high.tolist()}
+
+
+def _mean_ratio(change: Covariance) -> dict[str, float]:
+    found = mean_ratio(change)
+    return {"estimate": float(found.estimate), "se": float(found.standard_error)}
 
 
 def _covariances(evidence: Evidence) -> dict[str, Covariance]:

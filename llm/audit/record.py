@@ -13,6 +13,7 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.budget import ScoreFields, fitted_scale, law_budget, short_budget
 from covlaw.theory.estimators.clipped_law import centred_weight
 from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
+from covlaw.theory.estimators.intervals import Limits, change_interval
 from covlaw.theory.estimators.rollouts import Rollouts
 
 
@@ -54,7 +55,18 @@ class Measured(NamedTuple):
     estimate: Tensor
     """(M,)."""
     standard_error: Tensor
-    """(M,)."""
+    """(M,); 0 where random numbers in common gave no differing completion."""
+    limits: Limits
+    """95 %, (M,) each: they do not collapse where the standard error does."""
+
+    def record(self) -> dict[str, list[float]]:
+        """{estimate, se, low, high}, (M,) each."""
+        return {
+            "estimate": self.estimate.tolist(),
+            "se": self.standard_error.tolist(),
+            "low": self.limits.low.tolist(),
+            "high": self.limits.high.tolist(),
+        }
 
 
 def measure_change(new: Rollouts, old: Rollouts, prompts: int) -> Measured:
@@ -63,7 +75,8 @@ def measure_change(new: Rollouts, old: Rollouts, prompts: int) -> Measured:
     Differences are taken prompt by prompt, so random numbers common to both samples cancel.
     """
     change = _prompt_means(new, prompts) - _prompt_means(old, prompts)
-    return Measured(change.mean(0), change.std(0) / prompts**0.5)
+    limits = change_interval(old.rewards, new.rewards, old.prompt)
+    return Measured(change.mean(0), change.std(0) / prompts**0.5, limits)
 
 
 def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str, Any]:
@@ -86,10 +99,7 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
         **_laws(evidence),
         "first_order": _pair(within_prompt_covariance(rewards, fields.step, prompt)),
         "exact_change": _pair(exact_change(rewards, fields.log_ratio, prompt)),
-        "measured": {
-            "estimate": measured.estimate.tolist(),
-            "se": measured.standard_error.tolist(),
-        },
+        "measured": measured.record(),
     }
     if not evidence.by_token and not torch.equal(evidence.advantage, fields.score):
         by_sum = within_prompt_covariance(rewards, evidence.advantage, prompt)
@@ -110,6 +120,8 @@ def save_evidence(path: Path, evidence: Evidence, measured: Measured) -> None:
         "advantage": evidence.advantage,
         "change": measured.estimate,
         "change_error": measured.standard_error,
+        "change_low": measured.limits.low,
+        "change_high": measured.limits.high,
         **{f"fields.{name}": value for name, value in evidence.fields._asdict().items()},
         **{f"inner.{k}.weight": weight for k, (weight, _) in enumerate(evidence.inner)},
         **{f"inner.{k}.log_ratio": ratio for k, (_, ratio) in enumerate(evidence.inner)},
@@ -127,7 +139,9 @@ def load_evidence(path: Path, names: Sequence[str]) -> tuple[Evidence, Measured]
     steps = sum(name.endswith(".weight") for name in arrays)
     inner = [(arrays[f"inner.{k}.weight"], arrays[f"inner.{k}.log_ratio"]) for k in range(steps)]
     rollouts = Rollouts(arrays["prompt"], arrays["rewards"], names, advantage=arrays["advantage"])
-    return Evidence(rollouts, fields, inner), Measured(arrays["change"], arrays["change_error"])
+    unknown = torch.full_like(arrays["change"], torch.inf)  # older evidence holds no limits
+    limits = Limits(arrays.get("change_low", -unknown), arrays.get("change_high", unknown))
+    return Evidence(rollouts, fields, inner), Measured(arrays["change"], arrays["change_error"], limits)
 
 
 def _prompt_means(drawn: Rollouts, prompts: int) -> Tensor:

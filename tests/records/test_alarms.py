@@ -85,15 +85,10 @@ def test_counts_by_plain_loops(seed: int, steps: int, objectives: int) -> None:
         assert float(found.fallen_forecast[j]) == -sum(change[t, j] for t in hits)
 
 
-@given(st.lists(st.floats(-2, 2), min_size=1, max_size=4), st.floats(0, 1), st.floats(0, 4))
-def test_the_alarm_is_the_negative_side_of_the_sign_certificate(
-    estimates: list[float], error: float, z: float
-) -> None:
-    estimate = torch.tensor(estimates, dtype=torch.float64)
-    errors = torch.full_like(estimate, error)
-    covariance = Covariance(estimate, errors, estimate[None], torch.zeros(1))
-    expected = sign_certified(covariance, z) & (estimate < 0)
-    assert torch.equal(certified_fall(estimate, errors, z), expected)
+def test_the_alarm_is_a_fall_beyond_z_errors() -> None:
+    estimate = torch.tensor([-0.31, -0.29, 0.31], dtype=torch.float64)
+    raised = certified_fall(estimate, torch.full_like(estimate, 0.1), 3.0)
+    assert raised.tolist() == [True, False, False]
 
 
 def test_an_unknown_error_raises_no_alarm() -> None:

@@ -45,13 +45,17 @@ class Weighting(NamedTuple):
         √((P−1)/P Σ_x (w_x(C_x − C̄)/(1−w_x))²): for uniform w_x the usual √(Σ(C_x − C̄)²/(P(P−1))),
         and for prompts of equal variance never too small in expectation, however uneven w_x.
         """
-        estimate = self.prompt @ per_prompt
-        if self.exact:
-            return estimate, torch.zeros_like(estimate)
-        # a single prompt says nothing of the spread between prompts: 0/0 is NaN on purpose
-        influence = (self.prompt / (1 - self.prompt))[:, None] * (per_prompt - estimate)
-        count = (self.prompt > 0).sum()
-        return estimate, (influence.square().sum(0) * (count - 1) / count).sqrt()
+        estimate, error = mean_and_error(per_prompt, self.prompt)
+        return estimate, torch.zeros_like(estimate) if self.exact else error
+
+
+def mean_and_error(per_prompt: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean (..., M) of (..., P, M) by weights (P,), and its delete-one-prompt error."""
+    estimate = weight @ per_prompt
+    # a single prompt says nothing of the spread between prompts: 0/0 is NaN on purpose
+    influence = (weight / (1 - weight))[:, None] * (per_prompt - estimate[..., None, :])
+    count = (weight > 0).sum()
+    return estimate, (influence.square().sum(-2) * (count - 1) / count).sqrt()
 
 
 def weighting(rows: Grouping) -> Weighting:

@@ -11,6 +11,18 @@ from covlaw.theory._numerics.prompts import PromptIds
 from covlaw.theory._numerics.weighting import Grouping, Weighting, weighting
 
 
+class Drawn(NamedTuple):
+    """What a covariance was taken of: intervals and certificates look at it again."""
+
+    values: Tensor
+    """(N, M) float64."""
+    signal: Tensor
+    """(N,) float64; of importance ratios ρ − 1, whose mean is known to be 0."""
+    weights: Weighting
+    ratio: bool
+    """Whether the signal is ρ − 1."""
+
+
 class Covariance(NamedTuple):
     """Mean within-prompt covariance of each column with one signal."""
 
@@ -22,6 +34,8 @@ class Covariance(NamedTuple):
     """(P, M) each prompt's covariance."""
     prompts: Tensor
     """(P,) prompt ids, ascending."""
+    drawn: Drawn | None = None
+    """What it was taken of."""
 
 
 def within_prompt_covariance(
@@ -51,14 +65,19 @@ def within_prompt_covariance(
         CovlawError: on mismatched shapes, NaN or infinite entries, masses that do not sum to 1,
             and sampled prompts with a single completion.
     """
-    weights = weighting(Grouping(prompt, mass, prompt_mass))
+    return _covariance(values, signal, weighting(Grouping(prompt, mass, prompt_mass)), ratio=False)
+
+
+def _covariance(values: Numbers, signal: Numbers, weights: Weighting, ratio: bool) -> Covariance:
     columns = _finite(values, "values", weights)
     columns = columns[:, None] if columns.ndim == 1 else columns
-    centred_signal = weights.groups.centre(_finite(signal, "signal", weights, 1), weights.row)
+    signal = _finite(signal, "signal", weights, 1)
+    centred_signal = weights.groups.centre(signal, weights.row)
     centred = weights.groups.centre(columns, weights.row)
     per_prompt = weights.groups.sum((weights.row * centred_signal)[:, None] * centred)
     per_prompt = per_prompt * weights.correction[:, None]
-    return Covariance(*weights.average(per_prompt), per_prompt, weights.groups.prompts)
+    drawn = Drawn(columns, signal, weights, ratio)
+    return Covariance(*weights.average(per_prompt), per_prompt, weights.groups.prompts, drawn)
 
 
 def covariance_matrix(
@@ -105,7 +124,7 @@ def exact_change(
             f"log_ratio at row {row[0]} is {log_ratio[row].item()}: its exponential is not "
             "finite; check the log-probs of both policies on that completion"
         )
-    return within_prompt_covariance(rewards, ratio, prompt, mass, prompt_mass)
+    return _covariance(rewards, ratio, weighting(Grouping(prompt, mass, prompt_mass)), ratio=True)
 
 
 def _finite(values: Numbers, what: str, weights: Weighting, ndim: int | None = None) -> Tensor:

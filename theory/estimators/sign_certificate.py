@@ -7,10 +7,17 @@ from torch import Tensor
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.estimators.covariance import Covariance
+from covlaw.theory.estimators.intervals import interval
+from covlaw.theory.estimators.prompt_means import PromptMeans
 from covlaw.theory.tilts.tilt_problem import TiltProblem, tilt_problem
 
+WRONG = 1 / 200
+"""Probability at most of certifying the wrong sign of one objective."""
+OFF = 3.0
+"""Standard errors by which a mean ratio may miss 1."""
 CERTAIN = 3.0
-"""Standard errors beyond which a sign is taken as certain: wrong with probability .00135."""
+"""Standard errors beyond which a recorded number counts as certain, where its samples are gone: a
+plain rule, which keeps its rate (.00135 of wrong signs) only for many prompts and light tails."""
 
 
 class CovarianceMoments(NamedTuple):
@@ -86,20 +93,54 @@ def best_completions(problem: TiltProblem) -> Tensor:
     return 1 + (moments.product / moments.between).sqrt()
 
 
-def sign_certified(covariance: Covariance, z: float = CERTAIN) -> Tensor:
-    """Whether |Ĉ_j| > z·(its standard error), so that its sign is taken as certain: (M,) bool.
+def sign_certified(covariance: Covariance) -> Tensor:
+    """Whether the sign of Ĉ_j is taken as certain: (M,) bool (T21).
 
-    For many prompts the sign of one objective is then wrong with probability below the normal
-    tail Φ(−z): .00135 at z = 3. An exact covariance is certain wherever it is not 0; a single
-    sampled prompt, whose standard error is not known, never is.
+    It is where the interval of confidence 1 − 2·`WRONG` (`intervals.interval`) does not hold 0, so
+    that a true zero is certified with probability at most 2·`WRONG`, a wrong sign with at most
+    `WRONG`; docs/limits.md says in which simulation. For an exact change the mean ratio must also
+    be 1 within `OFF` of its standard errors: where it is not, the sample misses what the update
+    did most to. An exact covariance is certain wherever it exceeds its rounding; a single sampled
+    prompt never is, nor is a reward that did not vary.
 
     Args:
         covariance: From `within_prompt_covariance` or `exact_change`.
-        z: Standard errors asked for, at least 0.
 
     Raises:
-        CovlawError: on a negative or undefined z.
+        CovlawError: on a covariance that was put together by hand.
     """
-    if not z >= 0:
-        raise CovlawError(f"z is {z}: ask for a number of standard errors ≥ 0, e.g. 3")
-    return covariance.estimate.abs() > z * covariance.standard_error
+    decided = interval(covariance, 1 - 2 * WRONG).decided
+    drawn = covariance.drawn
+    if drawn is None or drawn.weights.exact or not drawn.ratio:
+        return decided
+    return decided & mean_ratio(covariance).trusted
+
+
+class MeanRatio(NamedTuple):
+    """Mean importance ratio of a sample of π_old; 1 in truth."""
+
+    estimate: Tensor
+    standard_error: Tensor
+
+    @property
+    def trusted(self) -> Tensor:
+        """Whether it is 1 within `OFF` standard errors; scalar bool."""
+        return trusted(self.estimate - 1, self.standard_error)
+
+
+def mean_ratio(covariance: Covariance) -> MeanRatio:
+    """Mean of ρ over prompts with its error, of what `exact_change` returned; scalars.
+
+    Raises:
+        CovlawError: on a covariance with another signal.
+    """
+    drawn = covariance.drawn
+    if drawn is None or not drawn.ratio:
+        raise CovlawError("mean_ratio: give what exact_change returns, whose signal is a ratio")
+    means = PromptMeans.of(drawn.signal[:, None], drawn.weights)
+    return MeanRatio(1 + means.estimate()[0], means.error()[0])
+
+
+def trusted(off: Tensor, error: Tensor) -> Tensor:
+    """Whether a mean of ρ − 1 is 0 within `OFF` standard errors."""
+    return ~(off.abs() > OFF * error)

@@ -26,11 +26,20 @@ class Tail(NamedTuple):
     """(Σρ)²/Σρ²: as many samples of equal weight would serve as well (Kong 1992)."""
     largest: float
     """k̂ up to which N samples are enough, see `largest_shape`."""
+    count: int
+    """N."""
 
     @property
     def heavy(self) -> bool:
-        """Whether means over these ratios, their standard errors included, may mislead."""
-        return self.shape > self.largest
+        """Whether means over these ratios, their standard errors included, may mislead.
+
+        k̂ is above `largest` *and* the ratios differ enough for a tail to matter: fewer than N/2
+        effective samples, which is a relative standard deviation above 1. k̂ looks at the excess
+        over a threshold alone: of 32 ratios that are all within 10 % of 1 it is noise. A tail of
+        which nothing was seen shows in neither, but may in the mean ratio
+        (`sign_certificate.mean_ratio`).
+        """
+        return self.shape > self.largest and self.effective < self.count / 2
 
 
 def importance_tail(log_ratio: Tensor) -> Tail:
@@ -53,7 +62,7 @@ def importance_tail(log_ratio: Tensor) -> Tail:
     ordered = ratio.sort().values
     excess = ordered[count - size :] - ordered[max(count - size - 1, 0)]
     effective = float(ratio.sum().square() / ratio.square().sum())
-    return Tail(pareto_shape(excess[excess > 0]), effective, largest_shape(count))
+    return Tail(pareto_shape(excess[excess > 0]), effective, largest_shape(count), count)
 
 
 def largest_shape(count: int) -> float:

@@ -19,6 +19,7 @@ from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_config, read_lines, to_json
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.budget import ScoreFields
+from covlaw.theory.estimators.intervals import Limits
 from covlaw.theory.estimators.rollouts import Rollouts
 
 PROMPTS, GROUP = 40, 10
@@ -52,7 +53,8 @@ def test_each_law_is_scaled_by_its_own_signal() -> None:
     sample = evidence()
     kept = 0.75 * sample.fields.score
     ratio = torch.zeros_like(kept)
-    measured = Measured(torch.zeros(2).double(), torch.zeros(2).double())
+    zero = torch.zeros(2).double()
+    measured = Measured(zero, zero, Limits(zero - 0.1, zero + 0.1))
     record = audit_record("same", sample._replace(inner=[(kept, ratio)]), measured)
     law, clipped = (record[name] for name in ("law", "clipped"))
     # five products and a quotient on either side, of sums over 400 rows
