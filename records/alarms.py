@@ -53,8 +53,8 @@ def certified_fall(estimate: Tensor, error: Tensor, z: float = CERTAIN) -> Tenso
     """The alarm: a forecast below 0 by more than z standard errors, (...) bool.
 
     A plain rule for numbers whose samples are gone: where they are at hand,
-    `sign_certificate.sign_certified` is what keeps a stated error rate. An exact covariance has its bound on
-    rounding as error, with z = 1; where the error is not known (NaN) there is no alarm.
+    `sign_certificate.sign_certified` is what keeps a stated error rate. An exact covariance has its
+    bound on rounding as error, with z = 1; where the error is not known (NaN) there is no alarm.
 
     Raises:
         CovlawError: on a negative or undefined z.

@@ -72,7 +72,7 @@ class HeldOutChange:
         return self.change.before(step, problems, reward_state)
 
     def record(self, before: Before) -> dict[str, Any]:
-        """{n_prompts, estimate, se, low, high}: the change on those prompts, clustered by prompt."""
+        """{n_prompts, estimate, se, low, high}: the change on those prompts."""
         count = len(before.problems)
         change = measure_change(self.change.after(before), before.drawn, count)
         return {"n_prompts": count, **rounded(change.record())}

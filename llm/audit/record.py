@@ -141,7 +141,8 @@ def load_evidence(path: Path, names: Sequence[str]) -> tuple[Evidence, Measured]
     rollouts = Rollouts(arrays["prompt"], arrays["rewards"], names, advantage=arrays["advantage"])
     unknown = torch.full_like(arrays["change"], torch.inf)  # older evidence holds no limits
     limits = Limits(arrays.get("change_low", -unknown), arrays.get("change_high", unknown))
-    return Evidence(rollouts, fields, inner), Measured(arrays["change"], arrays["change_error"], limits)
+    measured = Measured(arrays["change"], arrays["change_error"], limits)
+    return Evidence(rollouts, fields, inner), measured
 
 
 def _prompt_means(drawn: Rollouts, prompts: int) -> Tensor:

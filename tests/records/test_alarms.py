@@ -11,9 +11,7 @@ from torch import Tensor
 
 from covlaw.records.alarms import certified_fall, count_alarms, lead_times
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.estimators.covariance import Covariance
 from covlaw.theory.estimators.interference import Attainable
-from covlaw.theory.estimators.sign_certificate import sign_certified
 
 
 def column(*values: float) -> Tensor:

@@ -174,9 +174,7 @@ def signal_limits(products: PromptMeans, unseen: Push, tail: float) -> Limits:
     """Student's limits, moved out by what an unseen completion could have pushed."""
     estimate, margin = products.estimate(), products.margin(tail)
     missed = 1 - tail ** (1 / products.rows)
-    return Limits(
-        estimate - margin - missed * unseen.down, estimate + margin + missed * unseen.up
-    )
+    return Limits(estimate - margin - missed * unseen.down, estimate + margin + missed * unseen.up)
 
 
 def known_where(varies: Tensor, limits: Limits) -> Limits:

@@ -24,9 +24,7 @@ class PromptMeans(NamedTuple):
     @classmethod
     def of(cls, rows: Tensor, weights: Weighting) -> "PromptMeans":
         """From values (N, M) of every completion."""
-        mean, square = (
-            weights.groups.sum(weights.row[:, None] * x) for x in (rows, rows.square())
-        )
+        mean, square = (weights.groups.sum(weights.row[:, None] * x) for x in (rows, rows.square()))
         return cls(mean, square, weights.groups.counts.to(rows), weights.prompt)
 
     def batch(self, size: int) -> "PromptMeans":

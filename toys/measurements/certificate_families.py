@@ -12,8 +12,10 @@ from torch import Tensor
 Array = NDArray[np.float64]
 RARE = (0.002, 0.02, 0.1, 0.5)
 """Probabilities of a reward of 1."""
+TILTED = (0.02, 0.5)
+"""Those of them that are tried with a truth other than 0 as well."""
 TILT = 0.3
-"""Correlation of a reward's latent with the log-ratio or the score, where it is not 0."""
+"""Correlation of a reward's latent with the log-ratio or the score."""
 
 
 class Shape(NamedTuple):
@@ -56,7 +58,7 @@ def ratio_families() -> Mapping[str, Family]:
     found = {f"lognormal, sd of log {s:g}": lognormal_ratio(s) for s in (0.1, 0.5, 1.5)}
     found |= {f"Pareto, index {a:g}": pareto_ratio(a) for a in (1.5, 2.5)}
     found["prompts apart"] = opposed_prompts(0.5)
-    for noise in (0.0, 0.05, 0.3):
+    for noise in (0.0, 0.05):
         for name, seen in HIDDEN.items():
             found[f"{name}, noise {noise:g}"] = kinds(_of_mean_one(seen), noise, ratio=True)
     return found
@@ -84,11 +86,11 @@ CORNER = (Kind(0.004, 1, 3), Kind(0.004, 0, 3), Kind(0.492, 1, 0), Kind(0.5, 0, 
 
 
 def lognormal_ratio(sd: float) -> Family:
-    """log ρ normal; a reward is 1 where a latent of correlation 0 or ±TILT with it is large.
+    """Log ρ normal; a reward is 1 where a latent of correlation 0 or ±TILT with it is large.
 
     Under π_new the normal z has mean `sd`, so that the latent has mean correlation × sd.
     """
-    rules = [(p, k) for p in RARE for k in (0.0, TILT, -TILT)]
+    rules = _rules(TILT)
     truth = [float(norm.cdf(k * sd + norm.ppf(p))) - p if k else 0.0 for p, k in rules]
 
     def draw(rng: np.random.Generator, shape: Shape) -> Draws:
@@ -100,7 +102,7 @@ def lognormal_ratio(sd: float) -> Family:
 
 def pareto_ratio(index: float) -> Family:
     """ρ = (a − 1)/a·U^(−1/a); P(r = 1 | U) = p(1 + b(1 − 2U)): the change is pb/(2a − 1)."""
-    rules = [(p, b) for p in RARE for b in (0.0, 0.5, -0.5)]
+    rules = _rules(0.5)
     truth = [p * b / (2 * index - 1) for p, b in rules]
 
     def draw(rng: np.random.Generator, shape: Shape) -> Draws:
@@ -128,7 +130,7 @@ def opposed_prompts(sd: float, tilt: float = 0.6) -> Family:
 
 def normal_score() -> Family:
     """A normal score; rewards as in `lognormal_ratio`: the covariance is k·φ(Φ⁻¹(1 − p))."""
-    rules = [(p, k) for p in RARE for k in (0.0, TILT, -TILT)]
+    rules = _rules(TILT)
     truth = [k * float(norm.pdf(norm.ppf(p))) for p, k in rules]
 
     def draw(rng: np.random.Generator, shape: Shape) -> Draws:
@@ -165,6 +167,11 @@ def paired_changes() -> Family:
 
     names = tuple(f"{d:g} of pairs differ, {u:g} upwards" for d, u in rules)
     return Family(names, np.array(truth), draw)
+
+
+def _rules(tilt: float) -> list[tuple[float, float]]:
+    """Probability and tilt of the rewards."""
+    return [*((p, 0.0) for p in RARE), *((p, k) for p in TILTED for k in (tilt, -tilt))]
 
 
 def _latent(

@@ -32,12 +32,10 @@ from covlaw.toys.measurements.certificate_families import (
     score_families,
 )
 
-SHAPES = ((4, 2), (4, 16), (8, 4), (16, 2), (16, 8), (32, 2), (32, 16), (64, 4), (64, 16))
+SHAPES = ((4, 2), (4, 16), (8, 4), (16, 8), (32, 2), (32, 16), (64, 8))
 """Prompts and completions a prompt."""
 QUICK_SHAPES = ((4, 4), (32, 4))
-BATCHES, QUICK_BATCHES = 1000, 200
-SMALL = 128
-"""Samples in a batch up to which twice as many batches are drawn."""
+BATCHES, QUICK_BATCHES = 1500, 200
 TAIL = 0.025
 """On each side of a nominal 95 % interval."""
 OLD = 3.0
@@ -71,13 +69,7 @@ def measure(seed: int = 0, quick: bool = False) -> list[dict[str, Any]]:
         for kind, families in grids
         for name, family in families.items()
         for prompts, completions in shapes
-        for record in _cell(
-            kind,
-            name,
-            family,
-            Shape(batches * (1 + (prompts * completions <= SMALL)), prompts, completions),
-            seed,
-        )
+        for record in _cell(kind, name, family, Shape(batches, prompts, completions), seed)
     ]
 
 
