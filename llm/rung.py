@@ -41,8 +41,8 @@ def instances(run: Path, kind: type) -> Iterator[Instance]:
 
 
 def _update(label: str, evidence: Evidence, measured: Measured) -> Update:
-    change, error = measured
-    return Update(label, evidence.rollouts, evidence.fields, change, error)
+    change = (measured.estimate, measured.standard_error)
+    return Update(label, evidence.rollouts, evidence.fields, *change)
 
 
 def _inner_steps(

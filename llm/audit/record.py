@@ -107,8 +107,8 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
     if kind == "independent":
         terms = law_budget(rewards, fields, prompt).terms
         record["budget"] = {name: term.tolist() for name, term in terms.items()}
-        names = ("law", "direction", "logit", "tilt", "bound")
-        record["short"] = {name: getattr(short, name).tolist() for name in (*names, "certified")}
+        names = ("law", "direction", "logit", "tilt", "bound", "sample_certified", "certified")
+        record["short"] = {name: getattr(short, name).tolist() for name in names}
     return record
 
 

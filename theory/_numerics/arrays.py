@@ -55,6 +55,17 @@ def as_float64(values: Any, what: str, device: torch.device | None = None) -> Te
     return tensor.to(device=device, dtype=torch.float64)
 
 
+def lost_precision(values: Any) -> float:
+    """Relative rounding error u of numbers that were made in less than float64; 0 for others."""
+    given = plain(values)
+    if isinstance(given, np.ndarray):
+        narrow = given.dtype.kind == "f" and given.dtype.itemsize < np.dtype(np.float64).itemsize
+        return float(np.finfo(given.dtype).eps) / 2 if narrow else 0.0
+    narrow = isinstance(given, Tensor) and given.is_floating_point()
+    eps = torch.finfo(given.dtype).eps if narrow else 0.0
+    return eps / 2 if eps > torch.finfo(torch.float64).eps else 0.0
+
+
 def _from_objects(given: NDArray[Any], what: str, columns: Any) -> NDArray[Any]:
     """Numbers from an array of objects: frames with nullable or mixed columns give those."""
     parts = given.T if given.ndim == 2 else given[None]

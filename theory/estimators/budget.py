@@ -10,6 +10,7 @@ from covlaw.theory._numerics.arrays import Numbers, as_float64
 from covlaw.theory._numerics.prompts import PromptIds
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
+from covlaw.theory.estimators.sign_certificate import sign_certified
 
 
 class ScoreFields(NamedTuple):
@@ -71,8 +72,12 @@ class ShortBudget(NamedTuple):
     tilt: Tensor
     bound: Tensor
     """sd(r_j)·Σ sd(gap fields): the gaps together cannot exceed it."""
+    sample_certified: Tensor
+    """bool: |law| > bound, so Cov(r_j, ρ) *on these completions* has the law's sign. An algebraic
+    identity of the sample: on samples it says nothing of the population."""
     certified: Tensor
-    """bool: |law| > bound, so the realised change has the law's sign."""
+    """bool: the realised change has the law's sign. On enumerated completions `sample_certified`;
+    on samples the sign of Cov(r_j, ρ) must be certain too (`sign_certified`)."""
     scale: Tensor
     """c_u, a scalar."""
 
@@ -122,6 +127,11 @@ def short_budget(
     """Scale-free chain law → realised step → log-ratio → ratio, with a sign certificate (T10).
 
     Arguments and errors as `law_budget`; only `score`, `step` and `log_ratio` are read.
+
+    Law and gaps are covariances on the completions given. Of samples, |law| > bound therefore fixes
+    the sign of the *sample's* covariance with ρ: with a true change of +.002 and 32 prompts nearly
+    every sample passes, half of them with the wrong population sign. The sign of the change itself
+    is `certified` only with the sampling error of Cov(r_j, ρ), at the rate of `sign_certified`.
     """
     groups = (prompt, mass, prompt_mass)
     score = as_float64(fields.score, "score")
@@ -138,7 +148,11 @@ def short_budget(
     bound = spread * sizes[1:].sum(0)
     # a tie, e.g. between a constant reward and no gap at all, must not be decided by rounding
     noise = rounding(spread * sizes.sum(0), 8 * score.shape[0])
-    return ShortBudget(law, direction, logit, tilt, bound, law.abs() > bound + noise, scale)
+    on_sample = law.abs() > bound + noise
+    certain = on_sample
+    if mass is None:
+        certain = on_sample & sign_certified(exact_change(rewards, log_ratio, *groups))
+    return ShortBudget(law, direction, logit, tilt, bound, on_sample, certain, scale)
 
 
 def deviation(

@@ -26,7 +26,7 @@ class Tail(NamedTuple):
     """(Σρ)²/Σρ²: as many samples of equal weight would serve as well (Kong 1992)."""
     largest: float
     """k̂ up to which N samples are enough, see `largest_shape`."""
-    count: int
+    ratios: int
     """N."""
 
     @property
@@ -39,7 +39,7 @@ class Tail(NamedTuple):
         which nothing was seen shows in neither, but may in the mean ratio
         (`sign_certificate.mean_ratio`).
         """
-        return self.shape > self.largest and self.effective < self.count / 2
+        return self.shape > self.largest and self.effective < self.ratios / 2
 
 
 def importance_tail(log_ratio: Tensor) -> Tail:

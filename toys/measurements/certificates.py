@@ -52,7 +52,7 @@ def measure(seed: int = 0, quick: bool = False) -> list[dict[str, Any]]:
     Returns:
         A record for each quantity ("exact_change", "law", "measured"), family, reward, prompts and
         completions: `truth`, `n` batches, `certified`, those with the `wrong` sign (of a true
-        zero: either), `wrong_above`, the 97.5 % Clopper–Pearson bound on their rate, `covered` by
+        zero: either), `covered` by
         the nominal 95 % interval, `unbounded` intervals (counted as covered), `plain_wrong` and
         `plain_covered` of 3 and 1.96 standard errors clustered by prompt, and `width`, the median
         half-width of the finite intervals (null if none). Changes are not certified: null.
@@ -100,7 +100,6 @@ def _cell(
             "n": shape.batches,
             "certified": None if decided is None else int(decided[:, j].sum()),
             "wrong": missed,
-            "wrong_above": None if missed is None else _digits(above(missed, shape.batches)),
             "plain_wrong": int(plain_wrong[:, j].sum()),
             "covered": int(covered[:, j].sum()),
             "unbounded": shape.batches - len(finite),
@@ -118,11 +117,11 @@ def _exact_change(drawn: Draws, shape: Shape) -> dict[str, Any]:
     own = _drawn(drawn, shape, ratio=True)
     least, most = _extremes(drawn.rewards, shape)
     rows = torch.arange(shape.batches).repeat_interleave(shape.prompts * shape.completions)
-    pair = [m.batch(shape.batches) for m in one_sided(own, least[rows], most[rows])]
+    above, below = (m.batch(shape.batches) for m in one_sided(own, least[rows], most[rows]))
     means = PromptMeans.of(own.signal[:, None], own.weights).batch(shape.batches)
-    certain = ratio_limits(*pair, WRONG).decided & (most > least)
+    certain = ratio_limits(above, below, WRONG).decided & (most > least)
     certain &= trusted(means.estimate(), means.error())
-    limits = known_where(most > least, ratio_limits(*pair, TAIL))
+    limits = known_where(most > least, ratio_limits(above, below, TAIL))
     return _judged(own, shape, limits, certain)
 
 

@@ -95,6 +95,24 @@ def test_equal_scores_carry_no_signal(values: list[float], size: int) -> None:
         assert torch.equal(group_advantage(score, prompt, name), torch.zeros_like(score))
 
 
+@pytest.mark.parametrize("normaliser", sorted(set(NORMALISERS) - {"dr_grpo", "rloo"}))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_rounding_of_a_narrow_score_is_no_signal(dtype: torch.dtype, normaliser: str) -> None:
+    """.9 + .7 and 1.6 are equal scores: in float32 they differ in the last bit."""
+    rewards = torch.tensor([[1, 1, 0], [0, 0, 1]] * 2, dtype=dtype)
+    score = rewards @ torch.tensor([0.9, 0.7, 1.6], dtype=dtype)
+    if dtype is torch.float32:
+        assert len(score.unique()) == 2
+    prompt = torch.zeros(4, dtype=torch.int64)
+    assert group_advantage(score, prompt, normaliser).tolist() == [0.0] * 4
+    # an array keeps its dtype, and a difference that the dtype can hold stays one
+    if dtype is torch.float32:
+        assert group_advantage(score.numpy(), prompt, normaliser).tolist() == [0.0] * 4
+        apart = score + torch.tensor([0, 0, 0, 1e-4])
+        assert group_advantage(apart, prompt, normaliser)[3] > 1
+        assert group_advantage(score.double(), prompt, normaliser).abs().max() > 0.8
+
+
 def test_a_small_group_beside_a_large_one_keeps_its_signal() -> None:
     score = torch.tensor([1e12, 2e12, 0.0, 1e-6], dtype=torch.float64)
     advantage = group_advantage(score, torch.tensor([0, 0, 1, 1]), "grpo")

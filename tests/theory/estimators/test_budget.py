@@ -1,5 +1,6 @@
 """T9, T10: the chain of score fields adds up, and its certificate is never wrong."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -94,10 +95,29 @@ def test_a_small_step_along_the_score_is_certified() -> None:
     step = 1e-3 * score
     fields = ScoreFields(score, step, step, step, step, step)
     short = short_budget(score[:, None], fields, torch.zeros(4, dtype=torch.int64))
-    assert short.certified.tolist() == [True]
+    assert short.sample_certified.tolist() == [True]
+    assert short.certified.tolist() == [False]  # of a single prompt nothing is certain
     against = short_budget(-score[:, None], fields, torch.zeros(4, dtype=torch.int64))
     assert against.law.item() < 0
-    assert against.certified.tolist() == [True]
+    assert against.sample_certified.tolist() == [True]
+
+
+def test_what_holds_of_a_sample_is_not_certified_of_the_population() -> None:
+    """A true covariance of +.002 at unit deviations, 32 × 16: its sign on a sample is a coin's."""
+    rng, prompt = np.random.default_rng(0), torch.arange(32).repeat_interleave(16)
+    on_sample = wrong = certified = 0
+    for _ in range(100):
+        score = torch.as_tensor(rng.normal(size=512))
+        reward = 0.002 * score + torch.as_tensor(rng.normal(size=512))
+        step = 1e-3 * score
+        fields = ScoreFields(score, step, step, step, step, step - 5e-7)
+        short = short_budget(reward[:, None], fields, prompt)
+        on_sample += bool(short.sample_certified)
+        wrong += bool(short.sample_certified) and short.law.item() < 0
+        certified += bool(short.certified)
+    assert on_sample > 90
+    assert wrong > 35
+    assert certified <= 2
 
 
 def test_a_large_step_that_reverses_the_law_is_not_certified() -> None:

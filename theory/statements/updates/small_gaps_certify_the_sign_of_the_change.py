@@ -18,7 +18,7 @@ from covlaw.theory.worlds.updates import Update
 def sides(update: Update, _: np.random.Generator) -> Sides:
     """Realised change and law of the certified objectives."""
     budget = _budget(update)
-    return _compare(update, budget, budget.certified)
+    return _compare(update, budget, budget.sample_certified)
 
 
 def any_law(update: Update, _: np.random.Generator) -> Sides:
@@ -35,7 +35,7 @@ def _compare(update: Update, budget: ShortBudget, listed: Tensor) -> Sides:
     rollouts, fields = update.rollouts, update.fields
     size = torch.stack([budget.scale * fields.score, fields.step, fields.log_ratio]).abs().sum(0)
     tolerance = weighted_rounding(rollouts, size + ratio_size(rollouts, fields.log_ratio), 4)
-    # On samples the certificate is one of the sample covariance with ρ, which has its own error.
+    # Of samples the bound certifies the sample covariance with ρ, which has its own error.
     law = exact_change(rollouts.rewards, fields.log_ratio, *rollouts.groups)
     combined = change_error(update, law)
     return Sides(
@@ -55,7 +55,9 @@ STATEMENT = Statement(
     " cannot do more to a reward than its standard deviation times theirs"
     " (Cauchy–Schwarz). Where the law's term is larger, the sign of the objective's"
     " change is certified and not only forecast; elsewhere the run's direction on that"
-    " objective is open.",
+    " objective is open. On samples both sides are sample covariances: what is certified is"
+    " the sign of the sample's covariance with ρ, and of the change only as far as that has"
+    " one.",
     kind="sign",
     formula="|c_u Cov(r_j, s)| > sd(r_j)·Σ sd(gap fields) ⇒ sign ΔJ_j = sign c_u Cov(r_j, s)",
     latex=r"|c_u\overline{\mathrm{Cov}}(r_j,s)|>\mathrm{sd}(r_j)\sum_i\mathrm{sd}(g_i)"
