@@ -9,7 +9,7 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
-from covlaw.theory._numerics.weighting import mean_and_error, weighting
+from covlaw.theory._numerics.weighting import Grouping, mean_and_error, weighting
 from covlaw.theory.estimators.covariance import Drawn
 from covlaw.theory.estimators.intervals import (
     Limits,
@@ -151,7 +151,7 @@ JUDGES = {"exact_change": _exact_change, "law": _law, "measured": _measured}
 
 def _drawn(drawn: Draws, shape: Shape, ratio: bool) -> Drawn:
     prompt = torch.arange(shape.batches * shape.prompts).repeat_interleave(shape.completions)
-    return Drawn(drawn.rewards, drawn.signal, weighting(prompt, None, None), ratio)
+    return Drawn(drawn.rewards, drawn.signal, weighting(Grouping(prompt)), ratio)
 
 
 def _extremes(rewards: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
