@@ -125,7 +125,7 @@ $(LOWER_VENV)/.ready: $(VENV)/.python pyproject.toml requirements/lower-bounds.t
 	@echo "installing the lower bounds into $(LOWER_VENV) (torch's CUDA build: 5 GB, some minutes)"
 	$(BIN)/python -m venv $(LOWER_VENV)
 	$(LOWER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -c requirements/lower-bounds.txt -e '.[llm,aggregators]' pytest pytest-xdist hypothesis pyyaml
+	  -c requirements/lower-bounds.txt -e '.[llm]' pytest pytest-xdist hypothesis pyyaml
 	@touch $@
 
 # Beside that Python's own packages, which bring torch for its GPU: nothing of them is replaced.
