@@ -6,8 +6,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.processes import active, ranks_of_run
 from covlaw.llm.distributed.state import require_same_state
@@ -20,6 +18,7 @@ from covlaw.llm.runs.lock import alone_in
 from covlaw.llm.sampling.engines import require_engine
 from covlaw.llm.sampling.prompts import load_split
 from covlaw.llm.sampling.scoring import Rewards
+from covlaw.llm.threads import thread_count
 from covlaw.records import runs as records
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -42,7 +41,11 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
             in use, a reward that fails, a policy that diverges, or another process that fails;
             what was recorded stays.
     """
-    torch.set_num_threads(config.threads)
+    with thread_count(config.threads):
+        return _train(config, progress)
+
+
+def _train(config: TrainConfig, progress: Progress | None) -> Path:
     # an unknown reward is named before there is a folder or a model
     Rewards(config.rewards, config.reward_seconds)
     require_engine(config)

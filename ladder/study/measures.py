@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from covlaw.ladder.study.bootstrap import bootstrap
 from covlaw.ladder.study.table import Row, place
+from covlaw.theory.estimators.bootstrap import Array, bootstrap_mean, cluster_means
 from covlaw.toys.study.algorithms import REFERENCE
 
 ALL = "all"
@@ -45,7 +45,7 @@ def went_through(rows: Iterable[Row]) -> list[Row]:
 def interval(rows: Sequence[Row], measure: Callable[[Row], float], seed: int) -> dict[str, Any]:
     """Mean of a measure with its bootstrap interval over drawn worlds."""
     values = np.array([measure(row) for row in rows], dtype=np.float64)
-    return bootstrap(values, [_cluster(row) for row in rows], seed)._asdict()
+    return _over_worlds(values, rows, seed)
 
 
 def price(rows: Sorted, algorithm: str, world: str, seed: int) -> dict[str, Any] | None:
@@ -62,8 +62,14 @@ def price(rows: Sorted, algorithm: str, world: str, seed: int) -> dict[str, Any]
     for name in PRICED:
         measure = MEASURES[name]
         gaps = np.array([measure(row) - measure(twin) for row, twin in pairs], dtype=np.float64)
-        found[name] = bootstrap(gaps, [_cluster(row) for row, _ in pairs], seed)._asdict()
+        found[name] = _over_worlds(gaps, [row for row, _ in pairs], seed)
     return found
+
+
+def _over_worlds(values: Array, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    """Mean and interval; worlds are resampled whole, for runs in one are not independent."""
+    means = cluster_means(values, [_cluster(row) for row in rows])
+    return bootstrap_mean(means, seed)._asdict()
 
 
 def _cluster(row: Row) -> str:

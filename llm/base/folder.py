@@ -19,6 +19,7 @@ from covlaw.llm.base.config import BaseConfig
 from covlaw.llm.base.corpus import build_corpus
 from covlaw.llm.base.measure import measure
 from covlaw.llm.base.sft import Progress, fit, new_model
+from covlaw.llm.threads import thread_count
 from covlaw.theory._numerics.errors import CovlawError
 
 SCHEMA = 1
@@ -110,14 +111,9 @@ def _sha256(path: Path) -> str:
 @contextmanager
 def reproducible(config: BaseConfig) -> Iterator[None]:
     """Fix seed and threads inside, and leave the caller's as they were."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), thread_count(config.threads):
         torch.manual_seed(config.seed)
-        torch.set_num_threads(config.threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+        yield
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from covlaw.llm.sampling.engines import make_engine, require_engine
 from covlaw.llm.sampling.prompts import prompts_of
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import Problem, load_task
+from covlaw.llm.threads import thread_count
 from covlaw.theory._numerics.errors import CovlawError
 
 
@@ -52,7 +53,11 @@ def evaluate(config: EvalConfig) -> Scores:
             unreachable model, or a split with fewer than two prompts.
     """
     require_one_process(os.environ, "an evaluation")
-    torch.set_num_threads(config.threads)
+    with thread_count(config.threads):
+        return _evaluate(config)
+
+
+def _evaluate(config: EvalConfig) -> Scores:
     require_engine(config)
     rewards = Rewards(config.rewards, config.reward_seconds)
     questions = _questions(config)

@@ -17,6 +17,7 @@ from covlaw.llm.model.log_prob import all_token_log_prob
 from covlaw.llm.model.precision import training_pass
 from covlaw.llm.model.random_model import Shape, full_rows, random_model
 from covlaw.llm.sampling.decode import decode, prefill
+from covlaw.llm.threads import thread_count
 
 REPEATS = 3
 NO_TOKEN = -1
@@ -63,11 +64,12 @@ def time_passes(shape: Shape, config: TrainConfig, wanted: tuple[str, ...]) -> I
         wanted: Names in `NAMES`; two that differ in the precision of sampling, float32 being what
             runs do, and two in whether layers are compiled.
     """
-    torch.set_num_threads(config.threads)
     model = random_model(shape, config.device)
     for task in _passes(model, config):
         if task.name in wanted:
-            yield timed(task, config.device)
+            with thread_count(config.threads):
+                timing = timed(task, config.device)
+            yield timing
 
 
 def timed(task: Pass, device: str, repeats: int = REPEATS) -> Timing:

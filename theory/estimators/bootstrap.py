@@ -1,5 +1,6 @@
-"""Percentile bootstrap intervals of a mean over units that are drawn independently."""
+"""The bootstrap: percentile intervals over units, or clusters of them, drawn independently."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +24,9 @@ class Interval(NamedTuple):
 def bootstrap_mean(values: Array, seed: int) -> Interval:
     """Percentile interval (Efron & Tibshirani 1993, section 13.3) of a mean, at `LEVEL`.
 
-    Units are resampled whole: give one value a unit, such as a prompt's mean over its completions.
-    For a comparison give the differences of paired units: what the pairs share cancels.
+    Units are resampled whole: give one value a unit, such as a prompt's mean over its completions
+    (`cluster_means`). For a comparison give the differences of paired units: what the pairs share
+    cancels.
 
     Args:
         values: (n,) one a unit.
@@ -36,3 +38,36 @@ def bootstrap_mean(values: Array, seed: int) -> Interval:
     drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(values.mean()), float(low), float(high), len(values))
+
+
+def cluster_means(values: Array, clusters: Sequence[str]) -> Array:
+    """Mean of the values of each cluster, in order of first appearance; NaNs are left out.
+
+    Args:
+        values: (n,) NaN where there is none.
+        clusters: (n,) what each was measured in; values of one cluster are not independent.
+    """
+    index = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
+    place = np.array([index[name] for name in clusters], dtype=np.int64)
+    known = np.isfinite(values)
+    total = np.bincount(place[known], values[known], minlength=len(index))
+    count = np.bincount(place[known], minlength=len(index))
+    return np.asarray(total[count > 0] / count[count > 0])
+
+
+def cluster_counts(cluster: NDArray[np.int64], resamples: int, seed: int) -> Array:
+    """How often each cluster is drawn in each resample, for statistics that are no mean.
+
+    Args:
+        cluster: (n,) ids 0 .. C−1; points of one cluster are drawn together.
+        resamples: How many, r.
+        seed: Of the resampling.
+
+    Returns:
+        (r, C): multiplicities of the clusters, C drawn with replacement; those of the points are
+        its columns at `cluster`.
+    """
+    count = int(cluster.max()) + 1
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    return drawn.astype(np.float64)

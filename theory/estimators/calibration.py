@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.estimators.bootstrap import cluster_counts
 
 Array = NDArray[np.float64]
 ROUNDS = 500
@@ -134,9 +135,8 @@ def calibration_slope(
         nan = float("nan")
         return Slope(nan, nan, nan, nan, nan, nan, len(x), len(names))
     found = line_with_errors(x, y, x_error, y_error)
-    rng, points = np.random.default_rng(seed), _checked(x, y, x_error, y_error)
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    parts = np.array_split(drawn.astype(np.float64), 10)  # all at once would be memory's worth
+    points, drawn = _checked(x, y, x_error, y_error), cluster_counts(place, RESAMPLES, seed)
+    parts = np.array_split(drawn, 10)  # all at once would be memory's worth
     slopes = np.concatenate([_slopes(points, part[:, place]) for part in parts])
     slopes = slopes[np.isfinite(slopes)]
     few = len(slopes) < RESAMPLES // 2  # then the points say nothing about a slope
