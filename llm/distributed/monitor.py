@@ -1,4 +1,10 @@
-"""Who of a run's processes is where, so that one that fails or hangs is named by the others."""
+"""Who of a run's processes is where, so that one that fails or hangs is named by the others.
+
+`monitored_barrier` of torch.distributed (2.13, gloo) does not serve: of three ranks one of which
+died, rank 0 alone names it ("failed to pass monitoredBarrier in 5000 ms", after 0.1 s, the same
+words as for one that hangs), rank 1 only points to rank 0's log, and nothing says at which step, in
+what, or with which error. `new_group` needs the process's default group, which is left to vLLM.
+"""
 
 import time
 from collections.abc import Iterator
