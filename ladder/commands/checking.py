@@ -13,6 +13,7 @@ from covlaw.ladder.commands.statement_words import describe
 from covlaw.theory.statements import STATEMENTS, Statement, Verdict, find
 from covlaw.theory.statements.checking import Examination, examine, not_applicable
 from covlaw.theory.statements.checking import verdict as to_verdict
+from covlaw.theory.statements.registry import OUTSIDE
 
 FEW = 4
 """Up to so many statements are described above their table."""
@@ -27,7 +28,8 @@ def show_checks(
     verbose: bool,
 ) -> int:
     """Check the statements and print what was found; 1 if any is refuted."""
-    statements = [find(id) for id in ids] or list(STATEMENTS.values())
+    statements = [find(id) for id in ids] or [*STATEMENTS.values(), *OUTSIDE.values()]
+    by_id = {statement.id: statement for statement in statements}
     console = Console()
     watched = track(
         statements, "checking", console=Console(stderr=True), transient=True, disable=len(ids) == 1
@@ -39,13 +41,13 @@ def show_checks(
         if verbose:
             describe(console, statement, verdict, found, _where(rung, seed, instances))
     if not verbose and len(ids) in range(1, FEW + 1):
-        _introduce(console, verdicts)
+        _introduce(console, verdicts, by_id)
     if not verbose or len(verdicts) > 1:
         console.print(_table(verdicts))
     if len(verdicts) > FEW:
         console.print(_summary(verdicts))
     if proof and not verbose:
-        _show_proofs(console, [v.id for v in verdicts])
+        _show_proofs(console, statements)
     return 1 if any(v.status == "refuted" for v in verdicts) else 0
 
 
@@ -96,10 +98,10 @@ def _control(control: dict[str, Any]) -> str:
     return "refuted" if control["refuted"] else "NOT refuted"
 
 
-def _introduce(console: Console, verdicts: list[Verdict]) -> None:
+def _introduce(console: Console, verdicts: list[Verdict], by_id: dict[str, Statement]) -> None:
     """Say what a few statements claim, and what their false variants are."""
     for verdict in verdicts:
-        statement = STATEMENTS[verdict.id]
+        statement = by_id[verdict.id]
         console.print(Text(f"{statement.id}  {statement.title}", style="bold"))
         console.print(Text(f"    {statement.formula}"))
         console.print(Text(f"    assumes: {'; '.join(statement.assumptions)}"))
@@ -110,11 +112,10 @@ def _introduce(console: Console, verdicts: list[Verdict]) -> None:
     console.print()
 
 
-def _show_proofs(console: Console, ids: list[str]) -> None:
-    for id in ids:
-        statement = STATEMENTS[id]
+def _show_proofs(console: Console, statements: list[Statement]) -> None:
+    for statement in statements:
         for proved in statement.proofs() if statement.proofs else []:
-            console.print(Text(f"{id}  {proved.claim}: residual {proved.residual}"))
+            console.print(Text(f"{statement.id}  {proved.claim}: residual {proved.residual}"))
 
 
 def _number(value: float | None, digits: int = 6) -> str:

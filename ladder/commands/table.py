@@ -14,6 +14,10 @@ COMMANDS: Mapping[str, str] = {
     "find": f"{_HERE}.find:find",
     "study": f"{_HERE}.study:study",
     "llm": f"{_HERE}.llm:llm",
+    "scalarizers": f"{_HERE}.listings:scalarizers",
+    "tasks": f"{_HERE}.listings:tasks",
+    "rewards": f"{_HERE}.listings:rewards",
+    "engines": f"{_HERE}.listings:engines",
     "report": f"{_HERE}.report:report",
     "figures": f"{_HERE}.figures:figures",
 }

@@ -13,6 +13,7 @@ from covlaw.records.alarms import certified_fall, judge_alarms
 from covlaw.records.ends import window
 from covlaw.records.ladder import LlmRun, audits, llm_run
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.plugins import parse
 from covlaw.theory.estimators.interference import Attainable
 from covlaw.toys.study.algorithms import Setting, find_algorithm
 from covlaw.toys.study.arms import CLIPS
@@ -89,7 +90,7 @@ def _config(run: StudyRun, out: Path, base: Path, quick: bool) -> Any:
         out=str(out),
         model=str(base),
         scalarizer=algorithm.scalarizer,
-        options={algorithm.scalarizer: options},
+        options={parse("scalarizer", algorithm.scalarizer).name: options},
         normaliser=SAMPLED[run.signal],
         seed=run.seed,
         epochs=EPOCHS,

@@ -92,13 +92,13 @@ def _is_finite(value: Any) -> bool:
     return number and -float("inf") < value < float("inf")
 
 
-def check_options(options: Any) -> None:
+def check_options(options: Any, scalarizer: str) -> None:
     """Refuse scalarizer options that are no table of tables, and those of an unknown scalarizer."""
     if not isinstance(options, Mapping):
         raise CovlawError(f"options is {options!r}: use a table by scalarizer, e.g. {{ctwa={{}}}}")
     for name, table in options.items():
-        if name not in SCALARIZERS:
-            raise unknown("scalarizer in options", name, tuple(SCALARIZERS))
+        if name != scalarizer and name not in SCALARIZERS:
+            raise unknown("scalarizer in options", name, (*SCALARIZERS, scalarizer))
         if not isinstance(table, Mapping):
             raise CovlawError(f"options of scalarizer {name!r} are {table!r}: use a table")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from covlaw.llm.config.algorithms import reopened
 from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory._numerics.plugins import parse
 from covlaw.theory.scalarizers import SCALARIZERS
 
 
@@ -38,10 +39,11 @@ def completed(
     options: Mapping[str, Mapping[str, Any]], scalarizer: str
 ) -> dict[str, dict[str, Any]]:
     """Add the defaults of a scalarizer to its options; None, which TOML lacks, stays out."""
-    parameters = list(inspect.signature(SCALARIZERS[scalarizer]).parameters.values())[1:]
-    full = {p.name: p.default for p in parameters} | dict(options.get(scalarizer, {}))
+    parameters = list(inspect.signature(SCALARIZERS.find(scalarizer)).parameters.values())[1:]
+    shown = parse("scalarizer", scalarizer).name
+    full = {p.name: p.default for p in parameters} | dict(options.get(shown, {}))
     given = {name: value for name, value in full.items() if value is not None}
-    return {name: dict(table) for name, table in options.items()} | {scalarizer: given}
+    return {name: dict(table) for name, table in options.items()} | {shown: given}
 
 
 def by_objective(

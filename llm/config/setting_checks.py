@@ -36,7 +36,6 @@ _AT_LEAST = {
     2: ("prompts", "completions", "observed", "audit_prompts", "audit_completions"),
 }
 _CHOICES = {
-    "task": tuple(TASKS),
     "normaliser": tuple(NORMALISERS),
     "aggregation": AGGREGATIONS,
     "kl_estimator": KL_ESTIMATORS,
@@ -64,6 +63,7 @@ def check_config(config: Any) -> None:
     check_not_negative(config, "reward_seconds", "entropy_coefficient")
     if not 0 <= config.length_decay < 1:
         raise CovlawError(f"length_decay is {config.length_decay}: use a value in [0, 1)")
+    TASKS.find(config.task)
     check_choices(config, _CHOICES)
     if config.mini_batches > config.prompts * config.completions:
         raise CovlawError(
@@ -74,7 +74,7 @@ def check_config(config: Any) -> None:
     if config.audit_held_out == 1:
         raise CovlawError("audit_held_out is 1: use at least 2 prompts for a standard error, or 0")
     check_engine(config)
-    check_options(config.options)
+    check_options(config.options, config.scalarizer_name)
     check_table("task_options", config.task_options)
     config.make_loss()
     check_range(config.reward_worst, config.reward_best, len(config.rewards))

@@ -11,6 +11,7 @@ from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
 from covlaw.llm.rewards import reward_names
 from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory._numerics.plugins import parse
 from covlaw.theory.losses import PolicyLoss, make_loss
 from covlaw.theory.scalarizers import Scalarizer, make_scalarizer
 
@@ -25,7 +26,8 @@ class TrainConfig:
         out: Run folder.
         model: Hub id or local path for `AutoModelForCausalLM`; "base", "base:MIXTURE" or
             "base:MIXTURE:DIFFICULTY": a small model that `covlaw llm base` trains.
-        task: Task name; `task_path` its files, where it has any.
+        task: Task name, or "module:function" or "path/to/file.py:function"; `task_path` its
+            files, where it has any.
         task_options: Table of the task's options: arithmetic's `difficulty`, or the columns of a
             file (`covlaw.llm.tasks.columns.Columns`).
         max_prompt_tokens: Longest prompt, in tokens of the model with its chat template; 0: any.
@@ -34,7 +36,8 @@ class TrainConfig:
             "path/to/file.py:function", any of them after "shown name=" (docs/rewards.md).
         reward_seconds: Time limit of a user's reward on one batch, in a process of its own; 0: no
             limit, and it is called in the run's process.
-        scalarizer: Name in `SCALARIZERS`.
+        scalarizer: Name in `SCALARIZERS`, or "module:Class" or "path/to/file.py:Class", best after
+            "shown name=": `options` and records use that name.
         options: Options of scalarizers by name; those of `scalarizer` are completed by its
             defaults, so that the record names them all.
         algorithm: Name in `covlaw.llm.config.algorithms.ALGORITHMS`, which fills `normaliser` and
@@ -64,7 +67,8 @@ class TrainConfig:
         top_k: Only so many of the likeliest tokens are drawn; 0: all.
         top_p: Only the fewest tokens that hold this mass are drawn; 1: all. With either on, the law
             is about the truncated policy (docs/vllm.md).
-        engine: Where completions come from: "transformers", or "vllm" (docs/vllm.md).
+        engine: Where completions come from: "transformers", "vllm" (docs/vllm.md), or the place of
+            a function that builds one (`covlaw.llm.config.engine_checks.ENGINES`).
         engine_options: Table of vLLM's options, see `covlaw.llm.sampling.vllm.options`.
         engine_gap_limit: Largest difference between the engine's log-probs and the trainer's, in
             nats, before the run stops; 0: what rounding explains, by dtype and depth.
@@ -185,15 +189,15 @@ class TrainConfig:
         for name, value in filled(self).items():
             object.__setattr__(self, name, value)
         check_config(self)
-        given = by_objective(self.options, self.scalarizer, self.objectives)
+        given = by_objective(self.options, self.scalarizer_name, self.objectives)
         object.__setattr__(self, "options", given)
-        check_needs(self.scalarizer, self.make_scalarizer())
+        check_needs(self.scalarizer_name, self.make_scalarizer())
         object.__setattr__(self, "options", completed(self.options, self.scalarizer))
 
     def make_scalarizer(self) -> Scalarizer[Any]:
         """Build the run's scalarizer."""
         return make_scalarizer(
-            self.scalarizer, self.objectives, **self.options.get(self.scalarizer, {})
+            self.scalarizer, self.objectives, **self.options.get(self.scalarizer_name, {})
         )
 
     def make_loss(self) -> PolicyLoss:
@@ -207,6 +211,11 @@ class TrainConfig:
         )
 
     @property
+    def scalarizer_name(self) -> str:
+        """What records, options and tables call it: its name, or what stands before "="."""
+        return parse("scalarizer", self.scalarizer).name
+
+    @property
     def objectives(self) -> tuple[str, ...]:
         """Shown names of the rewards."""
         return reward_names(self.rewards)
@@ -214,7 +223,7 @@ class TrainConfig:
     @property
     def as_reference(self) -> bool:
         """Whether the scalarizer behaves as its reference implementation does."""
-        return bool(self.options[self.scalarizer].get("reference", False))
+        return bool(self.options[self.scalarizer_name].get("reference", False))
 
     @property
     def reward_range(self) -> dict[str, tuple[float, float]]:

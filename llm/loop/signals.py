@@ -89,7 +89,7 @@ class Signals:
         if signal.advantage is None:
             advantage = group_advantage(signal.score, drawn.prompt, self.config.normaliser)
         else:
-            advantage = _checked(signal.advantage, completions.mask, self.config.scalarizer)
+            advantage = _checked(signal.advantage, completions.mask, self.config.scalarizer_name)
         return advantage.to(completions.tokens.device)
 
 

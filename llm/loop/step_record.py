@@ -35,7 +35,7 @@ def step_record(
         "schema": SCHEMA,
         "step": step,
         "seed": config.seed,
-        "scalarizer": config.scalarizer,
+        "scalarizer": config.scalarizer_name,
         "objectives": list(config.objectives),
         **reward_means(rewards, config.prompts),
         "weights": None if weights is None else weights.tolist(),

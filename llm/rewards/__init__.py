@@ -1,37 +1,24 @@
 """Rewards of completions; each maps texts, references and token counts to (N,) scores."""
 
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from covlaw._lazy import lazy_names
+from covlaw.llm.rewards.spec import parse_reward, reward_names, with_signature
+from covlaw.theory._numerics.plugins import Registry
 
-from covlaw.llm.rewards.accuracy import accuracy
-from covlaw.llm.rewards.clarity import clarity
-from covlaw.llm.rewards.conciseness import conciseness
-from covlaw.llm.rewards.reference import (
-    accuracy_reference,
-    clarity_reference,
-    conciseness_reference,
-)
-from covlaw.llm.rewards.spec import RewardSpec, find_reward, parse_reward, reward_names
-from covlaw.llm.rewards.state import RewardState, initial_state, observe_lengths
-
-Reward = Callable[[Sequence[str], Sequence[str], Tensor, RewardState], Tensor]
-"""(completions, references, lengths (N,) in tokens, state) -> (N,) float64."""
-
-REWARDS: dict[str, Reward] = {
-    "accuracy": accuracy,
-    "conciseness": conciseness,
-    "clarity": clarity,
-    "accuracy_reference": accuracy_reference,
-    "conciseness_reference": conciseness_reference,
-    "clarity_reference": clarity_reference,
-}
-"""The paper's three as they should be, and as its public code computes them."""
+if TYPE_CHECKING:
+    from covlaw.llm.rewards.state import Reward, RewardState, initial_state, observe_lengths
+else:  # which load torch: listing the rewards needs none
+    _STATE = "covlaw.llm.rewards.state"
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        dict.fromkeys(("Reward", "RewardState", "initial_state", "observe_lengths"), _STATE),
+        {},
+    )
 
 __all__ = [
     "REWARDS",
     "Reward",
-    "RewardSpec",
     "RewardState",
     "initial_state",
     "load_reward",
@@ -40,12 +27,29 @@ __all__ = [
     "reward_names",
 ]
 
+_HERE = "covlaw.llm.rewards"
 
-def load_reward(target: str) -> Reward:
+REWARDS: Registry["Reward"] = Registry(
+    "reward",
+    "covlaw.rewards",
+    {
+        "accuracy": f"{_HERE}.accuracy:accuracy",
+        "conciseness": f"{_HERE}.conciseness:conciseness",
+        "clarity": f"{_HERE}.clarity:clarity",
+        "accuracy_reference": f"{_HERE}.reference:accuracy_reference",
+        "conciseness_reference": f"{_HERE}.reference:conciseness_reference",
+        "clarity_reference": f"{_HERE}.reference:clarity_reference",
+    },
+    with_signature,
+)
+"""The paper's three as they should be, and as its public code computes them."""
+
+
+def load_reward(target: str) -> Any:
     """Find a reward by its name in `REWARDS`, or import "module:function" or "file.py:function".
 
     Raises:
         CovlawError: for an unknown name (with near matches), a module, file or function that is
             missing or fails on import, or a function with another signature.
     """
-    return find_reward(target, REWARDS)
+    return REWARDS.find(target)

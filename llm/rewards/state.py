@@ -1,5 +1,6 @@
 """What the rewards remember between training batches."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,10 @@ class RewardState(NamedTuple):
     mean_length: Tensor
     total_length: Tensor = torch.zeros((), dtype=torch.float64)
     seen: Tensor = torch.zeros((), dtype=torch.float64)
+
+
+Reward = Callable[[Sequence[str], Sequence[str], Tensor, RewardState], Tensor]
+"""(completions, references, lengths (N,) in tokens, state) -> (N,) float64."""
 
 
 def initial_state(lengths: Tensor) -> RewardState:

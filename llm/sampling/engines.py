@@ -5,12 +5,14 @@ from typing import Any, Protocol
 
 import torch
 
+from covlaw.llm.config.engine_checks import ENGINES
 from covlaw.llm.model.policy import resolve_model
 from covlaw.llm.sampling.engine import Engine, TransformersEngine, encode_prompts
 from covlaw.llm.sampling.truncation import Truncation
 from covlaw.llm.sampling.vllm.engine import VllmEngine
 from covlaw.llm.sampling.vllm.options import VllmOptions
 from covlaw.llm.sampling.vllm.start import check_platform, import_vllm
+from covlaw.theory._numerics.errors import CovlawError
 
 
 class EngineSettings(Protocol):
@@ -54,17 +56,38 @@ def make_engine(
         prompts: All that will be sampled: the longest one decides how much room vLLM needs.
 
     Raises:
-        CovlawError: as `require_engine`, or if vLLM refuses the model or the options.
+        CovlawError: as `require_engine`, if vLLM refuses the model or the options, or where one
+            from outside is no engine.
     """
-    truncation = truncation_of(settings)
-    if settings.engine == "transformers":
-        return TransformersEngine(model, tokenizer, truncation)
+    engine: Engine = ENGINES.find(settings.engine)(settings, model, tokenizer, prompts)
+    missing = [part for part in ("sample", "sync") if not hasattr(engine, part)]
+    if missing:
+        raise CovlawError(
+            f"engine {settings.engine!r} lacks {', '.join(missing)}: see "
+            "covlaw.llm.sampling.engine.Engine"
+        )
+    return engine
+
+
+def transformers_engine(
+    settings: EngineSettings, model: Any, tokenizer: Any, prompts: Sequence[str]
+) -> Engine:
+    """Sample from the policy itself."""
+    del prompts
+    return TransformersEngine(model, tokenizer, truncation_of(settings))
+
+
+def vllm_engine(
+    settings: EngineSettings, model: Any, tokenizer: Any, prompts: Sequence[str]
+) -> Engine:
+    """Sample with vLLM in this process, its weights synced after each step (docs/vllm.md)."""
+    del model
     options = engine_options(settings)
     if not options.max_model_len:
         longest = int(encode_prompts(tokenizer, prompts, "cpu")[1].sum(1).max())
         options = options._replace(max_model_len=longest + settings.max_tokens)
     path = resolve_model(settings.model)
-    return VllmEngine(path, tokenizer, options, truncation, settings.device)
+    return VllmEngine(path, tokenizer, options, truncation_of(settings), settings.device)
 
 
 def engine_options(settings: EngineSettings) -> VllmOptions:

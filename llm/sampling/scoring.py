@@ -7,11 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.llm.rewards import RewardSpec, RewardState, load_reward, parse_reward
+from covlaw.llm.rewards import RewardState, load_reward, parse_reward
 from covlaw.llm.rewards.worker import RewardTimeoutError, worker_of
 from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.tasks import Problem
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.plugins import Spec
 
 SECONDS = 60.0
 """Default time limit of a user's reward on one batch."""
@@ -107,7 +108,7 @@ class Rewards:
         return batch + first, error
 
 
-def _column(spec: RewardSpec, seconds: float) -> Column:
+def _column(spec: Spec, seconds: float) -> Column:
     if spec.own and seconds:
         worker = worker_of(spec.place)
         worker.find(spec.target)

@@ -1,26 +1,38 @@
 """Tasks: where prompts and reference answers come from."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from covlaw.llm.tasks import arithmetic, columns, math500
-from covlaw.llm.tasks.problem import Problem
+from covlaw.llm.tasks.problem import SPLITS, Problem
 from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory._numerics.plugins import Registry
 
-SPLITS = arithmetic.SPLITS
+Loader = Callable[[str, str | None, Mapping[str, Any]], Iterable[tuple[str, str]]]
+"""(split, path, options) -> problems or (prompt, reference) pairs, always in the same order."""
 
-Loader = Callable[[str, str | None, Mapping[str, Any]], list[Problem]]
-"""(split, path, options) -> problems, always the same ones in the same order."""
+_HERE = "covlaw.llm.tasks"
 
-TASKS: dict[str, Loader] = {
-    "arithmetic": arithmetic.load,
-    "math500": math500.load,
-    "jsonl": partial(columns.load, "jsonl"),
-    "parquet": partial(columns.load, "parquet"),
-}
+
+def _is_loader(found: Any, target: str) -> Loader:
+    if not callable(found):
+        raise CovlawError(
+            f"task {target!r} is {type(found).__name__}, not a function of (split, path, options)"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+TASKS: Registry[Loader] = Registry(
+    "task",
+    "covlaw.tasks",
+    {
+        "arithmetic": f"{_HERE}.arithmetic:load",
+        "math500": f"{_HERE}.math500:load",
+        "jsonl": f"{_HERE}.columns:load_jsonl",
+        "parquet": f"{_HERE}.columns:load_parquet",
+    },
+    _is_loader,
+)
+"""Loaders by name, imported when asked for; other packages add theirs by entry points."""
 
 __all__ = ["SPLITS", "TASKS", "Problem", "load_task"]
 
@@ -37,7 +49,7 @@ def load_task(
     """Load the problems of one split in a random but reproducible order.
 
     Args:
-        name: A task in `TASKS`.
+        name: A task in `TASKS`, or "module:function" or "path/to/file.py:function" from outside.
         split: train, val or test; no problem is in two of them, whatever the seed.
         path: Where the task's files are: a folder, a file, or a hub id; arithmetic has none.
         options: arithmetic: `difficulty`; the others: their columns (`columns.Columns`).
@@ -48,14 +60,28 @@ def load_task(
         CovlawError: for an unknown task, split or option (with near matches), a limit below 1,
             files that cannot be read, or a split without problems.
     """
-    if name not in TASKS:
-        raise unknown("task", name, tuple(TASKS))
+    import numpy as np  # naming tasks needs none
+
+    loader = TASKS.find(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    problems = TASKS[name](split, path, options or {})
+    problems = _problems(name, loader(split, path, options or {}))
     if not problems:
         raise CovlawError(f"split {split!r} of task {name!r} has no problems")
     if limit is not None and limit < 1:
         raise CovlawError(f"limit {limit} of task {name!r} must be at least 1")
     order = np.random.default_rng(seed).permutation(len(problems))
     return [problems[i] for i in order[:limit]]
+
+
+def _problems(name: str, found: Iterable[tuple[str, str]]) -> list[Problem]:
+    """Read what a loader returns; CovlawError names the entry that is no pair of texts."""
+    problems = []
+    for k, entry in enumerate(found):
+        pair = tuple(entry) if isinstance(entry, tuple | list) else ()
+        if len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+            raise CovlawError(
+                f"task {name!r}: problem {k} is {entry!r:.200}; give (prompt, reference), two texts"
+            )
+        problems.append(Problem(*pair))
+    return problems

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covlaw.llm.tasks.problem import Problem
+from covlaw.llm.tasks.problem import SPLITS, Problem
 from covlaw.theory._numerics.errors import CovlawError, unknown
 
-SPLITS = ("train", "val", "test")
 SPLIT_SEED = 0
 
 
@@ -89,7 +88,7 @@ def splits(difficulty: str = "digits") -> dict[str, list[Calculation]]:
 
 
 def load(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
-    """Return the problems of one split; the only option is `difficulty`.
+    """Sums, differences and products, generated; the only option is `difficulty`.
 
     Raises:
         CovlawError: when a path is given, or for another option or an unknown difficulty.

@@ -31,6 +31,16 @@ class Columns(NamedTuple):
     suffix: str = ""
 
 
+def load_jsonl(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
+    """Any JSONL files with named columns; see `load`."""
+    return load("jsonl", split, path, options)
+
+
+def load_parquet(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
+    """Any Parquet files with named columns; see `load`."""
+    return load("parquet", split, path, options)
+
+
 def load(kind: str, split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
     """Read one split of a `jsonl` or `parquet` task.
 

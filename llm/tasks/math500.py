@@ -10,7 +10,7 @@ LAYOUT = {"prompt": "prompt", "answer": "reward_model.ground_truth"}
 
 
 def load(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
-    """Read one split: the Parquet task with the paper's columns.
+    """MATH-500 from Parquet files with the paper's columns.
 
     Args:
         split: train, val or test.

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+SPLITS = ("train", "val", "test")
+
 
 class Problem(NamedTuple):
     """One question with its known answer.

@@ -107,6 +107,8 @@ LISTINGS = [
     *([name, "--help"] for name in COMMANDS if name != "llm"),
     *(["llm", name, "--help"] for name in LLM_COMMANDS),
     ["find"],
+    *([name] for name in ("scalarizers", "tasks", "rewards", "engines")),
+    ["llm", "presets"],
 ]
 HEAVY = ("torch", "transformers", "numpy", "sympy", "matplotlib", "jinja2")
 

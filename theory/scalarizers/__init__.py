@@ -1,64 +1,78 @@
-"""Scalarizers by name. A new one is one file and one line here."""
+"""Scalarizers by name. A new one is one file and one line here, or comes from outside."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from covlaw.theory._numerics.errors import CovlawError, unknown
-from covlaw.theory._numerics.validation import check_names
-from covlaw.theory.scalarizers.covariance_mgda import CovarianceMgda
-from covlaw.theory.scalarizers.ctwa import Ctwa
-from covlaw.theory.scalarizers.dynamic import Dynamic
-from covlaw.theory.scalarizers.dynamic_hypervolume import DynamicHypervolume
-from covlaw.theory.scalarizers.famo import Famo
-from covlaw.theory.scalarizers.gdpo import Gdpo
-from covlaw.theory.scalarizers.gradnorm import GradNorm
-from covlaw.theory.scalarizers.lagrangian import Lagrangian
-from covlaw.theory.scalarizers.linear import Linear
-from covlaw.theory.scalarizers.mgda import Mgda
-from covlaw.theory.scalarizers.nash_mtl import NashMtl
-from covlaw.theory.scalarizers.pama import Pama
+from covlaw.theory._numerics.plugins import Registry, parse
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Scalarizer, Signal
-from covlaw.theory.scalarizers.smooth_tchebycheff import SmoothTchebycheff
-from covlaw.theory.scalarizers.tchebycheff import Tchebycheff
-from covlaw.theory.scalarizers.upgrad import Upgrad
 
 __all__ = ["SCALARIZERS", "Batch", "Observation", "Scalarizer", "Signal", "make_scalarizer"]
 
-SCALARIZERS: Mapping[str, type[Any]] = {
-    "linear": Linear,
-    "tchebycheff": Tchebycheff,
-    "mgda": Mgda,
-    "gradnorm": GradNorm,
-    "lagrangian": Lagrangian,
-    "dynamic": Dynamic,
-    "dynamic_hypervolume": DynamicHypervolume,
-    "pama": Pama,
-    "ctwa": Ctwa,
-    "covariance_mgda": CovarianceMgda,
-    "smooth_tchebycheff": SmoothTchebycheff,
-    "famo": Famo,
-    "nash_mtl": NashMtl,
-    "gdpo": Gdpo,
-    "upgrad": Upgrad,
-}
+_HERE = "covlaw.theory.scalarizers"
+_PARTS = ("before", "after", "init", "signal", "update", "predictions")
+
+
+def _is_class(found: Any, target: str) -> type[Any]:
+    if not inspect.isclass(found):
+        raise CovlawError(f"scalarizer {target!r} is {type(found).__name__}, not a class")
+    return found
+
+
+SCALARIZERS: Registry[type[Any]] = Registry(
+    "scalarizer",
+    "covlaw.scalarizers",
+    {
+        "linear": f"{_HERE}.linear:Linear",
+        "tchebycheff": f"{_HERE}.tchebycheff:Tchebycheff",
+        "mgda": f"{_HERE}.mgda:Mgda",
+        "gradnorm": f"{_HERE}.gradnorm:GradNorm",
+        "lagrangian": f"{_HERE}.lagrangian:Lagrangian",
+        "dynamic": f"{_HERE}.dynamic:Dynamic",
+        "dynamic_hypervolume": f"{_HERE}.dynamic_hypervolume:DynamicHypervolume",
+        "pama": f"{_HERE}.pama:Pama",
+        "ctwa": f"{_HERE}.ctwa:Ctwa",
+        "covariance_mgda": f"{_HERE}.covariance_mgda:CovarianceMgda",
+        "smooth_tchebycheff": f"{_HERE}.smooth_tchebycheff:SmoothTchebycheff",
+        "famo": f"{_HERE}.famo:Famo",
+        "nash_mtl": f"{_HERE}.nash_mtl:NashMtl",
+        "gdpo": f"{_HERE}.gdpo:Gdpo",
+        "upgrad": f"{_HERE}.upgrad:Upgrad",
+    },
+    _is_class,
+)
+"""Classes by name, imported when asked for; other packages add theirs by entry points."""
 
 
 def make_scalarizer(name: str, objectives: Sequence[str], **options: Any) -> Scalarizer[Any]:
     """Build a scalarizer for the named objectives.
 
+    Args:
+        name: One of `SCALARIZERS`, or "module:Class" or "path/to/file.py:Class" from outside.
+        objectives: Names of the rewards, one a column.
+        **options: Of that scalarizer.
+
     Raises:
-        CovlawError: for an unknown scalarizer or option (with near matches), or a bad value.
+        CovlawError: for an unknown scalarizer or option (with near matches), a bad value, or a
+            class from outside that is no scalarizer.
     """
-    if name not in SCALARIZERS:
-        raise unknown("scalarizer", name, tuple(SCALARIZERS))
-    cls = SCALARIZERS[name]
+    from covlaw.theory._numerics.validation import check_names  # which loads torch
+
+    cls = SCALARIZERS.find(name)
+    shown = parse("scalarizer", name).name
     known = tuple(inspect.signature(cls).parameters)[1:]
     for option in options:
         if option not in known:
-            raise unknown(f"option of scalarizer {name!r}", option, known)
+            raise unknown(f"option of scalarizer {shown!r}", option, known)
     try:
         scalarizer: Scalarizer[Any] = cls(check_names(objectives), **options)
     except TypeError as error:
-        raise CovlawError(f"options of scalarizer {name!r}: {error}") from error
+        raise CovlawError(f"options of scalarizer {shown!r}: {error}") from error
+    missing = [part for part in _PARTS if not hasattr(scalarizer, part)]
+    if missing:
+        raise CovlawError(
+            f"scalarizer {shown!r} lacks {', '.join(missing)}: see "
+            "covlaw.theory.scalarizers.protocol.Scalarizer"
+        )
     return scalarizer

@@ -1,8 +1,11 @@
 """The scalarizer interface: M rewards in, one training signal out, functional state between."""
 
-from typing import Any, NamedTuple, Protocol, TypeVar
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+if TYPE_CHECKING:  # names and help need no torch
+    from torch import Tensor
 
 State = TypeVar("State")
 """A NamedTuple of tensors, checkpointed as such."""

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from covlaw.theory._numerics.errors import unknown
+from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory._numerics.plugins import Registry
 from covlaw.theory.statements.base import Statement
 from covlaw.theory.statements.false_claims._claim import Claim
 
@@ -82,16 +83,36 @@ CLAIMS: Mapping[str, Claim] = {id: e.claim for id, e in _ENTRIES.items() if e.cl
 """Every false claim by id, F1 first."""
 
 
+def _statement(found: Any, target: str) -> Statement:
+    if not isinstance(found, Statement):
+        raise CovlawError(f"statement {target!r} is {type(found).__name__}, not a Statement")
+    if found.id in STATEMENTS:
+        raise CovlawError(f"statement {target!r} has the id {found.id} of ours: choose another")
+    return found
+
+
+OUTSIDE: Registry[Statement] = Registry("statement", "covlaw.statements", {}, _statement)
+"""Statements that other packages add, by the names of their entry points."""
+
+
 def find(statement_id: str) -> Statement:
-    """Look a statement up by id, case-insensitively; an unknown id names its near matches."""
+    """Look a statement up by id, case-insensitively, or import "path/to/file.py:STATEMENT".
+
+    Raises:
+        CovlawError: for an unknown id (with near matches), or what is no statement.
+    """
     known = {key.lower(): key for key in STATEMENTS}
-    if statement_id.lower() not in known:
-        raise unknown("statement", statement_id, tuple(STATEMENTS))
-    return STATEMENTS[known[statement_id.lower()]]
+    if statement_id.lower() in known:
+        return STATEMENTS[known[statement_id.lower()]]
+    if ":" in statement_id or statement_id in OUTSIDE:
+        return OUTSIDE.find(statement_id)
+    raise unknown("statement", statement_id, (*STATEMENTS, *OUTSIDE))
 
 
 def file_of(statement_id: str) -> str:
-    """Path of a statement's module below the root of the source tree."""
+    """Path of a statement's module below the root of the source tree; none for one from outside."""
+    if statement_id not in MODULE_OF:
+        return "outside this package"
     return f"{MODULE_OF[statement_id].removeprefix('covlaw.').replace('.', '/')}.py"
 
 

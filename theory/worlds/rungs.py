@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from importlib.metadata import entry_points
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory._numerics.plugins import load
 from covlaw.theory.worlds.token_tree import TokenTree
 from covlaw.theory.worlds.updates import InnerStep, Update
 from covlaw.theory.worlds.world import World
@@ -45,12 +46,14 @@ class Rung(Protocol):
 
 
 def load_rung(name: str) -> Rung:
-    """Find a rung by name.
+    """Find a rung by name, or import "module:name" or "path/to/file.py:name".
 
     Raises:
         CovlawError: for an unknown name (with near matches), or when the packages that the rung
             needs are not installed.
     """
+    if ":" in name:
+        return _rung(load("rung", name), name)
     found = {entry.name: entry for entry in entry_points(group="covlaw.rungs")}
     if name not in found:
         raise unknown("rung", name, (*RUNG_NAMES, *found))
@@ -60,6 +63,10 @@ def load_rung(name: str) -> Rung:
         raise CovlawError(
             f"rung {name!r} needs the package {error.name!r}: pip install 'covlaw[llm]'"
         ) from error
-    if not isinstance(rung, Rung):
-        raise CovlawError(f"entry point {name!r} in covlaw.rungs is not a Rung: {rung!r}")
-    return rung
+    return _rung(rung, name)
+
+
+def _rung(found: Any, name: str) -> Rung:
+    if not isinstance(found, Rung):
+        raise CovlawError(f"rung {name!r} is {type(found).__name__}, not a Rung: {found!r}")
+    return found

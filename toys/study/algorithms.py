@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory._numerics.plugins import parse
 from covlaw.theory.scalarizers import SCALARIZERS, Scalarizer, make_scalarizer
 
 REFERENCE = "-ref"
@@ -108,11 +109,13 @@ def available() -> list[str]:
 
 
 def find_algorithm(name: str) -> Algorithm:
-    """Look an algorithm up by name.
+    """Look an algorithm up by name, or a scalarizer from outside by its place.
 
     Raises:
         CovlawError: for an unknown one, with the near matches.
     """
+    if ":" in name:
+        return Algorithm(parse("scalarizer", name).name, name, _published)
     known = algorithms()
     if name not in known:
         raise unknown("scalarizer", name, tuple(known))

@@ -17,7 +17,7 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, str]]:
     yield "model", f"{config.model}{_size(plan)}, on {config.device}, engine {config.engine}"
     yield "task", f"{config.task}: {plan.problems:,} training prompts"
     yield "rewards", ", ".join(config.objectives)
-    yield "scalarizer", f"{config.scalarizer} {_options(plan)}".rstrip()
+    yield "scalarizer", f"{config.scalarizer_name} {_options(plan)}".rstrip()
     yield "steps", f"{plan.steps:,}{_passes(plan)}, {config.epochs} optimiser pass(es) each"
     yield (
         "a step",
@@ -38,7 +38,7 @@ def _size(plan: "Plan") -> str:
 
 
 def _options(plan: "Plan") -> str:
-    options = plan.config.options[plan.config.scalarizer]
+    options = plan.config.options[plan.config.scalarizer_name]
     return ", ".join(f"{name} {value}" for name, value in options.items())
 
 

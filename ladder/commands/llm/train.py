@@ -36,7 +36,7 @@ def train(
     Args:
         preset: Settings to start from (`covlaw llm presets`), or a TOML file of your own.
         out: Run folder; none: runs/<scalarizer>-seed<seed>.
-        scalarizer: Name in `covlaw.theory.scalarizers.SCALARIZERS`.
+        scalarizer: A name of `covlaw scalarizers`, or mine=path/to/file.py:Class.
         model: Hub id, local path, "base", or "base:MIXTURE".
         seed: Of the run.
         set: Other settings of `covlaw.llm.config.train_config.TrainConfig`, as TOML values, e.g.
@@ -52,7 +52,8 @@ def train(
     chosen: dict[str, Any] = {"scalarizer": scalarizer, "model": model, "seed": seed}
     overrides = read_settings(set) | {k: v for k, v in chosen.items() if v is not None}
     config = TrainConfig.preset(preset, **overrides)
-    default = f"runs/{config.scalarizer}-seed{config.seed}"
+    shown = config.scalarizer_name.rpartition(":")[2]  # of a place, its last part
+    default = f"runs/{shown}-seed{config.seed}"
     config = config.with_options(out=str(out or overrides.get("out", default)))
     if launched(os.environ).rank > 0:  # rank 0 shows what there is to show
         if not dry_run:

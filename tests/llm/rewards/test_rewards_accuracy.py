@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from covlaw.llm.rewards import accuracy, judge, state
-from covlaw.llm.rewards.accuracy import is_correct
+from covlaw.llm.rewards import judge, state
+from covlaw.llm.rewards.accuracy import accuracy, is_correct
 from covlaw.llm.rewards.equivalence import equivalent
 from covlaw.theory._numerics.errors import CovlawError
 

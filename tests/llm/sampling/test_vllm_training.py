@@ -18,7 +18,7 @@ from covlaw.llm.evaluate.summary import reward_estimates
 from covlaw.llm.model.log_prob import token_log_prob
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.sampling.engine_gap import rounding_gap
-from covlaw.llm.sampling.rollout.vllm import sync as vllm_sync
+from covlaw.llm.sampling.vllm import sync as vllm_sync
 from covlaw.llm.sampling.vllm.engine import VllmEngine
 from covlaw.llm.sampling.vllm.options import VllmOptions
 from covlaw.llm.train import train
