@@ -7,8 +7,8 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.validation import as_float64
 
 Reference = Literal["start", "best", "target"]
 

@@ -199,7 +199,7 @@ def test_what_cannot_be_called_is_refused_before_the_run(
 
 @pytest.mark.parametrize("entry", ["=clarity", "clarity=", ""])
 def test_an_empty_side_of_a_name_is_refused(entry: str) -> None:
-    with pytest.raises(CovlawError, match=r"shown=module:function"):
+    with pytest.raises(CovlawError, match=r"shown=module:name"):
         parse_reward(entry)
 
 

@@ -12,6 +12,7 @@ from frozen_rungs import frozen_batch, gain, rung_worlds
 
 from covlaw.theory import scalarizers
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.plugins import Registry
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix
 from covlaw.theory.scalarizers import SCALARIZERS, Batch, Observation, make_scalarizer
@@ -67,12 +68,18 @@ def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("covlaw.theory.scalarizers.worst_first")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(MODULE, module.__dict__)  # noqa: S102
-    imported, line = LINE.split("\n\n")
-    names: dict[str, Any] = {}
-    exec(imported, names)  # noqa: S102
-    added = eval(f"{{{line}}}", names)  # noqa: S307
-    monkeypatch.setattr(scalarizers, "SCALARIZERS", {**SCALARIZERS, **added})
+    added: dict[str, str] = eval(f"{{{LINE.strip()}}}", vars(scalarizers))  # noqa: S307
+    registry: Registry[Any] = Registry("scalarizer", "covlaw.scalarizers", added)
+    monkeypatch.setattr(scalarizers, "SCALARIZERS", registry)
     return module
+
+
+def test_the_file_serves_from_any_folder(tmp_path: Path) -> None:
+    (tmp_path / "worst_first.py").write_text(MODULE, encoding="utf-8")
+    place = f"worst={tmp_path}/worst_first.py:WorstFirst"
+    assert make_scalarizer(place, ["a", "b"], temperature=0.5).predictions() == ("E6",)
+    with pytest.raises(CovlawError, match="unknown option of scalarizer 'worst' 'tau'"):
+        make_scalarizer(place, ["a"], tau=1.0)
 
 
 @pytest.mark.usefixtures("example")
