@@ -1,6 +1,7 @@
 """Where a ladder stands: counts, running jobs and an honest time to the end."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,17 @@ class ClimbState:
     verdicts: dict[str, dict[str, Any]]
     failures: dict[str, str] = field(default_factory=dict)
     running: dict[str, Job] = field(default_factory=dict)
-    begun: float = field(default_factory=time.perf_counter)
+    clock: Callable[[], float] = time.perf_counter
+    """Seconds."""
+    begun: float = field(init=False)
     _open: dict[str, float] = field(default_factory=dict)
     _spent: float = 0.0
     _costed: float = 0.0
     _starts: dict[str, float] = field(default_factory=dict)
     _done_before: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.begun = self.clock()
 
     def plan(self, *groups: list[Job]) -> None:
         """Take note of all work ahead."""
@@ -32,7 +38,7 @@ class ClimbState:
     def started(self, job: Job) -> None:
         """A job has been handed to a process."""
         self.running[job.name] = job
-        self._starts[job.name] = time.perf_counter()
+        self._starts[job.name] = self.clock()
         self._done_before[job.name] = self._share(job.name)
 
     def finished(self, job: Job) -> None:
@@ -40,13 +46,13 @@ class ClimbState:
         self.running.pop(job.name, None)
         self._open.pop(job.name, None)
         if job.kind != "base":  # trained or found: its time says nothing of the others'
-            self._spent += time.perf_counter() - self._starts[job.name]
+            self._spent += self.clock() - self._starts[job.name]
             self._costed += job.cost * (1 - self._done_before[job.name])
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return time.perf_counter() - self.begun
+        return self.clock() - self.begun
 
     def remaining(self, jobs: int) -> float | None:
         """Seconds to the end: the open jobs' rough costs, corrected by how the others went."""

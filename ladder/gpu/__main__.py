@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, INTERRUPTED
 
@@ -13,11 +14,11 @@ NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "filelock", "ric
 """Modules that the stages import, and the process that compares answers."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stages and return the exit code."""
+def main(argv: Sequence[str] | None = None, needed: Sequence[str] = NEEDED, **replaced: Any) -> int:
+    """Run the stages and return the exit code; `replaced` goes to `run_stages`."""
     given = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(given)
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         return _complain(
             f"missing here: {', '.join(missing)}. With a package index: pip install -e '.[llm]'; "
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from covlaw.theory._numerics.errors import CovlawError
 
     try:
-        return FAILED if run_stages(options, given) else 0
+        return FAILED if run_stages(options, given, **replaced) else 0
     except CovlawError as error:
         return _complain(str(error))
     except KeyboardInterrupt as interrupt:

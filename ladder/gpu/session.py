@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,6 +17,8 @@ from covlaw.ladder.gpu.stages import STAGES, WaitsError, Work
 from covlaw.llm.model.flops import device_name
 from covlaw.theory._numerics.errors import CovlawError, unknown
 
+Stage = Callable[[Work], str]
+"""Does its work and says in a few words what it made."""
 COMMAND = "python -m covlaw.ladder.gpu"
 STATE = "stages.json"
 FINISHED, STOPPED, WAITING, FAILED = "finished", "stopped", "waits", "failed"
@@ -25,18 +27,32 @@ UNTIMED = ("verdict",)
 """Stages of seconds, done even when time is up: what there is so far gets its verdict."""
 
 
-def run_stages(options: Namespace, given: Sequence[str]) -> bool:
+def run_stages(
+    options: Namespace,
+    given: Sequence[str],
+    *,
+    tiny: Scale = TINY,
+    stages: Mapping[str, Stage] = STAGES,
+    clock: Callable[[], float] = time.monotonic,
+) -> bool:
     """Carry the stages on, record what they made, and tell whether one failed.
+
+    Args:
+        options: From the command line.
+        given: The command line.
+        tiny: What `--tiny` stands for.
+        stages: By name, in their order.
+        clock: Of the time budget, in seconds.
 
     Raises:
         CovlawError: without a GPU, unless `--tiny`; for an unknown stage, or a budget that is not
             positive.
     """
-    scale = TINY if options.tiny else FULL
-    names = options.stages or tuple(STAGES)
+    scale = tiny if options.tiny else FULL
+    names = options.stages or tuple(stages)
     for name in names:
-        if name not in STAGES:
-            raise unknown("stage", name, tuple(STAGES))
+        if name not in stages:
+            raise unknown("stage", name, tuple(stages))
     if not options.minutes > 0:
         raise CovlawError(f"--minutes is {options.minutes:g}: give a positive number")
     _require_device(scale)
@@ -46,33 +62,33 @@ def run_stages(options: Namespace, given: Sequence[str]) -> bool:
     out.mkdir(parents=True, exist_ok=True)
     _say(f"{device_name(scale.device)}, torch {torch.__version__}; {options.minutes:g} minutes")
     work, command = (
-        Work(scale, out, Budget(options.minutes)),
+        Work(scale, out, Budget(options.minutes, clock)),
         f"{COMMAND} {shlex.join(given)}".strip(),
     )
-    ends = [_carry_on(name, work) for name in STAGES if name in names]
+    ends = [_carry_on(name, stages, work) for name in stages if name in names]
     _say(f"results: {write_record(scale, out, to, command, read_stages(out / STATE))}")
     if STOPPED in ends:
         _say(f"to continue: {command}")
     return FAILED in ends
 
 
-def _carry_on(name: str, work: Work) -> str:
+def _carry_on(name: str, stages: Mapping[str, Stage], work: Work) -> str:
     """Work on one stage; what it ends with is said and noted, and no failure stops the others."""
-    label = f"stage {tuple(STAGES).index(name) + 1} of {len(STAGES)}, {name}"
+    label = f"stage {tuple(stages).index(name) + 1} of {len(stages)}, {name}"
     _say(label)
     started = time.monotonic()
     if work.budget.left <= 0 and name not in UNTIMED:
         end, word = STOPPED, "no time is left for it"
     else:
-        end, word = _tried(name, work)
+        end, word = _tried(stages[name], work)
     _say(f"{label} {end}: {word}")
     note_stage(work.out / STATE, name, time.monotonic() - started, end, word)
     return end
 
 
-def _tried(name: str, work: Work) -> tuple[str, str]:
+def _tried(stage: Stage, work: Work) -> tuple[str, str]:
     try:
-        return FINISHED, STAGES[name](work)
+        return FINISHED, stage(work)
     except WaitsError as error:
         return WAITING, str(error)
     except CovlawError as error:

@@ -19,7 +19,7 @@ PLACES = frozenset({"out"})
 """Settings that only say where a run is kept."""
 
 
-def comparison(members: Sequence[Recorded]) -> dict[str, Any]:
+def comparison(members: Sequence[Recorded], pictures: bool = True) -> dict[str, Any]:
     """Everything that a page comparing them shows, a column a member."""
     return {
         "members": members,
@@ -34,8 +34,8 @@ def comparison(members: Sequence[Recorded]) -> dict[str, Any]:
         "outcomes": _outcomes(members),
         "agreements": _agreements(members),
         "shares": list(_shares(members)),
-        "together": joint_picture(members),
-        "pictures": list(_pictures(members)),
+        "together": joint_picture(members) if pictures else None,
+        "pictures": list(_pictures(members)) if pictures else [],
     }
 
 

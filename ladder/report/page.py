@@ -32,13 +32,14 @@ ONE, SEVERAL = "report.html", Path("comparison.html")
 """Where a page goes by default: into the folder it is about, or here if it is about several."""
 
 
-def write_report(*folders: Path, out: Path | None = None) -> Path:
+def write_report(*folders: Path, out: Path | None = None, pictures: bool = True) -> Path:
     """Write the page of one folder, or of several side by side, from recorded files only.
 
     Args:
         folders: Of a ladder, a study or an LLM run each.
         out: The page; None: `report.html` in the folder it is about, `comparison.html` here if it
             is about several.
+        pictures: Whether to draw them, which takes most of the time.
 
     Returns:
         The page's path.
@@ -52,7 +53,9 @@ def write_report(*folders: Path, out: Path | None = None) -> Path:
     path = out or (folders[0] / ONE if len(folders) == 1 else SEVERAL)
     if path.is_dir():
         raise CovlawError(f"{path} is a folder: name the page's file, e.g. {path / ONE}")
-    template, content = _one(folders[0]) if len(folders) == 1 else _several(folders)
+    template, content = (
+        _one(folders[0], pictures) if len(folders) == 1 else _several(folders, pictures)
+    )
     page = _environment().get_template(template).render(**content, **script(), **_common())
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,9 +63,9 @@ def write_report(*folders: Path, out: Path | None = None) -> Path:
     return path
 
 
-def _one(folder: Path) -> tuple[str, dict[str, Any]]:
+def _one(folder: Path, pictures: bool) -> tuple[str, dict[str, Any]]:
     recorded = read(folder)
-    top, rest = top_and_rest(drawable(folder))
+    top, rest = top_and_rest(drawable(folder) if pictures else [])
     return "report.html.jinja", {
         "recorded": recorded,
         "claim": interference_claim(recorded.runs) if recorded.runs else "",
@@ -76,9 +79,9 @@ def _one(folder: Path) -> tuple[str, dict[str, Any]]:
     }
 
 
-def _several(folders: tuple[Path, ...]) -> tuple[str, dict[str, Any]]:
+def _several(folders: tuple[Path, ...], pictures: bool) -> tuple[str, dict[str, Any]]:
     members: list[Recorded] = read_all(folders)
-    return "comparison.html.jinja", comparison(members)
+    return "comparison.html.jinja", comparison(members, pictures)
 
 
 def _common() -> dict[str, Any]:

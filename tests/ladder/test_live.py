@@ -8,7 +8,6 @@ import pytest
 import tomli_w
 from rich.console import Console
 
-from covlaw.ladder.climb import state as ladder_state
 from covlaw.ladder.climb.live import Display
 from covlaw.ladder.climb.plan import Job, Settings
 from covlaw.ladder.climb.state import ClimbState
@@ -19,15 +18,13 @@ class Clock:
 
     now = 0.0
 
-    def perf_counter(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(ladder_state, "time", clock)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 def check(name: str, cost: float) -> Job:
@@ -64,7 +61,10 @@ def test_without_a_terminal_names_in_brackets_are_printed(tmp_path: Path) -> Non
 def test_a_base_model_that_was_there_does_not_shorten_the_rest(
     tmp_path: Path, clock: Clock
 ) -> None:
-    state, base = ClimbState(Settings(), tmp_path, {}), Job("base", "base model", (), 100.0)
+    state, base = (
+        ClimbState(Settings(), tmp_path, {}, clock=clock),
+        Job("base", "base model", (), 100.0),
+    )
     jobs = [check(str(k), 20.0) for k in range(10)]
     state.plan([base, *jobs])
     do(state, clock, base, 2.0)
@@ -74,7 +74,10 @@ def test_a_base_model_that_was_there_does_not_shorten_the_rest(
 
 
 def test_one_long_job_is_not_shared_among_processes(tmp_path: Path, clock: Clock) -> None:
-    state, jobs = ClimbState(Settings(), tmp_path, {}), [check("a", 20.0), check("b", 80.0)]
+    state, jobs = (
+        ClimbState(Settings(), tmp_path, {}, clock=clock),
+        [check("a", 20.0), check("b", 80.0)],
+    )
     state.plan(jobs)
     do(state, clock, jobs[0], 10.0)
     assert state.remaining(2) == pytest.approx(40.0)
@@ -84,7 +87,7 @@ def test_what_a_killed_ladder_did_of_a_run_is_not_counted_as_speed(
     tmp_path: Path, clock: Clock
 ) -> None:
     train, rest = Job("train", "ctwa-seed0", (), 100.0), check("b", 50.0)
-    state = ClimbState(Settings(), tmp_path, {})
+    state = ClimbState(Settings(), tmp_path, {}, clock=clock)
     half_done_run(tmp_path, "ctwa-seed0", 10, 5)
     state.plan([train, rest])
     do(state, clock, train, 50.0)

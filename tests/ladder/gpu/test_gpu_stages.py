@@ -3,13 +3,14 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from covlaw.ladder.gpu import __main__ as command
-from covlaw.ladder.gpu import session, stages
+from covlaw.ladder.gpu import stages
 from covlaw.ladder.gpu.budget import EVERY, Budget, Steps, TimeIsUpError, ended_by_budget
 from covlaw.ladder.gpu.scale import FULL, METHODS, TINY
 from covlaw.ladder.gpu.stages import STAGES
@@ -43,18 +44,14 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(autouse=True)
-def smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "TINY", SMALLER)
+main = partial(command.main, tiny=SMALLER)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every stage is done."""
     out = tmp_path_factory.mktemp("gpu") / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "TINY", SMALLER)
-        assert command.main(["--tiny", "--out", str(out)]) == 0
+    assert main(["--tiny", "--out", str(out)]) == 0
     return out
 
 
@@ -78,7 +75,7 @@ def test_a_tiny_record_says_that_it_is_no_result(finished: Path, capsys) -> None
     assert about["environment"]["device"] == "cpu"
     assert about["command"].startswith("python -m covlaw.ladder.gpu --tiny")
     inside = finished / "figures" / "data" / "gpu"
-    assert command.main(["--tiny", "--out", str(finished), "--record", str(inside)]) == 2
+    assert main(["--tiny", "--out", str(finished), "--record", str(inside)]) == 2
     assert "is for results of a GPU" in capsys.readouterr().err
 
 
@@ -91,13 +88,12 @@ def test_a_second_command_does_nothing_again(finished: Path, tmp_path: Path) -> 
 
 
 def test_stages_stopped_again_and_again_end_with_the_same_steps(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+    finished: Path, tmp_path: Path, capsys
 ) -> None:
-    monkeypatch.setattr(session, "Budget", lambda minutes: Budget(minutes, Clock(2.0)))
     out, commands, arguments = tmp_path / "out", 0, ["--tiny", "--minutes", "0.5", "--out"]
     while commands == 0 or "stopped" in state(out).values():
         assert commands < 20, "no command brings it further"
-        assert command.main([*arguments, str(out)]) == 0
+        assert main([*arguments, str(out)], clock=Clock(2.0)) == 0
         commands += 1
         said = capsys.readouterr().err
         assert ("to continue: python -m covlaw.ladder.gpu --tiny --minutes 0.5" in said) == (
@@ -111,27 +107,24 @@ def test_stages_stopped_again_and_again_end_with_the_same_steps(
 
 def test_a_stage_waits_for_what_it_starts_from(tmp_path: Path, capsys) -> None:
     arguments = ["--tiny", "--out", str(tmp_path), "--stages", "runs", "verdict"]
-    assert command.main(arguments) == 0
+    assert main(arguments) == 0
     assert state(tmp_path) == {"runs": "waits", "verdict": "waits"}
     assert "stage 'base' has not finished" in capsys.readouterr().err
 
 
-def test_a_stage_that_fails_does_not_stop_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
+def test_a_stage_that_fails_does_not_stop_the_others(tmp_path: Path, capsys) -> None:
     def broken(_: stages.Work) -> str:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(session, "STAGES", {**STAGES, "base": broken})
     arguments = ["--tiny", "--out", str(tmp_path), "--stages", "base", "throughput"]
-    assert command.main(arguments) == 3
+    assert main(arguments, stages={**STAGES, "base": broken}) == 3
     assert state(tmp_path) == {"base": "failed", "throughput": "finished"}
     assert "CUDA out of memory" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 def test_without_a_gpu_it_says_so_and_what_else_can_be_done(tmp_path: Path, capsys) -> None:
-    assert command.main(["--out", str(tmp_path / "out")]) == 2
+    assert main(["--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert "nothing was measured" in said
     assert "make gpu ARGS=--tiny" in said
@@ -146,13 +139,12 @@ def test_without_a_gpu_it_says_so_and_what_else_can_be_done(tmp_path: Path, caps
     ],
 )
 def test_mistakes_are_named(arguments: list[str], message: str, tmp_path: Path, capsys) -> None:
-    assert command.main(["--tiny", "--out", str(tmp_path), *arguments]) == 2
+    assert main(["--tiny", "--out", str(tmp_path), *arguments]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_missing_packages_are_named_with_the_way_to_bring_them(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(command, "NEEDED", ("torch", "tomli_w_missing"))
-    assert command.main(["--tiny"]) == 2
+def test_missing_packages_are_named_with_the_way_to_bring_them(capsys) -> None:
+    assert main(["--tiny"], needed=("torch", "tomli_w_missing")) == 2
     said = capsys.readouterr().err
     assert "tomli_w_missing" in said
     assert "make gpu-wheels" in said

@@ -9,7 +9,6 @@ from fake_runs import write_ladder, write_llm_run, write_study
 from report_tags import Page
 
 from covlaw.ladder.cli import main
-from covlaw.ladder.report import comparison as module
 from covlaw.ladder.report import write_report
 from covlaw.ladder.report.comparison import comparison, joint_picture
 from covlaw.records.reading import read_all
@@ -19,12 +18,6 @@ from covlaw.theory._numerics.errors import CovlawError
 @pytest.fixture
 def two(tmp_path: Path) -> tuple[Path, Path]:
     return write_llm_run(tmp_path / "one"), write_llm_run(tmp_path / "other", "ctwa")
-
-
-@pytest.fixture
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "drawable", lambda folder: [])
-    monkeypatch.setattr(module, "joint_picture", lambda members: None)
 
 
 def test_pictures_of_each_stand_side_by_side(two: tuple[Path, Path], tmp_path: Path) -> None:
@@ -57,19 +50,17 @@ def test_runs_are_drawn_together_where_the_picture_tells_them_apart(
     assert joint_picture(read_all((two[0], ladder))) is None
 
 
-@pytest.mark.usefixtures("without_pictures")
 def test_settings_that_differ_and_no_others(two: tuple[Path, Path]) -> None:
     same = 'kind = "run"\nseed = 0\n'
     for run, lines in zip(two, ('scalarizer = "linear"\nout = "a"\n', 'out = "b"\n'), strict=True):
         table = f"[options.ctwa]\ncap = {3 if run == two[0] else 4}\nema = 0.1\n"
         (run / "config.toml").write_text(same + lines + table)
-    found = comparison(read_all(two))
+    found = comparison(read_all(two), pictures=False)
     assert found["settings"] == [("scalarizer", ["linear", "–"]), ("options.ctwa.cap", ["3", "4"])]
 
 
-@pytest.mark.usefixtures("without_pictures")
 def test_objectives_and_forecasts_of_each(two: tuple[Path, Path]) -> None:
-    found = comparison(read_all(two))
+    found = comparison(read_all(two), pictures=False)
     assert list(found["outcomes"]) == ["accuracy", "conciseness", "clarity"]
     linear, ctwa = found["outcomes"]["clarity"]
     paying = [(o.scalarizer, o.sacrificed, o.seeds) for o in (*linear, *ctwa)]
@@ -78,33 +69,31 @@ def test_objectives_and_forecasts_of_each(two: tuple[Path, Path]) -> None:
     assert all(cell["n"] == 12 for cells in found["agreements"].values() for cell in cells)
 
 
-@pytest.mark.usefixtures("without_pictures")
 def test_verdicts_judged_differently_are_named(tmp_path: Path) -> None:
     ladders = [write_ladder(tmp_path / name, seeds=1) for name in ("a", "b")]
     record = json.loads((ladders[1] / "verdicts.json").read_text())
     record["verdicts"][0]["status"] = "refuted"
     del record["verdicts"][1]  # judged by one alone: no difference of judgement
     (ladders[1] / "verdicts.json").write_text(json.dumps(record))
-    found = comparison(read_all(ladders))
+    found = comparison(read_all(ladders), pictures=False)
     assert found["changed"] == [("T1", "theory", ["holds", "refuted"])]
     assert dict(found["statuses"])["refuted"] == [0, 1]
-    text = write_report(*ladders, out=tmp_path / "page.html").read_text()
+    text = write_report(*ladders, out=tmp_path / "page.html", pictures=False).read_text()
     assert "Refuted: T1 on theory." in text
     assert "Judged differently" in text
     record["verdicts"][0]["status"] = "holds"
     (ladders[1] / "verdicts.json").write_text(json.dumps(record))
-    text = write_report(*ladders, out=tmp_path / "page.html").read_text()
+    text = write_report(*ladders, out=tmp_path / "page.html", pictures=False).read_text()
     assert "No statement is judged differently" in text
 
 
-@pytest.mark.usefixtures("without_pictures")
 def test_different_kinds_and_objectives_share_a_page(tmp_path: Path) -> None:
     folders = (
         write_ladder(tmp_path / "ladder", seeds=1),
         write_llm_run(tmp_path / "run", objectives=("accuracy", "tone", "<b>brevity")),
         write_study(tmp_path / "study"),
     )
-    found = comparison(read_all(folders))
+    found = comparison(read_all(folders), pictures=False)
     assert list(found["outcomes"])[2:] == ["clarity", "tone", "<b>brevity"]
     ladder, run, study = found["outcomes"]["tone"]
     assert (ladder, len(run), study) == ([], 1, [])
@@ -114,7 +103,7 @@ def test_different_kinds_and_objectives_share_a_page(tmp_path: Path) -> None:
     assert cells[2]["sacrifices"]["mean"] == 0.5
     # what only one kind has is no difference between runs
     assert found["settings"] == [("kind", ["ladder", "–", "study"])]
-    text = write_report(*folders, out=tmp_path / "page.html").read_text()
+    text = write_report(*folders, out=tmp_path / "page.html", pictures=False).read_text()
     page = Page(text)
     assert page.dead_links() == []
     rows = re.findall(r"<tr>.*?</tr>", text, re.DOTALL)
@@ -128,7 +117,6 @@ def test_names_tell_folders_apart(tmp_path: Path) -> None:
     assert [r.name for r in read_all(folders[:1])] == ["seed0"]
 
 
-@pytest.mark.usefixtures("without_pictures")
 def test_the_command(
     two: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -9,7 +9,6 @@ import pytest
 from fake_runs import OBJECTIVES, lines, samples, write_ladder, write_llm_run
 from report_tags import Page
 
-from covlaw.ladder.report import page as page_module
 from covlaw.ladder.report import write_report
 from covlaw.ladder.report.filters import number, signed, spelled
 from covlaw.ladder.report.llm_section import FORECASTS, audit_rows
@@ -18,12 +17,6 @@ from covlaw.records.ladder import LlmRun, json_lines
 
 HOSTILE = "</p></script><script>alert(1)</script><img src=x onerror=alert(2)>"
 BIDI = "safe \u202e\u2066txet desrever\u2069 \u200b\x00end"
-
-
-@pytest.fixture(autouse=True)
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take the time, and are not what is tested here."""
-    monkeypatch.setattr(page_module, "drawable", lambda folder: [])
 
 
 def run_with(**changes: object) -> LlmRun:
@@ -65,7 +58,7 @@ def test_a_sample_without_budget_has_no_terms() -> None:
 
 def test_the_page_holds_every_audit_and_its_budget(tmp_path: Path) -> None:
     run = write_llm_run(tmp_path / "linear-seed0")
-    text = write_report(run).read_text()
+    text = write_report(run, pictures=False).read_text()
     page = Page(text)
     audited = [s for s in json_lines(run / "steps.jsonl") if s["audits"]]
     tables = re.findall(r"<table.*?</table>", text, re.DOTALL)
@@ -85,13 +78,13 @@ def test_a_run_without_weights_or_samples_has_a_page(tmp_path: Path) -> None:
     steps = [s | {"weights": None} for s in json_lines(run / "steps.jsonl")]
     lines(run / "steps.jsonl", steps)
     (run / "samples.jsonl").unlink()
-    text = write_report(run).read_text()
+    text = write_report(run, pictures=False).read_text()
     assert "Weights over training" not in text
     assert "What it wrote" not in text
 
 
 def test_a_ladder_folds_each_of_its_runs(tmp_path: Path) -> None:
-    page = Page(write_report(write_ladder(tmp_path, seeds=2)).read_text())
+    page = Page(write_report(write_ladder(tmp_path, seeds=2), pictures=False).read_text())
     folded = [a["id"] for t, a in page.tags if t == "details" and "run-" in (a.get("id") or "")]
     assert folded == [f"run-{k}" for k in range(4)]
     assert page.count("section") == 4
@@ -100,9 +93,9 @@ def test_a_ladder_folds_each_of_its_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [HOSTILE, BIDI, "W" * 3000])
 def test_what_a_model_wrote_is_text(tmp_path: Path, text: str) -> None:
     run = write_llm_run(tmp_path / "linear-seed0")
-    clean = Page(write_report(run).read_text())
+    clean = Page(write_report(run, pictures=False).read_text())
     lines(run / "samples.jsonl", [samples((text, "b", "c"), t, text, text) for t in (0, 19)])
-    written = write_report(run).read_text()
+    written = write_report(run, pictures=False).read_text()
     page = Page(written)
     assert [t for t, _ in page.tags] == [t for t, _ in clean.tags]
     assert not [a for _, a in page.tags if "onerror" in a or "src" in a]
@@ -126,6 +119,6 @@ def test_a_sample_line_cut_by_a_kill_is_left_out(tmp_path: Path) -> None:
     run = write_llm_run(tmp_path / "linear-seed0")
     with (run / "samples.jsonl").open("a") as file:
         file.write(json.dumps(samples(OBJECTIVES, 99))[:-9])
-    text = write_report(run).read_text()
+    text = write_report(run, pictures=False).read_text()
     assert "<summary>Step 19</summary>" in text
     assert "Step 99" not in text

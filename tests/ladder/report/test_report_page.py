@@ -11,18 +11,11 @@ from report_tags import Page
 
 from covlaw.figures._drawing.available import available
 from covlaw.ladder.cli import main
-from covlaw.ladder.report import page as page_module
 from covlaw.ladder.report import verdict_section, write_report
 from covlaw.ladder.report.pictures import top_and_rest
 from covlaw.theory.statements.registry import file_of
 
 HOSTILE = ("<script>alert(1)</script>", 'a & b "quoted" $x_1$', "clarté — 明確さ")
-
-
-@pytest.fixture
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take the time, and are not what every test looks at."""
-    monkeypatch.setattr(page_module, "drawable", lambda folder: [])
 
 
 @pytest.mark.parametrize("write", [write_ladder, write_llm_run, write_study])
@@ -58,27 +51,25 @@ def test_every_figure_has_a_text_alternative(tmp_path: Path) -> None:
     assert len(seen) == len(set(seen))
 
 
-@pytest.mark.usefixtures("without_pictures")
 def test_the_page_says_what_the_verdicts_say(tmp_path: Path) -> None:
-    text = write_report(write_ladder(tmp_path)).read_text()
+    text = write_report(write_ladder(tmp_path), pictures=False).read_text()
     assert "Nothing was refuted." in text
     assert "linear sacrifices clarity in 3 of 3 runs" in text
     assert re.search(r"✓ 23</b>holds", text)
     assert re.search(r"\? 1</b>inconclusive", text)
 
 
-@pytest.mark.usefixtures("without_pictures")
 def test_the_page_names_no_rung_that_was_not_climbed_and_tells_of_crashes(tmp_path: Path) -> None:
     folder = write_ladder(tmp_path)
     path = folder / "verdicts.json"
     record = json.loads(path.read_text())
-    text = write_report(folder).read_text()
+    text = write_report(folder, pictures=False).read_text()
     assert "from symbols to a language model" in text
     assert "crashed" not in text
     record["verdicts"] = [v for v in record["verdicts"] if v["rung"] == "bandit"]
     path.write_text(json.dumps(record))
     (folder / "failures.log").write_text("T8 bandit\n")
-    text = write_report(folder).read_text()
+    text = write_report(folder, pictures=False).read_text()
     assert "to a language model" not in text
     assert "Some jobs crashed and are missing here" in text
 
@@ -124,12 +115,11 @@ def test_what_stands_at_the_top(names: list[str], top: list[str]) -> None:
 def test_every_statement_names_its_source_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_module, "drawable", lambda folder: [])
     folder = write_ladder(tmp_path)
-    text = write_report(folder).read_text()
+    text = write_report(folder, pictures=False).read_text()
     assert f"<dd><code>{file_of('T8')}</code></dd>" in text
     monkeypatch.setattr(verdict_section, "repository", lambda: "https://example.org/covlaw/")
-    text = write_report(folder).read_text()
+    text = write_report(folder, pictures=False).read_text()
     assert f'href="https://example.org/covlaw/blob/v0.1.0/{file_of("T8")}"' in text
 
 

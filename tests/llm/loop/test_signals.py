@@ -57,12 +57,12 @@ def test_the_weights_are_those_of_this_batchs_gramian(policy, drawn) -> None:
     [("mgda", {}), ("gradnorm", {}), ("dynamic", {"step": 10.0}), ("ctwa", {}), ("linear", {})],
 )
 def test_other_rows_get_the_batchs_signal(
-    policy, drawn, monkeypatch: pytest.MonkeyPatch, name: str, options: dict[str, Any]
+    policy, drawn, name: str, options: dict[str, Any]
 ) -> None:
     """Weights fitted anew would make another signal; so would a second step of the weights."""
     maker, batch, other = signals(policy, name, **options), drawn(0), drawn(1)
     applied = maker.make(maker.scalarizer.init(), batch)
-    monkeypatch.setattr(module, "policy_gramian", None)  # not computed again
+    maker.model = None  # which a Gramian computed again would need
     advantage = maker.again(applied, other)
     assert applied.weights is not None
     score = other.rewards @ applied.weights
