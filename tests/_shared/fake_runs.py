@@ -180,7 +180,8 @@ def geometry() -> list[dict[str, Any]]:
             "architecture": architecture, "width": width, "parameters": 1000, "completions": 242,
             "k_min": 1e-9, "k_max": 10.0, "kappa": 1e10, "threshold": 1.0, "by_spectrum": 0.4,
             "spectrum": np.geomspace(1e-10, 1, 33).tolist(),
-            "tables": shares(), "modes": shares(), "objectives": shares(),
+            "tables": shares(), "modes": shares(), "mixtures": shares(), "objectives": shares(),
+            "by_family": {"tables": 0.3, "modes": 0.4, "mixtures": 0.1},
         }
         for architecture in ("qwen2", "llama", "gpt2") for width in (8, 16)
     ]  # fmt: skip

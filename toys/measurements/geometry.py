@@ -1,7 +1,7 @@
 """How model geometry bends the law: score-kernel spectra of small causal LMs (T13)."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +11,6 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.geometry.gradient_angle import (
     disagreement_by_spectrum,
-    disagreement_probability,
-    score_threshold,
 )
 from covlaw.theory.geometry.kernel_spectrum import (
     KernelSpectrum,
@@ -20,6 +18,7 @@ from covlaw.theory.geometry.kernel_spectrum import (
     sign_threshold,
 )
 from covlaw.theory.worlds.world import World
+from covlaw.toys.measurements.opposed_signs import disagreement_shares, family_share
 from covlaw.toys.transformer.float64_model import ModelShape
 from covlaw.toys.transformer.worlds import transformer_world
 
@@ -30,21 +29,8 @@ QUANTILES = 33
 """Evenly spaced, of a spectrum in the record."""
 SCORES, REWARDS = 40, 100
 """Random scores a model, and random rewards a score."""
-
-
-class Shares(NamedTuple):
-    """Of all pairs (r, s), in [0, 1]."""
-
-    disagree: float
-    """⟨g_r, g_s⟩ and Cov(r, s) have opposite signs."""
-    predicted: float
-    """The same for rewards that are tables, by the angle between the score and its field."""
-    certified: float
-    """|corr(r, s)| exceeds (κ − 1)/(κ + 1)."""
-    certified_by_score: float
-    """|corr(r, s)| exceeds sin φ, the threshold of that score alone."""
-    certified_wrong: float
-    """Certified either way, and yet opposite: 0 if T13 holds."""
+MIXTURES = 400
+"""Scores and rewards a model that are mixtures of its few objectives."""
 
 
 def measure(
@@ -55,9 +41,10 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Measure freshly initialised causal LMs of several architectures and widths.
 
-    Three kinds of pairs: rewards and scores that are independent normal tables, one number a
-    completion; that are independent normal in L²₀(π), one number a mode; and the three token
-    objectives with random convex weightings of them.
+    Four kinds of pairs: rewards and scores that are independent normal tables, one number a
+    completion; that are independent normal in L²₀(π), one number a mode; that are normal mixtures
+    of the three token objectives, each over its sd; and the objectives themselves with random
+    convex weightings of them.
 
     Args:
         seed: Weights and tables depend on it alone.
@@ -68,8 +55,10 @@ def measure(
     Returns:
         A record a model: `architecture`, `width`, `parameters`, `completions`, `k_min`, `k_max`,
         `kappa` (None if k_min is lost in rounding), `threshold`, `spectrum` (`QUANTILES` of the
-        eigenvalues over k_max), `by_spectrum` (what the eigenvalues alone say of `modes`), and the
-        `Shares` of each kind of pair under `tables`, `modes` and `objectives`. JSON-able.
+        eigenvalues over k_max), `by_spectrum` (what the eigenvalues alone say of `modes`), the
+        `Shares` of each kind of pair under `tables`, `modes`, `mixtures` and `objectives`, and
+        `by_family`: what covariance and Gramian of the family alone say of the first three.
+        JSON-able.
 
     Raises:
         CovlawError: for an architecture that `transformers` does not know.
@@ -79,28 +68,6 @@ def measure(
         for name in architectures
         for width in widths
     ]
-
-
-def disagreement_shares(world: World, scores: Tensor, rewards: Tensor) -> Shares:
-    """Compare the signs of plain gradients and covariances over all pairs.
-
-    Args:
-        world: Small enough for its (N, D) scores.
-        scores: (N, S) training scores s.
-        rewards: (N, R) rewards r.
-    """
-    weight, groups = world.row_weight()[:, None], group_by_prompt(world.prompt)
-    s, r = (groups.centre(x, world.log_prob_at().exp()) for x in (scores, rewards))
-    gradients = [world.scores().T @ (weight * x) for x in (r, s)]
-    alignment, covariance = gradients[0].T @ gradients[1], (weight * r).T @ s
-    sd_r, sd_s = ((weight * x.square()).sum(0).sqrt() for x in (r, s))
-    correlation = (covariance / sd_r[:, None] / sd_s).abs()
-    of_all = sign_threshold(score_kernel_spectrum(world))
-    of_each = torch.stack([score_threshold(world, x) for x in scores.T])
-    predicted = torch.stack([disagreement_probability(world, x) for x in scores.T])
-    opposite, certified = alignment * covariance < 0, correlation > of_each
-    columns = (opposite, predicted, correlation > of_all, certified, certified & opposite)
-    return Shares(*(float(x.to(torch.float64).mean()) for x in columns))
 
 
 def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
@@ -113,6 +80,13 @@ def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
     modes = [
         spectrum.modes @ torch.as_tensor(rng.normal(size=(size, n))) for n in (SCORES, REWARDS)
     ]
+    own = _standardised(world)
+    mixtures = [own @ torch.as_tensor(rng.normal(size=(own.shape[1], MIXTURES))) for _ in range(2)]
+    families = {
+        "tables": torch.eye(rows, dtype=torch.float64),
+        "modes": spectrum.modes,
+        "mixtures": own,
+    }
     return {
         "architecture": shape.architecture,
         "width": shape.hidden,
@@ -126,10 +100,18 @@ def _record(shape: ModelShape, length: int, seed: int) -> dict[str, Any]:
         "by_spectrum": float(disagreement_by_spectrum(spectrum)),
         "tables": disagreement_shares(world, *tables)._asdict(),
         "modes": disagreement_shares(world, *modes)._asdict(),
+        "mixtures": disagreement_shares(world, *mixtures)._asdict(),
         "objectives": disagreement_shares(
             world, world.rewards @ weights.T, world.rewards
         )._asdict(),
+        "by_family": {name: family_share(world, basis) for name, basis in families.items()},
     }
+
+
+def _standardised(world: World) -> Tensor:
+    """The world's rewards, each over its own sd within prompts: (N, M)."""
+    centred = group_by_prompt(world.prompt).centre(world.rewards, world.log_prob_at().exp())
+    return world.rewards / (world.row_weight() @ centred.square()).sqrt()
 
 
 def _relative(spectrum: KernelSpectrum) -> list[float]:

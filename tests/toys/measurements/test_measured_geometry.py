@@ -9,7 +9,8 @@ import torch
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.toys.bandit import bandit_world
-from covlaw.toys.measurements.geometry import disagreement_shares, measure
+from covlaw.toys.measurements.geometry import measure
+from covlaw.toys.measurements.opposed_signs import disagreement_shares
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_spectra_and_shares_fit_together(records: list[dict]) -> None:
         threshold = (record["kappa"] - 1) / (record["kappa"] + 1)
         assert 0 < record["by_spectrum"] < 0.5
         assert record["threshold"] == pytest.approx(threshold, rel=1e-9)
-        for shares in (record["tables"], record["modes"], record["objectives"]):
+        for shares in (record[kind] for kind in ("tables", "modes", "mixtures", "objectives")):
             assert shares["certified_wrong"] == 0
             assert shares["certified"] <= shares["certified_by_score"] <= 1 - shares["disagree"]
         assert record["objectives"]["certified_by_score"] > record["tables"]["certified_by_score"]
@@ -49,6 +50,16 @@ def test_the_angle_predicts_how_often_signs_disagree(records: list[dict]) -> Non
         p = record["tables"]["predicted"]
         assert 0.05 < p < 0.5
         assert abs(record["tables"]["disagree"] - p) <= 4 * math.sqrt(p * (1 - p) / 100)
+
+
+def test_covariance_and_gramian_predict_how_often_signs_disagree(records: list[dict]) -> None:
+    for record in records:
+        for kind, draws in (("tables", 40), ("modes", 40), ("mixtures", 400)):
+            p = record["by_family"][kind]
+            # scores are shared by the rewards, so the error is that of so many scores
+            assert abs(record[kind]["disagree"] - p) <= 4 * math.sqrt(p * (1 - p) / draws)
+        # 0 of the three says that one number does for all
+        assert record["by_family"]["mixtures"] < 0.6 * record["by_family"]["modes"]
 
 
 def test_a_uniform_bandit_never_disagrees() -> None:
