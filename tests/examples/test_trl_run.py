@@ -27,7 +27,7 @@ STEPS, COMPLETIONS, RATE = 3, 64, 1e-5
 LINE = re.compile(r"step (\d+) (\w+): law (\S+) ± (\S+), did (\S+) ± (\S+)( ALARM)?")
 
 
-class Keeper(TrainerCallback):
+class Snapshots(TrainerCallback):
     """Copies of the policy before and after each step."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ def run(folder: Path, weights, audit: Audit | None, **changed):
 
     torch.manual_seed(0)
     model, tokenizer = world.policy()
-    keeper, settings = Keeper(), {
+    snapshots, settings = Snapshots(), {
         "output_dir": str(folder),
         "per_device_train_batch_size": len(world.ROWS) * 16,
         "num_generations": 16,
@@ -71,9 +71,9 @@ def run(folder: Path, weights, audit: Audit | None, **changed):
         reward_funcs=list(world.rewards(weights).values()),
         args=trl.GRPOConfig(**(settings | changed)),
         train_dataset=Dataset.from_list(world.ROWS),
-        callbacks=[keeper] if audit is None else [audit, keeper],
+        callbacks=[snapshots] if audit is None else [audit, snapshots],
     ).train()
-    return keeper, model, tokenizer
+    return snapshots, model, tokenizer
 
 
 @pytest.fixture(scope="module", params=[world.WEIGHTS, world.ALIGNED], ids=["planted", "aligned"])
@@ -88,14 +88,14 @@ def ran(request, tmp_path_factory):
         completions=COMPLETIONS,
         show=lambda lines: printed.extend(lines.splitlines()),
     )
-    keeper, _, tokenizer = run(tmp_path_factory.mktemp("run"), weights, audit)
+    snapshots, _, tokenizer = run(tmp_path_factory.mktemp("run"), weights, audit)
     reader = world.policy()[0]
 
     def read(state):
         reader.load_state_dict(state)
         return world.log_probs(reader, tokenizer)
 
-    pairs = [(read(a), read(b)) for a, b in zip(keeper.before, keeper.after, strict=True)]
+    pairs = [(read(a), read(b)) for a, b in zip(snapshots.before, snapshots.after, strict=True)]
     return weights, [LINE.fullmatch(line).groups() for line in printed], audit, pairs
 
 

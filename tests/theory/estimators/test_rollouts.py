@@ -100,6 +100,8 @@ def test_a_float32_policy_is_accepted_and_normalised() -> None:
         ({"prompt_mass": [1.5, -0.5]}, r"prompt_mass must be ≥ 0"),
         ({"prompt_mass": [math.nan, 1.0]}, r"prompt_mass must be ≥ 0 and sum to 1 \(sum nan\)"),
         ({"prompt_mass": [1.0]}, r"prompt_mass has shape \(1,\) for 2 prompts: give one"),
+        ({"advantage": [1.0, -1.0]}, r"advantage has shape \(2,\) for 4 completions: give"),
+        ({"advantage": torch.ones(4, 2, 2)}, r"advantage has shape \(4, 2, 2\) for 4"),
     ],
 )
 def test_bad_input_names_culprit_and_remedy(change: dict[str, Any], message: str) -> None:
@@ -124,3 +126,12 @@ def test_estimators_check_what_rollouts_do_not_hold(change: dict[str, Any], mess
     good = {"values": GOOD["rewards"], "signal": [1.0, 2.0, 3.0, 4.0], "prompt": GOOD["prompt"]}
     with pytest.raises(CovlawError, match=message):
         within_prompt_covariance(**(good | change))
+
+
+def test_an_advantage_is_optional_and_missed_by_name() -> None:
+    assert Rollouts(**GOOD).advantage is None
+    with pytest.raises(CovlawError, match="no advantage: pass advantage"):
+        Rollouts(**GOOD).trained_advantage()
+    given = Rollouts(**GOOD, advantage=[[1, 2], [3, 4], [5, 6], [7, 8]]).trained_advantage()
+    assert given.dtype == torch.float64
+    assert given.shape == (4, 2)
