@@ -4,6 +4,7 @@
 VENV := .venv
 VLLM_VENV := .venv-vllm
 LOWER_VENV := .venv-lower
+CORE_VENV := .venv-core-lower
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check
@@ -19,7 +20,7 @@ GPU_SITE := .gpu-site
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder test test-package test-vllm test-trl test-lower-bounds slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
+.PHONY: help ladder test test-package test-vllm test-trl test-lower-bounds test-core-lower slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -53,6 +54,12 @@ test-lower-bounds: $(LOWER_VENV)/.ready  ## the oldest versions that pyproject a
 	  tests/llm/sampling/test_engine.py tests/llm/runs/test_checkpoint.py tests/llm/tasks/test_math500.py \
 	  tests/llm/audit/test_audit_terms.py tests/ladder/test_cli.py tests/ladder/test_llm_audit.py \
 	  tests/ladder/report/test_report_page.py tests/examples $(ARGS)
+
+test-core-lower: $(CORE_VENV)/.ready  ## the core alone with the oldest versions it admits
+	$(CORE_VENV)/bin/python -m pytest -n $(JOBS) -W default tests/theory/estimators \
+	  tests/theory/solvers tests/theory/scalarizers tests/theory/losses tests/theory/geometry \
+	  tests/theory/worlds tests/theory/tilts tests/theory/dynamics \
+	  tests/theory/statements/test_symbolic_proofs.py $(ARGS)
 
 bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
@@ -90,7 +97,7 @@ constraints: $(VENV)/.dev  ## rewrite constraints.txt from .venv (run the tests 
 	mv constraints.new constraints.txt
 
 clean:  ## remove environments, caches and builds; recorded runs and models stay
-	rm -rf $(VENV) $(VLLM_VENV) $(LOWER_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(LOWER_VENV) $(CORE_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # One stamp an extra: dev holds test holds llm, so the bigger one stands in for the smaller.
 $(VENV)/.llm: $(VENV)/.python pyproject.toml constraints.txt
@@ -126,6 +133,13 @@ $(LOWER_VENV)/.ready: $(VENV)/.python pyproject.toml requirements/lower-bounds.t
 	$(BIN)/python -m venv $(LOWER_VENV)
 	$(LOWER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  -c requirements/lower-bounds.txt -e '.[llm]' pytest pytest-xdist hypothesis pyyaml
+	@touch $@
+
+$(CORE_VENV)/.ready: $(VENV)/.python pyproject.toml requirements/core-lower-bounds.txt
+	@echo "installing the core's lower bounds into $(CORE_VENV) (torch's CUDA build: 5 GB)"
+	$(BIN)/python -m venv $(CORE_VENV)
+	$(CORE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c requirements/core-lower-bounds.txt -e . pytest pytest-xdist hypothesis
 	@touch $@
 
 # Beside that Python's own packages, which bring torch for its GPU: nothing of them is replaced.

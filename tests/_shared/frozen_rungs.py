@@ -1,8 +1,10 @@
 """Worlds of the bandit, tabular and transformer rungs, as a scalarizer sees them enumerated."""
 
+from importlib.util import find_spec
 from itertools import islice
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -13,7 +15,13 @@ from covlaw.theory.scalarizers import Batch
 from covlaw.theory.worlds.rungs import load_rung
 from covlaw.theory.worlds.world import World
 
-EXACT_RUNGS = ("bandit", "tabular", "transformer")
+EXACT_RUNGS = (
+    *("bandit", "tabular"),
+    pytest.param(
+        "transformer",
+        marks=pytest.mark.skipif(find_spec("transformers") is None, reason="beyond the core"),
+    ),
+)
 
 
 def rung_worlds(rung: str, count: int = 6, seed: int = 0) -> list[World]:

@@ -52,6 +52,7 @@ def min_norm_point(gram: Tensor) -> MinNorm:
     flat = given.reshape(-1, count, count)
     # powers of two: the answer does not depend on the scale, to the last bit
     exponent = torch.frexp(flat.diagonal(dim1=1, dim2=2).amax(1)).exponent.clamp(-1000, 1000)
+    exponent = exponent.to(flat)  # of integers torch 2.4 makes a float32 power
     scaled = torch.ldexp(flat, -exponent[:, None, None])
     weights = least_norm_weights(scaled)
     value, gap = value_and_gap(scaled, weights)

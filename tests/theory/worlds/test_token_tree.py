@@ -1,5 +1,6 @@
 """Token trees: their shape, their probabilities, and what they refuse."""
 
+from importlib.util import find_spec
 from itertools import islice
 
 import numpy as np
@@ -17,7 +18,8 @@ from covlaw.theory.worlds.rungs import load_rung
 from covlaw.theory.worlds.token_law import token_values
 from covlaw.theory.worlds.token_tree import TokenTree, single_token_tree, softmax_tree
 
-RUNGS = (RUNG, *map(load_rung, ("bandit", "tabular", "transformer", "llm")))
+LARGE = ("transformer", "llm") if find_spec("transformers") else ()  # beyond the core
+RUNGS = (RUNG, *map(load_rung, ("bandit", "tabular", *LARGE)))
 
 
 @given(nasty_trees())
