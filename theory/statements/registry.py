@@ -23,6 +23,7 @@ PARTS = {
     "convergence": "D. Convergence under PL, and interference",
     "scalarization": "E. Scalarizers",
     "false_claims": "F. Plausible, but false",
+    "surrogates": "G. Surrogates in use today",
 }
 """The parts of THEORY, a folder each, and their headings."""
 

@@ -9,21 +9,20 @@ from torch.func import vjp, vmap
 from covlaw.theory.geometry.policy_gradient import value_gradients
 from covlaw.theory.losses.clipping import Clip
 from covlaw.theory.losses.ppo import PPO
+from covlaw.theory.losses.protocol import PolicyLoss
 from covlaw.theory.statements._support.token_enumeration import token_rounding
 from covlaw.theory.worlds.token_law import token_values
 from covlaw.theory.worlds.token_tree import TokenTree
 
 NO_CLIP: Clip = (1.0, float("inf"), None)
+SUMMED, AVERAGED = PPO(*NO_CLIP, "sequence_sum"), PPO(*NO_CLIP, "sequence_mean")
+"""PPO's loss without a range, summed over a completion's tokens, and divided by their number."""
 
 
 def loss_ascent(
-    tree: TokenTree,
-    advantage: Tensor,
-    aggregation: str,
-    clip: Clip = NO_CLIP,
-    theta: Tensor | None = None,
+    tree: TokenTree, advantage: Tensor, loss: PolicyLoss, theta: Tensor | None = None
 ) -> Tensor:
-    """−∇_θ of the expected loss of PPO by autograd: (D,).
+    """−∇_θ of the expected loss by autograd: (D,).
 
     The tree's policy is π_old; `theta` (D,) is where the gradient is taken. A mean over the N
     listed completions is an expectation once each advantage carries N·D(x)·π(y|x), which keeps its
@@ -32,7 +31,7 @@ def loss_ascent(
     weighted = tree.world.row_weight() * len(advantage) * advantage
 
     def objective(log_ratio: Tensor) -> Tensor:
-        return -PPO(*clip, aggregation).loss(weighted, log_ratio, tree.mask)
+        return -loss.loss(weighted, log_ratio, tree.mask)
 
     return _gradient(tree, objective, theta)
 

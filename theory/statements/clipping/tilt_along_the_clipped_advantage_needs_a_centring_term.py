@@ -1,15 +1,13 @@
 """T25: an inner step's law is Cov_old(r, W) minus a centring term, prompt by prompt."""
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from covlaw.theory.estimators.clipped_law import clipped_law
+from covlaw.theory.statements._support.inner_tilts import inner_tilt_derivative
 from covlaw.theory.statements._support.rollout_rounding import ratio_size, weighted_rounding
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.worlds.updates import InnerStep
-
-IMAGINARY_STEP = 1e-100
-"""Complex step: Im J(i·h)/h is the derivative, its truncation error O(h²) far below rounding."""
 
 
 def sides(step: InnerStep, _: np.random.Generator) -> Sides:
@@ -22,24 +20,10 @@ def uncentred(step: InnerStep, _: np.random.Generator) -> Sides:
     return _compare(step, centred=False)
 
 
-def tilt_derivative(step: InnerStep) -> np.ndarray:
-    """dJ_j/dη at η = 0 of π_η ∝ π_θ e^{η·A·1[not clipped]}: (M,).
-
-    By NumPy enumeration, prompt by prompt, with its own reading of the clip rule.
-    """
-    mass, advantage, log_ratio = (
-        t.numpy() for t in (step.rollouts.mass, step.advantage, step.log_ratio) if t is not None
-    )
-    direction = np.where(_inside(advantage, np.exp(log_ratio), step), advantage, 0.0)
-    tilted = mass * np.exp(log_ratio + 1j * IMAGINARY_STEP * direction)
-    ids, prompt = np.unique(step.rollouts.prompt.numpy()), step.rollouts.prompt.numpy()
-    outer = step.rollouts.prompt_mass
-    share = np.full(len(ids), 1 / len(ids)) if outer is None else outer.numpy()
-    value = np.zeros(step.rollouts.rewards.shape[1], dtype=complex)
-    for x, weight in zip(ids, share, strict=True):
-        policy = tilted[prompt == x]
-        value += weight * (policy / policy.sum()) @ step.rollouts.rewards.numpy()[prompt == x]
-    return np.asarray(value.imag / IMAGINARY_STEP)
+def tilt_derivative(step: InnerStep) -> Tensor:
+    """dJ_j/dη at η = 0 of π_η ∝ π_θ e^{η·A·1[not clipped]}: (M,), with its own clip rule."""
+    advantage, ratio = step.advantage.numpy(), np.exp(step.log_ratio.numpy())
+    return inner_tilt_derivative(step, np.where(_inside(advantage, ratio, step), advantage, 0.0))
 
 
 def _inside(advantage: np.ndarray, ratio: np.ndarray, step: InnerStep) -> np.ndarray:
@@ -61,7 +45,7 @@ def _compare(step: InnerStep, centred: bool) -> Sides:
     )
     scale = step.advantage.abs().max() * ratio_size(rollouts, step.log_ratio)
     return Sides(
-        torch.as_tensor(tilt_derivative(step)),
+        tilt_derivative(step),
         law.estimate,
         weighted_rounding(rollouts, scale, 16),
     )

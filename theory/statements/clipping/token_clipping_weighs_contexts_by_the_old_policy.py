@@ -18,6 +18,7 @@ from torch.func import jvp
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.losses.clipping import Clip
+from covlaw.theory.losses.ppo import PPO
 from covlaw.theory.statements._support.inapplicable import NO_CONTEXTS_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import nearby, random_score
 from covlaw.theory.statements._support.token_enumeration import (
@@ -78,7 +79,7 @@ def displace(tree: TokenTree, rng: np.random.Generator) -> Displaced:
 
 
 def _compare(tree: TokenTree, at: Displaced, visit: Tensor, rng: np.random.Generator) -> list[Part]:
-    ascent = loss_ascent(tree, at.advantage, "sequence_sum", at.clip, at.theta)
+    ascent = loss_ascent(tree, at.advantage, PPO(*at.clip), at.theta)
     parts = [_gradient(tree, at, ascent, visit, rng)]
     if tree.tabular:
         slope = natural_slope(tree, ascent, at.theta)

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covlaw.theory.losses.ppo import PPO
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements._support.token_losses import (
+    NO_CLIP,
     loss_ascent,
     natural_slope,
     natural_slope_rounding,
@@ -66,7 +68,7 @@ def slope(aggregation: str, baseline: Fraction | int) -> Tensor:
     fan, advantage = tree(), as_tensor(SCORE) - float(baseline)
     if aggregation == "token_mean":
         return natural_slope(fan, pair_loss_ascent(fan, advantage))
-    return natural_slope(fan, loss_ascent(fan, advantage, aggregation))
+    return natural_slope(fan, loss_ascent(fan, advantage, PPO(*NO_CLIP, aggregation)))
 
 
 @cache

@@ -11,11 +11,11 @@ from torch import Tensor
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.geometry.policy_gradient import centred_score, kernel_form, value_gradients
 from covlaw.theory.losses.aggregation import pair_effective_score
-from covlaw.theory.losses.ppo import PPO
 from covlaw.theory.statements._support.gradient_rounding import alignment_rounding
 from covlaw.theory.statements._support.inapplicable import TOKEN_LEVEL
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.token_losses import (
+    AVERAGED,
     loss_ascent,
     natural_slope,
     natural_slope_rounding,
@@ -42,7 +42,7 @@ def neutral_baseline_sides(tree: TokenTree, rng: np.random.Generator) -> Sides:
 
 def divided_score(advantage: Tensor, lengths: Tensor) -> Tensor:
     """The score (N,) of the loss that divides by lengths."""
-    score = PPO(aggregation="sequence_mean").score(advantage, lengths)
+    score = AVERAGED.score(advantage, lengths)
     assert score is not None  # noqa: S101  # one advantage a completion
     return score
 
@@ -56,7 +56,7 @@ def _advantage(tree: TokenTree, rng: np.random.Generator) -> Tensor:
 def _compare(tree: TokenTree, trained: Tensor, believed: Tensor) -> Sides:
     """`trained` (N,) enters the losses, `believed` (N,) the law."""
     score = divided_score(believed, tree.lengths)
-    ascent = loss_ascent(tree, trained, "sequence_mean")
+    ascent = loss_ascent(tree, trained, AVERAGED)
     parts = [_plain(tree, ascent, score, trained)]
     if tree.tabular:
         parts.append(_natural(tree, ascent, score, trained))

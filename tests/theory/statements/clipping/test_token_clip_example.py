@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from covlaw.theory.losses.ppo import PPO
 from covlaw.theory.statements._support.token_enumeration import token_tilt_derivative
 from covlaw.theory.statements._support.token_losses import loss_ascent, natural_slope
 from covlaw.theory.statements.clipping._token_clip import clipped_natural_law, clipped_token_weight
@@ -56,7 +57,7 @@ def test_frozen_example_on_the_real_loss() -> None:
     log_policy = tree.log_policy(theta)
     weight = clipped_token_weight(tree, advantage, log_policy, CLIP)
     tilt = token_tilt_derivative(tree, tree.world.rewards, weight, log_policy)
-    ascent = loss_ascent(tree, advantage, "sequence_sum", CLIP, theta)
+    ascent = loss_ascent(tree, advantage, PPO(*CLIP), theta)
     natural = natural_slope(tree, ascent, theta)
     assert tilt.item() == pytest.approx(0.25, rel=1e-12)
     assert natural.item() == pytest.approx(-0.25, rel=1e-12)

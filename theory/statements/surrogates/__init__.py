@@ -1,0 +1,1 @@
+"""Part G: the losses, filters and mixers in use today (T50 on)."""
