@@ -42,10 +42,11 @@ class _Moments(NamedTuple):
 
 
 def first_sign_change(problem: TiltProblem) -> Tensor:
-    """Largest η* with sign Δ(η) = sign C for all 0 < η < η*, per objective: (M,).
+    """An η* with sign Δ(η) = sign C for all 0 < η < η*, per objective: (M,).
 
-    inf where h provably never returns to 0; 0 where C is 0. Where h sinks below rounding, or
-    after 1000 steps, the η certified so far is returned.
+    A lower bound of the first zero, never beyond it. inf where h provably never returns to 0; 0
+    where C is 0. Where h sinks below rounding without a zero, or after 1000 steps, the η certified
+    so far is returned, and the first zero may be anywhere above: `sign_turned` bounds it.
     """
     march = _prepare(problem)
     eta, running = torch.zeros_like(problem.law), problem.law != 0
@@ -60,6 +61,21 @@ def first_sign_change(problem: TiltProblem) -> Tensor:
             break
         eta = torch.where(running, eta + step, eta)
     return torch.where(never, torch.inf, eta)
+
+
+def sign_turned(problem: TiltProblem, certified: Tensor) -> Tensor:
+    """An η > `certified` where sign Δ is surely not sign C, beyond rounding: (M,); inf: none found.
+
+    The smallest of certified·(1 + 2^k), k = −44, …, 10; so the first change of sign lies between
+    the two.
+    """
+    march, found = _prepare(problem), torch.full_like(certified, torch.inf)
+    live = certified.isfinite() & (certified > 0)
+    for k in range(-44, 11):
+        eta = torch.where(live, certified * (1 + 2.0**k), 0.0)
+        now = _moments(march, eta)
+        found = torch.where(live & (now.height < -now.noise), torch.fmin(found, eta), found)
+    return found
 
 
 def _prepare(problem: TiltProblem) -> _March:

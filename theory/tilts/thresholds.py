@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from covlaw.theory._numerics.weighting import Grouping
-from covlaw.theory.tilts.first_sign_change import first_sign_change
+from covlaw.theory.tilts.first_sign_change import first_sign_change, sign_turned
 from covlaw.theory.tilts.remainder import THIRD_CUMULANT, phi
 from covlaw.theory.tilts.tilt_problem import TiltProblem, tilt_problem
 
@@ -26,7 +26,7 @@ ONE_PROMPT_RANGES = 32.0
 
 
 class StepThreshold(NamedTuple):
-    """sign Δ_j(η) = sign C_j for every 0 < η below each of these, (M,) in units of 1/s."""
+    """sign Δ_j(η) = sign C_j for every 0 < η below each but `turned`: (M,), in units of 1/s."""
 
     ranges: Tensor
     """(a) 12√3·|C| / E_x[R_x S_x²]: closed form, any number of prompts."""
@@ -35,8 +35,12 @@ class StepThreshold(NamedTuple):
     several prompts."""
     one_prompt_ranges: Tensor
     """(b′) 32·|C|/(R·S²), R and S the ranges of r and s; NaN for several prompts."""
-    exact: Tensor
-    """(c) the first positive zero of Δ_j, inf where there is none (`first_sign_change`)."""
+    certified: Tensor
+    """(c) a lower bound of the first positive zero of Δ_j (`first_sign_change`): that zero to
+    rounding unless Δ_j nearly touches 0 before it; inf where there is provably none."""
+    turned: Tensor
+    """An η where Δ_j surely has the other sign (`sign_turned`): the first change of sign lies
+    between (c) and this. inf where none was found."""
 
     @property
     def closed_form(self) -> Tensor:
@@ -69,10 +73,10 @@ def step_threshold(
     problem = tilt_problem(values, score, Grouping(prompt, mass, prompt_mass))
     ranges, one_prompt = range_threshold(problem), one_prompt_threshold(problem)
     # a march that rounding stopped early certifies less than the closed forms do
-    found = StepThreshold(
-        ranges, one_prompt, one_prompt_range_threshold(problem), first_sign_change(problem)
-    )
-    return found._replace(exact=torch.fmax(found.exact, found.closed_form))
+    marched = first_sign_change(problem)
+    found = StepThreshold(ranges, one_prompt, one_prompt_range_threshold(problem), marched, marched)
+    certified = torch.fmax(marched, found.closed_form)
+    return found._replace(certified=certified, turned=sign_turned(problem, certified))
 
 
 def range_threshold(problem: TiltProblem) -> Tensor:

@@ -47,7 +47,7 @@ def test_the_reward_of_the_earliest_flip_really_flips_there() -> None:
                 best, reward = covariance, r.clone()
     assert value == pytest.approx(32 * best / eta, rel=1e-6)
     found = step_threshold(reward, score, torch.zeros(4, dtype=torch.int64), policy)
-    assert float(found.exact) == pytest.approx(eta, rel=1e-4)
+    assert float(found.certified) == pytest.approx(eta, rel=1e-4)
     assert float(found.one_prompt_ranges) <= eta * (1 + 1e-9)
 
 

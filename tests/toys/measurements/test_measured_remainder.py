@@ -85,7 +85,7 @@ def test_remainders_and_first_turns_are_those_of_the_statements(prompts: int) ->
     for k in range(25):
         policy, score, reward = (values[k].flatten() for values in bandits)
         span = float(np.ptp(score.reshape(prompts, -1).numpy(), axis=1).max())
-        exact = float(step_threshold(reward, score, ids, policy).exact[0]) * span
+        exact = float(step_threshold(reward, score, ids, policy).certified[0]) * span
         if turned[k]:
             assert float(reach[k]) == pytest.approx(exact, rel=1e-6)
         else:
