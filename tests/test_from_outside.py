@@ -49,6 +49,7 @@ def test_what_is_no_such_thing_is_refused_by_name(mine: Path) -> None:
     for call, message in (
         (lambda: covlaw.make_scalarizer(f"{mine}:short", ["a"]), "is function, not a class"),
         (lambda: covlaw.make_scalarizer(f"{mine}:State", ["a"]), "lacks before, after, init"),
+        (lambda: covlaw.make_loss(f"{mine}:FirstOnly"), "is type without published_aggregation"),
         (lambda: covlaw.check(f"{mine}:RUNG"), "is Mine, not a Statement"),
         (lambda: covlaw.check("T5", f"{mine}:State"), "not a Rung"),
         (lambda: load_task(f"{mine}:COUNT", "train"), "cannot be imported: AttributeError"),
@@ -62,6 +63,8 @@ ENTRY_POINTS = """
 [covlaw.scalarizers]
 first_only = {module}:FirstOnly
 linear = {module}:FirstOnly
+[covlaw.losses]
+reinforce = {module}:Reinforce
 [covlaw.tasks]
 additions = {module}:additions
 [covlaw.rewards]
@@ -93,6 +96,7 @@ def test_installed_packages_add_names(installed: str, capsys: pytest.CaptureFixt
     assert covlaw.check("X1", instances=4).status == "holds"
     for command, line in (
         ("scalarizers", "first_only Everything for the first reward."),
+        ("losses", "reinforce PPO's loss that never clips."),
         ("tasks", "additions Small sums."),
         ("rewards", "short One over the length."),
         ("engines", "echo The engine of this package under another name."),

@@ -1,4 +1,4 @@
-"""`covlaw scalarizers`, `tasks`, `rewards`, `engines`: what there is by name, a line each.
+"""`covlaw scalarizers`, `losses`, `tasks`, `rewards`, `engines`: names, a line about each.
 
 Nothing of what is listed is imported: the lines are read from the sources.
 """
@@ -18,6 +18,13 @@ def scalarizers() -> None:
     from covlaw.theory.scalarizers import SCALARIZERS
 
     _show(SCALARIZERS)
+
+
+def losses() -> None:
+    """List the policy losses, a line each."""
+    from covlaw.theory.losses.names import LOSSES
+
+    _show(LOSSES)
 
 
 def tasks() -> None:

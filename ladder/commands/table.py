@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "study": f"{_HERE}.study:study",
     "llm": f"{_HERE}.llm:llm",
     "scalarizers": f"{_HERE}.listings:scalarizers",
+    "losses": f"{_HERE}.listings:losses",
     "tasks": f"{_HERE}.listings:tasks",
     "rewards": f"{_HERE}.listings:rewards",
     "engines": f"{_HERE}.listings:engines",

@@ -17,8 +17,8 @@ from covlaw.theory.estimators.prompt_covariances import PromptCovariances as Pro
 from covlaw.theory.estimators.prompt_covariances import prompt_covariances as prompt_covariances
 from covlaw.theory.estimators.rollouts import Rollouts as Rollouts
 from covlaw.theory.estimators.sign_certificate import sign_certified as sign_certified
+from covlaw.theory.losses.names import LOSSES as LOSSES
 from covlaw.theory.losses.protocol import PolicyLoss as PolicyLoss
-from covlaw.theory.losses.registry import LOSSES as LOSSES
 from covlaw.theory.losses.registry import effective_weight as effective_weight
 from covlaw.theory.losses.registry import make_loss as make_loss
 from covlaw.theory.scalarizers import SCALARIZERS as SCALARIZERS

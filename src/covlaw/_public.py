@@ -21,7 +21,7 @@ PUBLIC: dict[str, str] = {
     "NORMALISERS": f"{_ESTIMATORS}.advantages",
     # what a policy loss follows
     "effective_weight": f"{_LOSSES}.registry",
-    "LOSSES": f"{_LOSSES}.registry",
+    "LOSSES": f"{_LOSSES}.names",
     "make_loss": f"{_LOSSES}.registry",
     "PolicyLoss": f"{_LOSSES}.protocol",
     # where the law and a real update part

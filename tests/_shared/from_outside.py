@@ -9,6 +9,7 @@ from torch import Tensor
 
 import covlaw
 from covlaw.llm.sampling.engine import TransformersEngine
+from covlaw.theory.losses.ppo import PPO
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.worlds.world import World
@@ -41,6 +42,12 @@ class FirstOnly:
 
     def predictions(self):
         return ()
+
+
+class Reinforce(PPO):
+    """PPO's loss that never clips."""
+
+    clip_low, clip_high = 1.0, float("inf")
 
 
 def additions(split, path, options):

@@ -107,7 +107,7 @@ LISTINGS = [
     *([name, "--help"] for name in COMMANDS if name != "llm"),
     *(["llm", name, "--help"] for name in LLM_COMMANDS),
     ["find"],
-    *([name] for name in ("scalarizers", "tasks", "rewards", "engines")),
+    *([name] for name in ("scalarizers", "losses", "tasks", "rewards", "engines")),
     ["llm", "presets"],
 ]
 HEAVY = ("torch", "transformers", "numpy", "sympy", "matplotlib", "jinja2")

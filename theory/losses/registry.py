@@ -1,44 +1,21 @@
-"""Policy losses by name. A new one is one file and one line here."""
+"""Build a policy loss by name, and the effective weight of one."""
 
 import inspect
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from covlaw.theory._numerics.arrays import Numbers
 from covlaw.theory._numerics.errors import unknown
-from covlaw.theory.losses.cispo import CISPO
-from covlaw.theory.losses.gspo import GSPO, GSPOToken
-from covlaw.theory.losses.ppo import DAPO, PPO
+from covlaw.theory.losses.names import find_loss
 from covlaw.theory.losses.protocol import PolicyLoss
-
-LOSSES: Mapping[str, type[PolicyLoss]] = {
-    "ppo": PPO,
-    "dapo": DAPO,
-    "cispo": CISPO,
-    "gspo": GSPO,
-    "gspo_token": GSPOToken,
-}
-"""Name → what builds the loss from its settings."""
-
-
-def find_loss(name: str) -> type[PolicyLoss]:
-    """What builds the loss of a name.
-
-    Raises:
-        CovlawError: for an unknown one, with the near matches.
-    """
-    if name not in LOSSES:
-        raise unknown("loss", name, tuple(LOSSES))
-    return LOSSES[name]
 
 
 def make_loss(name: str, **settings: Any) -> PolicyLoss:
     """Build a policy loss.
 
     Args:
-        name: In `LOSSES`.
+        name: In `LOSSES`, or "module:Class" or "path/to/file.py:Class" from outside.
         settings: `clip_low`, `clip_high`, `dual_clip`, `aggregation`; what is None or left out is
             as in the loss's source.
 

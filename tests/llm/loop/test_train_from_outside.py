@@ -16,7 +16,13 @@ def test_all_of_them_work_in_llm_train(tmp_path: Path, policy_folder: Path) -> N
         *("llm", "train", "--model", str(policy_folder), "--out", str(out)),
         *("--scalarizer", f"first={mine}:FirstOnly", "--set", "options.first.weight=2.0"),
         *(f"task={mine}:additions", "task_options.count=3", f"engine={mine}:echo"),
-        *(f'rewards=["short={mine}:short", "clarity"]', "steps=1", "audits=0", "prompts=2"),
+        *(
+            f'rewards=["short={mine}:short", "clarity"]',
+            "steps=1",
+            f"loss={mine}:Reinforce",
+            "audits=0",
+            "prompts=2",
+        ),
         *("completions=2", "observed=2", "max_tokens=4", "samples=1", "reward_seconds=0"),
     ]
     assert main(command) == 0
