@@ -1,6 +1,7 @@
 """`import covlaw`: what is public, typed and loaded late; and how a name goes."""
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -64,6 +65,28 @@ def test_type_checkers_see_the_same_names_from_the_same_places() -> None:
                 typed[alias.asname] = f"{node.module}:{alias.name}"
     table = {n: place if ":" in place else f"{place}:{n}" for n, place in PUBLIC.items()}
     assert typed == table
+
+
+REFERENCE = ROOT / "docs/reference"
+
+
+def shown_modules(page: str) -> dict[str, set[str]]:
+    """Module -> the members that a page picks; none: it shows all that are public."""
+    text = (REFERENCE / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^::: (\S+)\n((?:    .*\n?)*)", text, re.MULTILINE)
+    picked = {module: re.search(r"members: \[(.*)\]", options) for module, options in blocks}
+    return {module: set(p[1].split(", ")) if p else set() for module, p in picked.items()}
+
+
+def test_each_public_name_stands_in_the_reference() -> None:
+    index = (REFERENCE / "index.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[`(\w+)`\]\((\S+)#(\S+)\) \| `(\S+)` \|$", index, re.MULTILINE)
+    assert [name for name, *_ in rows] == list(PUBLIC)
+    for name, page, anchor, module in rows:
+        where, _, attribute = PUBLIC[name].partition(":")
+        assert (module, anchor) == (where, f"{where}.{attribute or name}")
+        picked = shown_modules(page)[module]
+        assert not picked or name in picked, f"{page} leaves {name} out"
 
 
 def test_a_retired_name_warns_for_one_version_and_still_works(

@@ -17,6 +17,8 @@ from covlaw.theory.estimators.prompt_covariances import PromptCovariances as Pro
 from covlaw.theory.estimators.prompt_covariances import prompt_covariances as prompt_covariances
 from covlaw.theory.estimators.rollouts import Rollouts as Rollouts
 from covlaw.theory.estimators.sign_certificate import sign_certified as sign_certified
+from covlaw.theory.guard.step import Guarded as Guarded
+from covlaw.theory.guard.step import guard_step as guard_step
 from covlaw.theory.losses.names import LOSSES as LOSSES
 from covlaw.theory.losses.protocol import PolicyLoss as PolicyLoss
 from covlaw.theory.losses.registry import effective_weight as effective_weight
@@ -27,6 +29,7 @@ from covlaw.theory.scalarizers.protocol import Batch as Batch
 from covlaw.theory.scalarizers.protocol import Observation as Observation
 from covlaw.theory.scalarizers.protocol import Scalarizer as Scalarizer
 from covlaw.theory.scalarizers.protocol import Signal as Signal
+from covlaw.theory.solvers.least_change import guard_weights as guard_weights
 from covlaw.theory.solvers.min_norm import min_norm_weights as min_norm_weights
 from covlaw.theory.statements.base import Statement as Statement
 from covlaw.theory.statements.base import Verdict as Verdict

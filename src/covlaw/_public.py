@@ -34,6 +34,10 @@ PUBLIC: dict[str, str] = {
     "prompt_covariances": f"{_ESTIMATORS}.prompt_covariances",
     "PromptCovariances": f"{_ESTIMATORS}.prompt_covariances",
     "min_norm_weights": "covlaw.theory.solvers.min_norm",
+    # a step that lowers no reward
+    "guard_step": "covlaw.theory.guard.step",
+    "Guarded": "covlaw.theory.guard.step",
+    "guard_weights": "covlaw.theory.solvers.least_change",
     # from several rewards to one signal
     "SCALARIZERS": _SCALARIZERS,
     "make_scalarizer": f"{_SCALARIZERS}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import isclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.plugins import Registry
@@ -23,8 +23,7 @@ def _is_loss(found: Any, target: str) -> type[PolicyLoss]:
             f"loss {target!r} is {type(found).__name__}{lacks}: give a class that follows "
             "covlaw.theory.losses.protocol.PolicyLoss"
         )
-    loss: type[PolicyLoss] = found
-    return loss
+    return cast("type[PolicyLoss]", found)
 
 
 LOSSES: Registry[type[PolicyLoss]] = Registry(
