@@ -65,27 +65,36 @@ def _alive(found: dict[str, str]) -> dict[str, str]:
 
 
 def _prepare(modules: tuple[str, ...]) -> None:
-    """Copy the tree with its links resolved, as mutmut works on a copy of real folders."""
-    for name in ("src", "tests"):
+    """Lay the tree out as a wheel does, as mutmut works on one folder of sources."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    inside = {area: f"src/covlaw/{area}" for area in project["tool"]["covlaw"]["areas"]}
+    for name in ("src", "tests", "tools", *inside):
         shutil.copytree(
             ROOT / name,
-            WORK / name,
+            WORK / inside.get(name, name),
             dirs_exist_ok=True,
             ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
         )
-    unknown = [m for m in modules if not (ROOT / "theory" / f"{m}.py").is_file()]
+    unknown = [m for m in modules if len(_files(m)) != 1]
     if unknown:
-        sys.exit(f"no such module in theory/: {', '.join(unknown)}")
-    mutated = ", ".join(f'"src/covlaw/theory/{module}.py"' for module in modules)
+        sys.exit(f"not the name of one module in theory/: {', '.join(unknown)}")
+    found = [_files(m)[0].relative_to(ROOT).as_posix() for m in modules]
+    mutated = ", ".join(f'"src/covlaw/{file}"' for file in found)
     tests = ", ".join(f'"{path.relative_to(ROOT)}"' for path in _unit_tests(modules))
     config = (ROOT / "pyproject.toml").read_text() + CONFIG.format(modules=mutated, tests=tests)
     (WORK / "pyproject.toml").write_text(config)
 
 
+def _files(module: str) -> list[Path]:
+    """Where a module of theory/ stands; none of the statements'."""
+    found = (ROOT / "theory").glob(f"*/{module}.py")
+    return [file for file in found if file.parent.name != "statements"]
+
+
 def _unit_tests(modules: tuple[str, ...]) -> list[Path]:
     """Tests that import one of the modules, but for those of whole statements."""
-    imported = re.compile(rf"theory\.(?:{'|'.join(modules)})\b")
-    files = sorted((ROOT / "tests" / "theory").glob("test_*.py"))
+    imported = re.compile(rf"theory\.\w+\.(?:{'|'.join(modules)})\b")
+    files = sorted((ROOT / "tests" / "theory").rglob("test_*.py"))
     return [
         p for p in files if imported.search(p.read_text()) and "STATEMENTS" not in p.read_text()
     ]
