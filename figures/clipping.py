@@ -19,7 +19,8 @@ from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.shares import draw_shares
 from covlaw.figures._drawing.style import GRID, INK, MUTED, OBJECTIVES, new_figure, zero_line
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import Array, array, json_lines, of_kind
+from covlaw.records.ladder import Array, array, of_kind
+from covlaw.records.lines import read_records
 
 FRAME = (0.0, 3.0), (-2.1, 4.2)
 """Of x and y on the left; the cone leaves it at the right edge only."""
@@ -30,7 +31,7 @@ Records = list[dict[str, Any]]
 
 def draw(run: Path) -> Figure:
     """Draw each inner step in the cone of T27, and shares certified and turned by drift."""
-    records = json_lines(run / "clipping.jsonl")
+    records = read_records(run / "clipping.jsonl")
     figure = new_figure(3.7)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1))
     _cone(figure.add_subplot(grid[:, 0]), records)
@@ -47,7 +48,7 @@ def draw(run: Path) -> Figure:
 
 def describe(run: Path) -> Description:
     """Count signs that turn inside the certificate and beyond it."""
-    records = json_lines(run / "clipping.jsonl")
+    records = read_records(run / "clipping.jsonl")
     random = of_kind(records, "random")
     certified, wrong = (_total(random, key) for key in ("certified", "turned_certified"))
     n, turned, clipped, outside, step = (

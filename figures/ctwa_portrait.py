@@ -24,7 +24,8 @@ from covlaw.figures._drawing.ctwa_growth import (
 )
 from covlaw.figures._drawing.style import GRID, INK, MUTED, PAPER, new_figure
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import Array, array, json_lines, of_kind
+from covlaw.records.ladder import Array, array, of_kind
+from covlaw.records.lines import read_records
 
 START_MARKERS = ("o", "s", "^")
 EDGE = 1.2
@@ -33,7 +34,7 @@ EDGE = 1.2
 
 def draw(run: Path) -> Figure:
     """Draw a portrait a signal, the weights over the updates, and random problems."""
-    records = json_lines(run / "ctwa.jsonl")
+    records = read_records(run / "ctwa.jsonl")
     figure = new_figure(4.9)
     panels = figure.subplots(2, 3)
     for panel, signal in zip(panels.flat, NAMES, strict=False):
@@ -51,7 +52,7 @@ def draw(run: Path) -> Figure:
 
 def describe(run: Path) -> Description:
     """Count the starts from which each signal reaches the feasible target."""
-    records = json_lines(run / "ctwa.jsonl")
+    records = read_records(run / "ctwa.jsonl")
     starts = of_kind(records, "starts", target="inside")
     steps, random = starts[0]["steps"], of_kind(records, "ensemble")
     caption = (

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import MUTED, OBJECTIVES, new_figure, power_of_ten
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import json_lines
+from covlaw.records.lines import read_records
 
 KINDS = {
     "modes": ("no direction preferred", 1.0),
@@ -29,7 +29,7 @@ KINDS = {
 
 def draw(run: Path) -> Figure:
     """Draw spectra, prediction against measurement, and what is certified of real objectives."""
-    records = json_lines(run / "geometry.jsonl")
+    records = read_records(run / "geometry.jsonl")
     figure = new_figure(2.9)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.1, 1, 1.2))
     _spectra(left, records)
@@ -46,7 +46,7 @@ def draw(run: Path) -> Figure:
 
 def describe(run: Path) -> Description:
     """Say how far prediction and measurement are apart."""
-    records = json_lines(run / "geometry.jsonl")
+    records = read_records(run / "geometry.jsonl")
     own = [record["objectives"]["disagree"] for record in records]
     architectures = len({record["architecture"] for record in records})
     caption = (

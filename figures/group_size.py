@@ -19,7 +19,8 @@ from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import INK, MUTED, Look, new_figure, objective_look, shorten
 from covlaw.figures.registry import Description
 from covlaw.records.constants import CLEAR
-from covlaw.records.ladder import Array, array, json_lines
+from covlaw.records.ladder import Array, array
+from covlaw.records.lines import read_records
 
 FILE = "group_size.jsonl"
 CONTROLS = {
@@ -35,7 +36,7 @@ Records = list[dict[str, Any]]
 
 def draw(run: Path) -> Figure:
     """Draw promise over change: the own batch's, and enlarged, those of two that are unbiased."""
-    records = json_lines(run / FILE)
+    records = read_records(run / FILE)
     figure = new_figure(3.3)
     own, controls = figure.subplots(1, 2, width_ratios=(1.15, 1))
     _own(own, records)
@@ -52,7 +53,7 @@ def draw(run: Path) -> Figure:
 
 def describe(run: Path) -> Description:
     """Say what the smallest usual and the largest group promise of the score."""
-    records = json_lines(run / FILE)
+    records = read_records(run / FILE)
     rates, sizes = _rates(records), _sizes(records)
     first = _series(records, rates[0], _score(records))
     shown = [r for r in first if r["group_size"] in (4, sizes[-1])] or first[-1:]

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, Look, new_figure, shorten, zero_line
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import Array, array, json_lines
+from covlaw.records.ladder import Array, array
+from covlaw.records.lines import read_records
 
 FILE = "budgets.jsonl"
 SHORT = {
@@ -46,7 +47,7 @@ Records = list[dict[str, Any]]
 
 def draw(run: Path) -> Figure:
     """Draw a column an optimiser and a row an objective (T10), then a row of T9's terms."""
-    records = json_lines(run / FILE)
+    records = read_records(run / FILE)
     optimisers, objectives = (_values(records, key) for key in ("optimiser", "objective"))
     count = len(objectives)
     figure = new_figure(1.4 + 1.12 * (count + 1))
@@ -69,7 +70,7 @@ def draw(run: Path) -> Figure:
 
 def describe(run: Path) -> Description:
     """Say what share the law has from the smallest rate to the largest, and what it decides."""
-    records = json_lines(run / FILE)
+    records = read_records(run / FILE)
     shares = [f"{name} {_fall(records, name)} %" for name in _values(records, "optimiser")]
     right, certified = (sum(map(test, records)) for test in (_right, _certified))
     title = (

@@ -16,7 +16,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import INK, MUTED, PAPER, Look, new_figure, power_of_ten
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import array, json_lines
+from covlaw.records.ladder import array
+from covlaw.records.lines import read_records
 
 PANELS = {
     "smooth": ("smooth and PL", "T41"),
@@ -41,7 +42,7 @@ CASE_MARKERS = ("o", "^")
 
 def draw(run: Path) -> Figure:
     """Draw a panel a kind of problem: gaps over iterations, and what bounds them."""
-    records = json_lines(run / "convergence.jsonl")
+    records = read_records(run / "convergence.jsonl")
     figure = new_figure(4.7)
     panels = figure.subplots(2, 3).flat
     for panel, (kind, (name, statement)) in zip(panels, PANELS.items(), strict=True):
@@ -57,7 +58,7 @@ def draw(run: Path) -> Figure:
 
 def describe(run: Path) -> Description:
     """Say how near each kind of gap comes to a bound, and whether it passes one."""
-    records = json_lines(run / "convergence.jsonl")
+    records = read_records(run / "convergence.jsonl")
     failed = sum(r["least_ratio"].get(FALSE, np.inf) < 1 for r in records)
     told = sum(FALSE in r["bounds"] for r in records)
     caption = (

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, MUTED, OBJECTIVES, PAPER, new_figure
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import Array, array, json_lines, of_kind
+from covlaw.records.ladder import Array, array, of_kind
+from covlaw.records.lines import read_records
 
 REACH, SHARES, CONSTANTS = (1e-3, 1e2), (1e-4, 4.0), (9.0, 2.5e3)
 TIGHT = 1e-3
@@ -30,7 +31,7 @@ Records = list[dict[str, Any]]
 
 def draw(run: Path) -> Figure:
     """Draw the remainder over its bound, and the places where the sign turns, by strength."""
-    records = json_lines(run / "remainder.jsonl")
+    records = read_records(run / "remainder.jsonl")
     figure = new_figure(3.5)
     left, right = figure.subplots(1, 2)
     _remainders(left, records)
@@ -48,7 +49,7 @@ def draw(run: Path) -> Figure:
 
 def describe(run: Path) -> Description:
     """Say how near random and searched cases come to the bounds, and how many pass them."""
-    records = json_lines(run / "remainder.jsonl")
+    records = read_records(run / "remainder.jsonl")
     shares, times = _shares(records), _times(records)
     share, first = max(shares), min(times)
     passed = sum(x > 1 for x in shares) + sum(x < 1 for x in times)

@@ -54,13 +54,18 @@ def _train(config: TrainConfig, progress: Progress | None) -> Path:
     folder = Path(config.out)
     with ranks_of_run(config) as (ranks, own):
         known = ranks.first and _holds(folder, config)
-        if not ranks.yes((folder / "model").exists(), "whether the run is finished"):
+        if not ranks.yes(is_finished(folder), "whether the run is finished"):
             loop = TrainingLoop(Trainer(own), folder)
             if ranks.first and not known:  # what cannot start leaves nothing to continue
                 records.start_run(folder, config.to_dict(), own.device, ranks.size)
             with alone_in(folder) if ranks.first else nullcontext():
                 loop.finish(progress if ranks.first else None)
     return folder
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run's model is there; it is written whole, and an empty folder is none."""
+    return (folder / "model" / "config.json").is_file()
 
 
 def _holds(folder: Path, config: TrainConfig) -> bool:

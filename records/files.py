@@ -17,8 +17,13 @@ class CannotWriteError(CovlawError):
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: temporary name, then rename."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """The same of bytes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content)
     temporary.replace(path)
 
 
@@ -30,46 +35,6 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
     """
     with writing_to(path), path.open("a", encoding="utf-8") as file:
         file.write(to_json(record) + "\n")
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a JSONL file; a line cut by a kill ends it."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:  # a kill can cut a character in two
-        for line in file:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                return
-
-
-def cut_back(path: Path, step: int) -> int:
-    """Keep only the records of steps before `step` (on resume), and return how many they are.
-
-    The file is cut, not written anew: what stays is what was recorded, byte for byte.
-
-    Raises:
-        CannotWriteError: if the file cannot be changed.
-    """
-    if not path.exists():
-        return 0
-    kept = end = 0
-    with writing_to(path), path.open("rb+") as file:
-        for line in file:
-            if not _is_before(line, step):
-                break
-            kept, end = kept + 1, end + len(line)
-        file.truncate(end)
-    return kept
-
-
-def _is_before(line: bytes, step: int) -> bool:
-    """Whether a line is whole, and the record of an earlier step."""
-    try:
-        return line.endswith(b"\n") and bool(json.loads(line)["step"] < step)
-    except ValueError:
-        return False
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -1,7 +1,5 @@
 """Reading a run's plain files (DESIGN, Records); JSON null becomes NaN."""
 
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +11,10 @@ from numpy.typing import NDArray
 
 from covlaw.records.constants import LAWS
 from covlaw.records.ends import Ends, run_ends
+from covlaw.records.lines import read_records
+from covlaw.records.parsing import read_json
+from covlaw.records.runs import CONFIG, STEPS, read_config
+from covlaw.records.schema.files import WHOLE
 from covlaw.theory._numerics.errors import CovlawError
 
 Array = NDArray[np.float64]
@@ -66,6 +68,11 @@ class LlmRun:
     def ends(self) -> Ends:
         """How it began and ended; the worst rewards are those of its settings (`reward_worst`)."""
         worst = array(self.config.get("reward_worst", 0.0))
+        if worst.shape not in ((), (1,), (len(self.objectives),)):
+            raise CovlawError(
+                f"run {self.name}: reward_worst has {worst.size} entries for "
+                f"{len(self.objectives)} objectives: mend its config.toml"
+            )
         return run_ends(self.column("reward_mean"), self.column("reward_se"), worst)
 
 
@@ -88,13 +95,13 @@ class Audit(NamedTuple):
 
 def llm_runs(folder: Path) -> list[LlmRun]:
     """Every RL run in a ladder folder, or the one that `folder` itself is; ordered by name."""
-    folders = [folder, *(file.parent for file in sorted(folder.glob("llm/*/steps.jsonl")))]
+    folders = [folder, *(file.parent for file in sorted(folder.glob(f"llm/*/{STEPS}")))]
     return [run for own in folders if (run := llm_run(own))]
 
 
 def llm_run(folder: Path) -> LlmRun | None:
     """The RL run whose own folder this is; None where no step is recorded."""
-    steps = json_lines(folder / "steps.jsonl")
+    steps = read_records(folder / STEPS)
     return LlmRun(folder.name, steps, _config(folder)) if steps else None
 
 
@@ -116,23 +123,12 @@ def verdict_file(folder: Path) -> dict[str, Any]:
         CovlawError: if there is none.
     """
     path = folder / "verdicts.json"
-    if not path.is_file():
-        raise CovlawError(f"{folder} holds no verdicts.json: run `covlaw ladder --out {folder}`")
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return record
-
-
-def json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read the records of a JSONL file; [] where there is none; a line cut by a kill ends it."""
-    if not path.is_file():
-        return []
-    records: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").split("\n"):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
+    try:
+        return read_json(path, WHOLE[path.name])
+    except FileNotFoundError as error:
+        raise CovlawError(
+            f"{folder} holds no verdicts.json: run `covlaw ladder --out {folder}`"
+        ) from error
 
 
 def config_seed(folder: Path) -> int | None:
@@ -142,8 +138,7 @@ def config_seed(folder: Path) -> int | None:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_config(folder) if (folder / CONFIG).exists() else {}
 
 
 def of_kind(records: list[dict[str, Any]], kind: str, **fields: Any) -> list[dict[str, Any]]:

@@ -1,13 +1,15 @@
 """A folder that a page is about: what is recorded in it, read once."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from covlaw.records.ladder import LlmRun, json_lines, llm_runs, verdict_file
+from covlaw.records.ladder import LlmRun, llm_runs, verdict_file
+from covlaw.records.lines import read_records
+from covlaw.records.parsing import read_json
 from covlaw.records.runs import ENVIRONMENT, SAMPLES, read_config
+from covlaw.records.schema.files import WHOLE
 from covlaw.records.study import SUMMARY, study_summary
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -39,7 +41,7 @@ class Recorded:
     def samples(self, run: LlmRun) -> list[dict[str, Any]]:
         """Lines of samples.jsonl of one of its runs; [] where none are recorded."""
         own = self.folder / "llm" / run.name
-        return json_lines((own if own.is_dir() else self.folder) / SAMPLES)
+        return read_records((own if own.is_dir() else self.folder) / SAMPLES)
 
 
 def read(folder: Path, name: str = "") -> Recorded:
@@ -49,8 +51,8 @@ def read(folder: Path, name: str = "") -> Recorded:
         CovlawError: if it holds no ladder, LLM run or study, or nothing of it yet.
     """
     config, runs = read_config(folder), llm_runs(folder)
-    verdicts = verdict_file(folder) if (folder / "verdicts.json").is_file() else NO_VERDICTS
-    study = study_summary(folder) if (folder / SUMMARY).is_file() else {}
+    verdicts = verdict_file(folder) if (folder / "verdicts.json").exists() else NO_VERDICTS
+    study = study_summary(folder) if (folder / SUMMARY).exists() else {}
     if not (verdicts is not NO_VERDICTS or runs or study):
         raise CovlawError(f"{folder} holds nothing to report yet: let its run finish a step")
     name = name or folder.resolve().name
@@ -81,7 +83,4 @@ def _names(places: Sequence[Path]) -> list[str]:
 
 def _environment(folder: Path) -> dict[str, Any]:
     path = folder / ENVIRONMENT
-    if not path.is_file():
-        return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return read_json(path, WHOLE[ENVIRONMENT]) if path.exists() else {}

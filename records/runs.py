@@ -8,7 +8,10 @@ from typing import Any
 import tomli_w
 
 from covlaw.records.environment import describe
-from covlaw.records.files import append_line, cut_back, read_lines, to_json, write_text, writing_to
+from covlaw.records.files import append_line, to_json, write_text, writing_to
+from covlaw.records.lines import cut_back, read_lines, recorded_steps
+from covlaw.records.parsing import read_toml
+from covlaw.records.schema.files import WHOLE
 from covlaw.theory._numerics.errors import CovlawError
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "open_run",
     "read_config",
     "read_lines",
+    "recorded_steps",
     "start_run",
     "to_json",
     "write_text",
@@ -90,14 +94,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read a run's config.toml.
 
     Raises:
-        CovlawError: if the folder holds no run, or its config is not TOML.
+        CovlawError: if the folder holds no run, or its config is not TOML, or not one of ours.
     """
     try:
-        return tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        return read_toml(folder / CONFIG, WHOLE[CONFIG])
     except FileNotFoundError as error:
         raise CovlawError(f"{folder} holds no run: it has no {CONFIG}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise CovlawError(f"{folder / CONFIG} is not valid TOML ({error})") from error
 
 
 def _require_same(folder: Path, config: dict[str, Any], completed: Completed) -> None:

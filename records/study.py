@@ -1,10 +1,11 @@
 """Reading what a study found (`summary.json`)."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from covlaw.records.parsing import read_json
+from covlaw.records.schema.files import WHOLE
 from covlaw.theory._numerics.errors import CovlawError
 
 SUMMARY, ALL = "summary.json", "all"
@@ -19,10 +20,13 @@ def study_summary(folder: Path) -> dict[str, Any]:
         CovlawError: if there is none, or it holds no finished run.
     """
     path = folder / SUMMARY
-    if not path.is_file():
-        raise CovlawError(f"{folder} holds no {SUMMARY}: run `covlaw study --out {folder}`")
-    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if not any(cell["sacrifices"] for cell in summary["table"]):
+    try:
+        summary = read_json(path, WHOLE[SUMMARY])
+    except FileNotFoundError as error:
+        raise CovlawError(
+            f"{folder} holds no {SUMMARY}: run `covlaw study --out {folder}`"
+        ) from error
+    if not any(_known(cell) for cell in summary["table"]):
         raise CovlawError(f"{path} holds no finished run: its errors say why")
     return summary
 
@@ -35,12 +39,17 @@ def table_of(summary: dict[str, Any]) -> tuple[Cells, list[str], list[str]]:
     names = [
         name
         for name in dict.fromkeys(name for name, _ in cells)
-        if (name, last) in cells and cells[name, last]["sacrifices"]
+        if (name, last) in cells and _known(cells[name, last])
     ]
     share = {name: cells[name, last]["sacrifices"]["mean"] for name in names}
     kin = families(names)
     head = {name: share.get(kin[name], share[name]) for name in names}
     return cells, worlds, sorted(names, key=lambda name: (head[name], kin[name], name))
+
+
+def _known(cell: dict[str, Any]) -> bool:
+    """Whether a run went through."""
+    return bool(cell["sacrifices"]) and cell["sacrifices"]["mean"] is not None
 
 
 def families(names: Sequence[str]) -> dict[str, str]:

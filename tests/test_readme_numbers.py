@@ -10,7 +10,8 @@ from covlaw.figures._drawing.render import recorded
 from covlaw.figures.same_sample_optimism import optimism
 from covlaw.records.constants import CLEAR
 from covlaw.records.findings import agreement, outcomes
-from covlaw.records.ladder import audits, json_lines, llm_runs, verdict_file
+from covlaw.records.ladder import audits, llm_runs, verdict_file
+from covlaw.records.lines import read_records
 
 ROOT = Path(__file__).parents[1]
 README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
@@ -78,7 +79,7 @@ def test_optimism() -> None:
     assert f"promises {optimism(llm_runs(LADDER))[0]:.1f} times as much accuracy" in README
     own = {
         r["group_size"]: r["same"]["ratio"]
-        for r in json_lines(LADDER / "group_size.jsonl")
+        for r in read_records(LADDER / "group_size.jsonl")
         if (r["objective"], r["learning_rate"]) == ("score", 0.3)
     }
     assert f"{own[4]:.1f} times at 4 completions a prompt and {own[64]:.1f} at 64" in README

@@ -12,7 +12,7 @@ KINDS: Mapping[str, Callable[[Path], bool]] = {
     "RL steps": lambda run: bool(llm_runs(run)),
     "audits": lambda run: bool(audits(llm_runs(run))),
     "audits or calibration": lambda run: (
-        (run / "calibration.jsonl").is_file() or bool(audits(llm_runs(run)))
+        (run / "calibration.jsonl").exists() or bool(audits(llm_runs(run)))
     ),
     "reference forms": lambda run: _priced(run),
 }
@@ -25,7 +25,7 @@ def available(run: Path) -> list[str]:
     return [
         name
         for name, entry in FIGURES.items()
-        if found.get(entry.needs, (run / entry.needs).is_file())
+        if found.get(entry.needs, (run / entry.needs).exists())
     ]
 
 
@@ -38,6 +38,6 @@ def require(name: str, run: Path) -> None:
 
 def _priced(run: Path) -> bool:
     """Whether a study has compared reference forms with published ones."""
-    if not (run / SUMMARY).is_file():
+    if not (run / SUMMARY).exists():
         return False
     return any(price["sacrifices"] for price in study_summary(run)["price"])

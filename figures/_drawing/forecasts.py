@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from covlaw.records.constants import CLEAR
 from covlaw.records.findings import stack
-from covlaw.records.ladder import Array, array, audits, json_lines, llm_runs
+from covlaw.records.ladder import Array, array, audits, llm_runs
+from covlaw.records.lines import read_records
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.calibration import Slope, calibration_slope
 
@@ -101,7 +102,7 @@ class Row(NamedTuple):
 
 def rows(run: Path) -> list[Row]:
     """Read the rungs a run holds: the exact ones, then the LLM's audits."""
-    return [*_exact_rows(json_lines(run / FILE)), *_llm_row(run)]
+    return [*_exact_rows(read_records(run / FILE)), *_llm_row(run)]
 
 
 def _exact_rows(records: list[dict[str, Any]]) -> Iterator[Row]:

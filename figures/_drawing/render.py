@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from covlaw.figures._drawing.available import available, require
@@ -75,11 +76,35 @@ def save(name: str, run: Path, out: Path) -> list[Path]:
 
 def _save(name: str, drawing: Drawing, run: Path, out: Path) -> list[Path]:
     paths = [out / f"{name}.{kind}" for kind in ("svg", "png")]
-    with house_style():
+    with house_style(), fit_to_draw(name, run):
         figure = with_words(drawing, run)
         figure.savefig(paths[0], metadata=METADATA, facecolor=PAPER)
         figure.savefig(paths[1], facecolor=PAPER)
     return paths
+
+
+class UnfitRecordError(CovlawError):
+    """A figure cannot be drawn of a record: fields are missing, or hold something else."""
+
+
+@contextmanager
+def fit_to_draw(name: str, run: Path) -> Iterator[None]:
+    """Say which figure a record does not suffice for, instead of failing with a traceback.
+
+    Raises:
+        UnfitRecordError: in place of what drawing from wrong fields raises.
+    """
+    try:
+        yield
+    except CovlawError:
+        raise
+    except KeyError as missing:  # a field that records of an older version do not have
+        reason = f"lacks {missing}: record the run anew"
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+        reason = f"does not hold what it should ({ascii(str(error))[:80]}): record the run anew"
+    else:
+        return
+    raise UnfitRecordError(f"figure {name!r}: {run / FIGURES[name].needs} {reason}")
 
 
 def inline_svg(name: str, run: Path) -> str:
@@ -89,7 +114,7 @@ def inline_svg(name: str, run: Path) -> str:
     that a page can restyle it for a dark screen.
     """
     buffer = io.StringIO()
-    with house_style():
+    with house_style(), fit_to_draw(name, run):
         load(name).draw(run).savefig(buffer, format="svg", metadata=METADATA)
     svg = buffer.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from covlaw.figures._drawing.available import available
-from covlaw.figures._drawing.render import inline_svg
+from covlaw.figures._drawing.render import UnfitRecordError, fit_to_draw, inline_svg
 from covlaw.figures.registry import load
 
 FIRST = (
@@ -50,10 +50,11 @@ def picture(name: str, run: Path, prefix: str = "") -> Picture:
         prefix: Of every id in it, where a page draws the figure of several runs.
     """
     try:
-        words, svg = load(name).describe(run), inline_svg(name, run)
-    except KeyError as missing:  # a field that the records of an older version do not have
-        reason = f"Its record, of an older version, lacks {missing}: record the run anew."
-        return Picture(prefix + name, name, name.replace("_", " "), reason, Markup())
+        with fit_to_draw(name, run):
+            words = load(name).describe(run)
+        svg = inline_svg(name, run)
+    except UnfitRecordError as unfit:
+        return Picture(prefix + name, name, name.replace("_", " "), f"{unfit}.", Markup())
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
     drawn = Markup(svg)  # noqa: S704 - our own drawing; matplotlib escapes its text
     return Picture(prefix + name, name, words.title, words.caption, drawn)

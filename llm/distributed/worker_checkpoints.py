@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import torch
+
 from covlaw.llm.distributed.processes import active
 from covlaw.llm.loop.step_record import Lines
 from covlaw.llm.runs import checkpoint
 from covlaw.llm.runs.checkpoint_manager import CheckpointManager, States
-from covlaw.records import runs as records
 
 
 class WorkerCheckpoints(CheckpointManager):
@@ -18,13 +19,13 @@ class WorkerCheckpoints(CheckpointManager):
         Raises:
             CovlawError: if there are checkpoints but none can be used.
         """
-        active().meet("restoring the checkpoint")
+        restored = int(active().agreed(torch.tensor(0), "the restored step"))
         found, _ = checkpoint.restore(
             self.folder / "checkpoints",
             self.model,
             self.optimizer,
             fresh._asdict(),
-            recorded=sum(1 for _ in records.read_lines(self.folder / records.STEPS)),
+            recorded=restored,
         )
         self.done = self.saved = found.step if found else 0
         self.states = States(**found.states) if found else fresh

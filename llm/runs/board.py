@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from covlaw.records.files import read_lines
+from covlaw.records.lines import read_lines
 from covlaw.records.runs import EVALUATIONS, STEPS
 from covlaw.theory._numerics.errors import CovlawError
 

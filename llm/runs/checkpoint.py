@@ -71,7 +71,8 @@ def restore(
         model: Gets the parameters.
         optimizer: Gets its state.
         states: Fresh states; their fields and shapes say what a whole checkpoint holds.
-        recorded: Steps whose records are there; a checkpoint ahead of them is not used.
+        recorded: Steps whose records are there. A checkpoint ahead of them is used only where no
+            other is whole: from an earlier one the missing lines are made again.
 
     Returns:
         The checkpoint (None if there is none) and a warning for each one skipped.
@@ -83,9 +84,12 @@ def restore(
     for rubbish in folder.glob(".step-*.tmp"):  # of a kill
         remove(rubbish)
     found, reasons = _found(folder), list[str]()
-    for path in found:
+    ahead = [path for path in found if recorded is not None and _step_of(path) > recorded]
+    reasons += [f"checkpoint {p.name} is ahead of the {recorded} steps recorded" for p in ahead]
+    for path in (*(p for p in found if p not in ahead), *ahead):
         try:
-            return read(path, model, optimizer, states, recorded), _warnings(reasons)
+            used = read(path, model, optimizer, states)
+            return used, _warnings(reasons, path if path in ahead else None)
         except _DAMAGE as error:
             reasons.append(f"checkpoint {path.name} is corrupt ({error})")
     if found:
@@ -112,5 +116,13 @@ def _found(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
 
 
-def _warnings(reasons: list[str]) -> list[str]:
-    return [f"{reason}; trying the one before" for reason in reasons]
+def _step_of(path: Path) -> int:
+    digits = path.name.removeprefix("step-")
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
+def _warnings(reasons: list[str], ahead: Path | None) -> list[str]:
+    if ahead is None:
+        return [f"{reason}; trying the one before" for reason in reasons]
+    none = f"no other is whole: {ahead.name} is used, and the lines missing before it stay missing"
+    return [*reasons, none]

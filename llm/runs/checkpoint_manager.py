@@ -66,7 +66,7 @@ class CheckpointManager:
             self.model,
             self.optimizer,
             fresh._asdict(),
-            recorded=sum(1 for _ in records.read_lines(steps)),
+            recorded=records.recorded_steps(steps),
         )
         for warning in (*warnings, *_other_size(found)):
             _log.warning(warning)
@@ -76,7 +76,9 @@ class CheckpointManager:
         self.states = States(**found.states) if found else fresh
         if self.config.tensorboard:
             self.board = Board(self.folder)
-        active().meet("restoring the checkpoint")  # the other ranks read it after the cut
+        active().agreed(
+            torch.tensor(self.done), "the restored step"
+        )  # others read it after the cut
 
     @property
     def due(self) -> bool:

@@ -10,14 +10,14 @@ import pytest
 
 from covlaw.figures._drawing.render import recorded
 from covlaw.figures.ctwa_portrait import describe, downset, draw, reachable
-from covlaw.records.ladder import json_lines
+from covlaw.records.lines import read_records
 
 Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture
 def records() -> list[dict[str, Any]]:
-    return json_lines(recorded() / "ctwa.jsonl")
+    return read_records(recorded() / "ctwa.jsonl")
 
 
 def title(records: list[dict[str, Any]], folder: Path) -> str:

@@ -10,12 +10,12 @@ from covlaw.figures._drawing.render import recorded
 from covlaw.figures._drawing.style import power_of_ten
 from covlaw.figures.pl_rates import BOUNDS, PANELS, describe, draw
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import json_lines
+from covlaw.records.lines import read_records
 
 
 @pytest.fixture
 def records() -> list[dict[str, Any]]:
-    return json_lines(recorded() / "convergence.jsonl")
+    return read_records(recorded() / "convergence.jsonl")
 
 
 def words(records: list[dict[str, Any]], folder: Path) -> Description:

@@ -49,6 +49,7 @@ def record_run(
         mean = noisy(values[step])
         lines.append(
             {
+                **{"schema": 1, "seed": seed, "scalarizer": "linear", "weights": None},
                 **{"step": step, "objectives": [f"r{j}" for j in range(len(change))]},
                 **{"reward_mean": mean["estimate"], "reward_se": mean["se"], "audits": audits},
             }

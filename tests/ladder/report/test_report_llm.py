@@ -13,7 +13,8 @@ from covlaw.ladder.report import write_report
 from covlaw.ladder.report.filters import number, signed, spelled
 from covlaw.ladder.report.llm_section import FORECASTS, audit_rows
 from covlaw.records.constants import BUDGET_TERMS
-from covlaw.records.ladder import LlmRun, json_lines
+from covlaw.records.ladder import LlmRun
+from covlaw.records.lines import read_records
 
 HOSTILE = "</p></script><script>alert(1)</script><img src=x onerror=alert(2)>"
 BIDI = "safe \u202e\u2066txet desrever\u2069 \u200b\x00end"
@@ -60,7 +61,7 @@ def test_the_page_holds_every_audit_and_its_budget(tmp_path: Path) -> None:
     run = write_llm_run(tmp_path / "linear-seed0")
     text = write_report(run, pictures=False).read_text()
     page = Page(text)
-    audited = [s for s in json_lines(run / "steps.jsonl") if s["audits"]]
+    audited = [s for s in read_records(run / "steps.jsonl") if s["audits"]]
     tables = re.findall(r"<table.*?</table>", text, re.DOTALL)
     for caption in ("no part in the update", "on the batch itself", "Terms of the change"):
         table = next(t for t in tables if caption in t)
@@ -75,7 +76,7 @@ def test_the_page_holds_every_audit_and_its_budget(tmp_path: Path) -> None:
 
 def test_a_run_without_weights_or_samples_has_a_page(tmp_path: Path) -> None:
     run = write_llm_run(tmp_path / "linear-seed0")
-    steps = [s | {"weights": None} for s in json_lines(run / "steps.jsonl")]
+    steps = [s | {"weights": None} for s in read_records(run / "steps.jsonl")]
     lines(run / "steps.jsonl", steps)
     (run / "samples.jsonl").unlink()
     text = write_report(run, pictures=False).read_text()

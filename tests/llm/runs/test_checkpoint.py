@@ -158,7 +158,20 @@ def test_a_checkpoint_ahead_of_the_records_is_not_used(tmp_path: Path) -> None:
     found, warnings = checkpoint.restore(tmp_path, model, optimizer, states(), recorded=3)
     assert found is not None
     assert found.step == 2
-    assert "step-000004 is corrupt (only 3 of its 4 steps are recorded)" in warnings[0]
+    assert "step-000004 is ahead of the 3 steps recorded; trying the one before" in warnings[0]
+    assert [path.name for path in sorted(tmp_path.glob("step-*"))] == ["step-000002", "step-000004"]
+
+
+def test_a_good_checkpoint_is_not_blamed_for_damaged_records(tmp_path: Path) -> None:
+    model, optimizer = setup()
+    checkpoint.save(tmp_path, 4, model, optimizer, states())
+    found, warnings = checkpoint.restore(tmp_path, model, optimizer, states(), recorded=3)
+    assert found is not None
+    assert found.step == 4
+    assert "step-000004 is used, and the lines missing before it stay missing" in warnings[-1]
+    (tmp_path / "step-000004" / "step.json").write_text("{")
+    with pytest.raises(CovlawError, match="remove that folder to start over"):
+        checkpoint.restore(tmp_path, model, optimizer, states(), recorded=3)
 
 
 def test_checkpoints_of_earlier_versions_are_read(tmp_path: Path) -> None:

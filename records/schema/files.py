@@ -1,0 +1,160 @@
+"""The fields of every file of a run, a ladder and a study (docs/reproduce.md says who writes them).
+
+A field that readers need is required; one that only some versions or settings write is optional,
+and checked where it is there. Fields that are not named here are left alone.
+"""
+
+from collections.abc import Mapping
+
+from covlaw.records.constants import BUDGET_TERMS
+from covlaw.records.schema.kinds import (
+    Kind,
+    anything,
+    count,
+    exactly,
+    listed,
+    mapped,
+    maybe,
+    names,
+    number,
+    table,
+    text,
+    truth,
+    vector,
+)
+
+SCHEMA = 1
+"""Of every file; a change of what a field means raises it (CHANGELOG)."""
+
+STATISTIC = table({"estimate": vector, "se": vector}, {"scale": number})
+AUDIT = table(
+    {
+        "sample": exactly("independent", "same"),
+        "law": STATISTIC,
+        "clipped": STATISTIC,
+        "clipped_centred": STATISTIC,
+        "first_order": STATISTIC,
+        "exact_change": STATISTIC,
+        "measured": STATISTIC,
+    },
+    {
+        "n_prompts": count,
+        "n_completions": count,
+        "scale": number,
+        "law_by_sum": STATISTIC,
+        "held_out": STATISTIC,
+        "budget": table(dict.fromkeys(BUDGET_TERMS, vector)),
+        "tails": table({"heavy": truth}),
+    },
+)
+STEP = table(
+    {
+        "schema": exactly(SCHEMA),
+        "step": count,
+        "seed": count,
+        "scalarizer": text,
+        "objectives": names,
+        "reward_mean": vector,
+        "reward_se": vector,
+        "weights": maybe(vector),
+        "audits": listed(AUDIT),
+    },
+    {
+        "length_mean": number,
+        "clip_fraction_low": number,
+        "clip_fraction_high": number,
+        "kl_reference": number,
+        "entropy": number,
+        "grad_norm": number,
+        "engine_log_prob_gap": number,
+        "tokens": count,
+    },
+)
+SAMPLE = table(
+    {
+        "prompt": text,
+        "completion": text,
+        "rewards": mapped(number),
+        "advantage": number,
+        "length": count,
+    }
+)
+SAMPLES = table({"schema": exactly(SCHEMA), "step": count, "samples": listed(SAMPLE)})
+EVALUATION = table(
+    {"step": count, "split": text, "objectives": names, "reward_mean": vector, "reward_se": vector},
+    {"n_prompts": count, "n_completions": count, "length_mean": number},
+)
+TIMING = table({"step": count, "seconds": number})
+
+CONTROL = table({"name": text, "refuted": truth})
+VERDICT = table(
+    {
+        **dict.fromkeys(("id", "rung", "kind", "status", "note"), text),
+        **dict.fromkeys(("measured", "predicted", "slack", "tolerance", "tightness"), number),
+        "violations": count,
+        "n": count,
+        "negative_control": maybe(CONTROL),
+    }
+)
+VERDICTS = table(
+    {
+        "schema": exactly(SCHEMA),
+        "covlaw": text,
+        "seed": count,
+        "quick": truth,
+        "omitted": listed(text),
+        "verdicts": listed(VERDICT),
+    }
+)
+
+INTERVAL = table({"mean": number, "low": number, "high": number, "n": count})
+CELL = table(
+    {
+        "algorithm": text,
+        "world": text,
+        "runs": count,
+        "sacrifices": maybe(INTERVAL),
+        "hypervolume": maybe(INTERVAL),
+        "hypervolume_start": maybe(INTERVAL),
+    }
+)
+PRICE = table(
+    {
+        "scalarizer": text,
+        "world": text,
+        "pairs": count,
+        "sacrifices": maybe(INTERVAL),
+        "hypervolume": maybe(INTERVAL),
+    }
+)
+SUMMARY = table(
+    {
+        "schema": exactly(SCHEMA),
+        "threshold": number,
+        "runs": count,
+        "seed": count,
+        "worlds": listed(text),
+        "table": listed(CELL),
+        "price": listed(PRICE),
+        "errors": listed(anything),
+    }
+)
+CONFIG = table(
+    {},
+    {"kind": text, "seed": count, "steps": count, "scalarizer": text, "reward_worst": anything},
+)
+ENVIRONMENT = table({}, {"packages": mapped(text), "command": text, "python": text})
+
+LINES: Mapping[str, Kind] = {
+    "steps.jsonl": STEP,
+    "samples.jsonl": SAMPLES,
+    "evaluations.jsonl": EVALUATION,
+    "timing.jsonl": TIMING,
+}
+"""Files of a line a step; a measurement's lines are objects whose fields its figure knows."""
+WHOLE: Mapping[str, Kind] = {
+    "verdicts.json": VERDICTS,
+    "summary.json": SUMMARY,
+    "environment.json": ENVIRONMENT,
+    "config.toml": CONFIG,
+}
