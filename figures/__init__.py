@@ -1,4 +1,7 @@
-"""Figures, each drawn from recorded runs only."""
+"""Figures, each drawn from recorded runs only.
+
+Not public: `covlaw figures` draws them.
+"""
 
 from covlaw.figures.registry import FIGURES, Drawing, load
 

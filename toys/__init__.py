@@ -1,1 +1,4 @@
-"""Worlds small enough to enumerate: bandit, token tree, transformer."""
+"""Worlds small enough to enumerate: bandit, token tree, transformer.
+
+Not public: instances reach statements by `covlaw.check`.
+"""
