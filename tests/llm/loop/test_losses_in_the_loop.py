@@ -99,6 +99,31 @@ def test_a_loss_fills_what_is_not_set_and_no_more(policy_folder: Path, tmp_path:
     assert plain.with_options(loss="cispo").clip_high == 4
 
 
+OWN = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from covlaw.theory.losses.ppo import PPO
+
+
+@dataclass(frozen=True)
+class Narrow(PPO):
+    source: ClassVar[str] = "a test"
+    published_aggregation: ClassVar[str] = "token_mean"
+    clip_high: float = 0.01
+    aggregation: str = "token_mean"
+"""
+
+
+def test_a_loss_of_ones_own_file_trains(policy_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "own_loss.py").write_text(OWN)
+    own = f"{tmp_path / 'own_loss.py'}:Narrow"
+    config = settings(own, policy_folder, tmp_path / "run", audits=0)
+    assert (config.clip_high, config.aggregation) == (0.01, "token_mean")
+    (step,) = read_lines(train(config) / STEPS)
+    assert step["clip_fraction_high"] > 0
+
+
 def test_a_record_older_than_the_setting_still_reads() -> None:
     record = TrainConfig(clip_high=0.28).to_dict()
     del record["loss"]

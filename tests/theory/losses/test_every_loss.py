@@ -171,12 +171,9 @@ class NeutralLengths(PPO):
 
 
 @pytest.mark.parametrize("mutant", [NeverClipped, Dropping, Undivided, NeutralLengths])
-def test_a_loss_that_weighs_otherwise_than_it_says_is_refuted(
-    mutant: type[PolicyLoss], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(LOSSES, "mutant", mutant)  # type: ignore[arg-type]
+def test_a_loss_that_weighs_otherwise_than_it_says_is_refuted(mutant: type[PolicyLoss]) -> None:
     with pytest.raises(AssertionError):
-        assert_a_policy_loss("mutant", "sequence_mean")
+        assert_a_policy_loss(f"{__file__}:{mutant.__name__}", "sequence_mean")
 
 
 @dataclass(frozen=True)
@@ -202,12 +199,10 @@ class SquaredRatio(TokenLoss):
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
-def test_a_loss_from_outside_goes_through_the_same(
-    aggregation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(LOSSES, "squared", SquaredRatio)  # type: ignore[arg-type]
-    assert_a_policy_loss("squared", aggregation)
-    weight = effective_weight(torch.ones(1), torch.full((1,), 0.125), loss="squared")
+def test_a_loss_from_outside_goes_through_the_same(aggregation: str) -> None:
+    own = f"squared={__file__}:{SquaredRatio.__name__}"
+    assert_a_policy_loss(own, aggregation)
+    weight = effective_weight(torch.ones(1), torch.full((1,), 0.125), loss=own)
     assert weight.item() == pytest.approx(math.exp(0.25), rel=4 * 2.0**-24)
 
 
@@ -316,6 +311,10 @@ def test_mistakes_name_culprit_and_remedy() -> None:
         make_loss("ppo", clip_hi=0.3)
     with pytest.raises(CovlawError, match=r"dual_clip is 3\.0: cispo has none"):
         make_loss("cispo", dual_clip=3.0)
+    with pytest.raises(
+        CovlawError, match=r":Setting' is type without published_aggregation, source"
+    ):
+        find_loss(f"{__file__}:Setting")
     with pytest.raises(CovlawError, match="unknown aggregation 'mean'"):
         make_loss("gspo", aggregation="mean")
     ones = torch.ones(2)
