@@ -100,7 +100,14 @@ def fit_to_draw(name: str, run: Path) -> Iterator[None]:
         raise
     except KeyError as missing:  # a field that records of an older version do not have
         reason = f"lacks {missing}: record the run anew"
-    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        StopIteration,
+        TypeError,
+        ValueError,
+    ) as error:
         reason = f"does not hold what it should ({ascii(str(error))[:80]}): record the run anew"
     else:
         return

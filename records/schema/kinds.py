@@ -108,21 +108,21 @@ def mapped(kind: Kind) -> Kind:
 def table(required: Mapping[str, Kind], optional: Mapping[str, Kind] | None = None) -> Kind:
     """An object with some fields; others that stand beside them are left alone.
 
-    `objectives`, where it is a field, says how long the vectors of the object are.
+    Fields are checked in the order given. `objectives`, where it is one, says how long the vectors
+    after it are.
     """
     known = {**required, **(optional or {})}
 
     def check(value: Any, place: str, size: int) -> None:
         _is(dict, value, place, "an object")
         before = f"{place}." if place else ""
-        for name in required:
-            if name not in value:
+        for name, kind in known.items():
+            if name in value:
+                kind(value[name], before + name, size)
+            elif name in required:
                 raise WrongFieldError(f"{before}{name} is missing")
-        if "objectives" in known:
-            known["objectives"](value["objectives"], f"{before}objectives", size)
-            size = len(value["objectives"])
-        for name in known.keys() & value.keys():
-            known[name](value[name], before + name, size)
+            if name == "objectives":
+                size = len(value[name])
 
     return check
 
