@@ -83,6 +83,8 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         found.append(line)
     if path.name in LINES:
         _check_order(path, found)
+    elif not found and path.exists():  # a measurement is written whole
+        raise CovlawError(f"{path} holds no record: record it anew")
     records = [line.record for line in found if line.record is not None]
     if path.name == "steps.jsonl":
         _check_run(path, found, bool(skipped) or path.with_name(path.name + ASIDE).exists())

@@ -7,7 +7,7 @@ import numpy as np
 
 from covlaw.records.constants import BUDGET_TERMS, CLEAR, FORECAST_WORDS
 from covlaw.records.findings import agreement
-from covlaw.records.ladder import Audit, LlmRun, audits
+from covlaw.records.ladder import Array, Audit, LlmRun, audits
 from covlaw.records.reading import Recorded
 
 FORECASTS = {n: FORECAST_WORDS[n] for n in ("law", "clipped", "first_order", "exact_change")}
@@ -18,6 +18,8 @@ SAMPLES = {
 }
 CURVE = 100.0, 24.0
 """Width and height of a small curve."""
+POINTS = 400
+"""At most in it: more than a screen shows."""
 
 
 class ShownChange(NamedTuple):
@@ -112,15 +114,24 @@ def _curves(run: LlmRun, field: str) -> list[Curve]:
     return [_curve(name, values[:, k]) for k, name in enumerate(run.objectives)]
 
 
-def _curve(name: str, values: Any) -> Curve:
+def _thinned(values: Array) -> list[int]:
+    """Steps whose points a small curve needs: of each stretch the lowest and the highest one."""
+    known = np.flatnonzero(np.isfinite(values))
+    kept = set[int]()
+    for part in np.array_split(known, min(POINTS // 2, max(len(known), 1))):
+        if len(part):
+            kept |= {int(part[values[part].argmin()]), int(part[values[part].argmax()])}
+    ends = {int(known[0]), int(known[-1])} if len(known) else set[int]()
+    return sorted(kept | ends)
+
+
+def _curve(name: str, values: Array) -> Curve:
     known = values[np.isfinite(values)]
     least, most = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     width, height = CURVE
     across = width / max(len(values) - 1, 1)
     up = height / (most - least) if most > least else 0.0
     points = " ".join(
-        f"{k * across:.1f},{height - (value - least) * up:.1f}"
-        for k, value in enumerate(values)
-        if math.isfinite(value)
+        f"{k * across:.1f},{height - (values[k] - least) * up:.1f}" for k in _thinned(values)
     )
     return Curve(name, float(values[0]), float(values[-1]), least, most, points)
