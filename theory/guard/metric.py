@@ -16,7 +16,7 @@ class Metric(NamedTuple):
     """P of |v|² = v'P⁻¹v, up to a common factor."""
 
     values: Tensor
-    """(D,) float32 ≥ 0 in the order of the parameters; 0: a coordinate that the optimiser does not
+    """(D,) float32 or wider, ≥ 0, in the parameters' order; 0: one that the optimiser does not
     move (frozen, unknown to it, or never reached by a gradient), which the guard leaves alone."""
     name: str
     """adam, rmsprop, adagrad, adafactor, sgd, or identity."""
@@ -61,7 +61,7 @@ def optimiser_metric(optimizer: Optimizer, parameters: Iterable[Tensor]) -> Metr
         names.add(name)
         if inverse is None:
             return _identity(given, f"{type(optimizer).__name__} has no diagonal metric known here")
-        weight = torch.broadcast_to(inverse.to(torch.float32), parameter.shape).reshape(-1)
+        weight = torch.broadcast_to(inverse, parameter.shape).reshape(-1)
         parts.append(weight * (float(group["lr"]) / top * _tensor_scale(group, state, parameter)))
     if not names:
         return _identity(given, f"{type(optimizer).__name__} has no state yet: it has not stepped")
@@ -107,38 +107,43 @@ def _tensor_scale(group: Mapping[str, Any], state: State, parameter: Tensor) -> 
 
 def _adam(group: Mapping[str, Any], state: State) -> tuple[Tensor, float]:
     largest = group.get("amsgrad", False) and "max_exp_avg_sq" in state
-    moment = state["max_exp_avg_sq" if largest else "exp_avg_sq"].float()
+    moment = _wide(state["max_exp_avg_sq" if largest else "exp_avg_sq"])
     if "betas" in group and "step" in state:
         moment = moment / (1 - group["betas"][1] ** float(state["step"]))
     return moment.sqrt(), _epsilon(group)
 
 
 def _rmsprop(group: Mapping[str, Any], state: State) -> tuple[Tensor, float]:
-    moment = state["square_avg"].float()
+    moment = _wide(state["square_avg"])
     if group.get("centered", False):
-        moment = moment - state["grad_avg"].float().square()
+        moment = moment - _wide(state["grad_avg"]).square()
     return moment.clamp(min=0.0).sqrt(), _epsilon(group)
 
 
 def _adagrad(group: Mapping[str, Any], state: State) -> tuple[Tensor, float]:
-    return state["sum"].float().sqrt(), _epsilon(group)
+    return _wide(state["sum"]).sqrt(), _epsilon(group)
 
 
 def _torch_adafactor(_: Mapping[str, Any], state: State) -> tuple[Tensor, float]:
-    row, column = state["row_var"].float(), state["col_var"].float()
+    row, column = _wide(state["row_var"]), _wide(state["col_var"])
     mean = row.mean(-2, keepdim=True)
     return torch.where(mean > 0, row * column / torch.where(mean > 0, mean, 1.0), 0.0).sqrt(), 0.0
 
 
 def _variance(_: Mapping[str, Any], state: State) -> tuple[Tensor, float]:
-    return state["variance"].float().sqrt(), 0.0
+    return _wide(state["variance"]).sqrt(), 0.0
 
 
 def _transformers_adafactor(_: Mapping[str, Any], state: State) -> tuple[Tensor, float]:
-    row = state["exp_avg_sq_row"].float()[..., None]
-    column = state["exp_avg_sq_col"].float()[..., None, :]
+    row = _wide(state["exp_avg_sq_row"])[..., None]
+    column = _wide(state["exp_avg_sq_col"])[..., None, :]
     mean = row.mean(-2, keepdim=True)
     return torch.where(mean > 0, row * column / torch.where(mean > 0, mean, 1.0), 0.0).sqrt(), 0.0
+
+
+def _wide(moment: Tensor) -> Tensor:
+    """Float32 or wider: squares of small gradients vanish in less."""
+    return moment.to(torch.promote_types(moment.dtype, torch.float32))
 
 
 def _epsilon(group: Mapping[str, Any]) -> float:

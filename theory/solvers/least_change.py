@@ -17,6 +17,9 @@ from covlaw.theory.solvers.wolfe import correlation, minor_cycle, squared_norms
 _CYCLES = 50
 """Limit on the cycles of the method, a row; random problems take 1 to 3."""
 
+MET = 1e-10
+"""A floor counts as met to within this share of the largest distance that is asked or left."""
+
 
 class LeastChange(NamedTuple):
     """The multipliers of the floors, with their certificate."""
@@ -81,8 +84,7 @@ def least_change(gram: Any, effects: Any, floor: Any = 0.0) -> LeastChange:
     scale = distance.abs().amax(1, keepdim=True)
     scale = torch.where(scale > 0, scale, 1.0)
     angle = correlation(flat)
-    unmet = _unmet(angle, distance / scale)
-    weights, gap = _solved(angle, distance / scale + unmet)
+    weights, gap, unmet = _solved_or_lowered(angle, distance / scale)
     # a zero gradient keeps its slack whatever the weights
     short = torch.where(live, unmet * scale * unit, (-slack).clamp(min=0.0))
     return LeastChange(
@@ -107,6 +109,21 @@ def _fitting(values: Any, what: str, gram: Tensor) -> Tensor:
     return wide
 
 
+def _solved_or_lowered(angle: Tensor, slack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (B, M), gap (B,), and by how much floors had to be lowered (B, M); unit gradients.
+
+    Only where the floors as they are leave a violation: a Gramian that is singular to rounding may
+    well carry them.
+    """
+    weights, gap = _solved(angle, slack)
+    unmet = torch.zeros_like(slack)
+    rows = (_violation(angle, slack, weights) > MET).nonzero()[:, 0]
+    if rows.numel():
+        unmet[rows] = _unmet(angle[rows], slack[rows])
+        weights[rows], gap[rows] = _solved(angle[rows], slack[rows] + unmet[rows])
+    return weights, gap, unmet
+
+
 def _unmet(angle: Tensor, slack: Tensor) -> Tensor:
     """Projection of −slack on {y ≥ 0, Gy = 0}: what no step can give, (B, M); 0 at full rank."""
     values, vectors = torch.linalg.eigh(angle)
@@ -114,8 +131,6 @@ def _unmet(angle: Tensor, slack: Tensor) -> Tensor:
     # an eigenvalue below 0 shows how exact the Gramian is
     null = values <= torch.maximum(-4 * values[:, :1], rounding(1.0, 64 * count))
     null &= (squared_norms(angle) > 0).any(1, keepdim=True)
-    if not bool((null.any(1) & (slack < 0).any(1)).any()):
-        return torch.zeros_like(slack)
     basis = vectors * null[:, None]
     projector = basis @ basis.mT
     wanted = -(projector @ slack[..., None])[..., 0]
@@ -189,10 +204,15 @@ def _on_support(gram: Tensor, slack: Tensor, support: Tensor) -> tuple[Tensor, T
 
 
 def _gap(gram: Tensor, slack: Tensor, weights: Tensor) -> Tensor:
-    """Largest violation of w ≥ 0, and of w = 0 on the support, relative to what w is made of."""
+    """Largest violation of the optimality conditions relative to what w is made of: (B,)."""
+    wrong = _violation(gram, slack, weights)
+    size = slack.abs().amax(1) + weights.amax(1)
+    return torch.where(size > 0, wrong / torch.where(size > 0, size, 1.0), 0.0)
+
+
+def _violation(gram: Tensor, slack: Tensor, weights: Tensor) -> Tensor:
+    """Largest violation of w ≥ 0, and of w = 0 on the support: (B,)."""
     now = slack + (gram @ weights[..., None])[..., 0]
     wrong = torch.where(weights > 0, now.abs(), (-now).clamp(min=0.0))
     # a zero gradient's floor is not the weights' to meet
-    wrong = torch.where(squared_norms(gram) > 0, wrong, 0.0).amax(1)
-    size = slack.abs().amax(1) + weights.amax(1)
-    return torch.where(size > 0, wrong / torch.where(size > 0, size, 1.0), 0.0)
+    return torch.where(squared_norms(gram) > 0, wrong, 0.0).amax(1)

@@ -24,6 +24,7 @@ PARTS = {
     "scalarization": "E. Scalarizers",
     "false_claims": "F. Plausible, but false",
     "surrogates": "G. Surrogates in use today",
+    "guard": "H. The guard",
 }
 """The parts of THEORY, a folder each, and their headings."""
 

@@ -1,0 +1,1 @@
+"""Part H: the guard, which keeps every objective under any optimiser."""
