@@ -92,6 +92,13 @@ class Audit(NamedTuple):
         estimate, error = (array(found[key]) for key in ("estimate", "se"))
         return scale * estimate, np.abs(scale) * error
 
+    def correlation(self, prediction: str) -> Array:
+        """(M,) of the errors of a prediction and of the measured change; 0 in older audits."""
+        found = self.record[prediction]
+        known = found.get("correlation") or [0.0] * len(self.record["measured"]["estimate"])
+        sign = np.sign(found.get("scale") or 1.0) if prediction in LAWS else 1.0
+        return np.nan_to_num(sign * array(known))
+
 
 def llm_runs(folder: Path) -> list[LlmRun]:
     """Every RL run in a ladder folder, or the one that `folder` itself is; ordered by name."""

@@ -13,6 +13,7 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.budget import ScoreFields, fitted_scale, law_budget, short_budget
 from covlaw.theory.estimators.clipped_law import centred_weight
 from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
+from covlaw.theory.estimators.error_correlation import prompt_correlation
 from covlaw.theory.estimators.intervals import Limits, change_interval
 from covlaw.theory.estimators.rollouts import Rollouts
 
@@ -58,6 +59,8 @@ class Measured(NamedTuple):
     """(M,); 0 where random numbers in common gave no differing completion."""
     limits: Limits
     """95 %, (M,) each: they do not collapse where the standard error does."""
+    per_prompt: Tensor | None = None
+    """(P, M) by ascending prompt id; kept for the record, not with the evidence."""
 
     def record(self) -> dict[str, list[float]]:
         """{estimate, se, low, high}, (M,) each."""
@@ -76,7 +79,7 @@ def measure_change(new: Rollouts, old: Rollouts, prompts: int) -> Measured:
     """
     change = _prompt_means(new, prompts) - _prompt_means(old, prompts)
     limits = change_interval(old.rewards, new.rewards, old.prompt)
-    return Measured(change.mean(0), change.std(0) / prompts**0.5, limits)
+    return Measured(change.mean(0), change.std(0) / prompts**0.5, limits, change)
 
 
 def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str, Any]:
@@ -89,16 +92,20 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
     independent samples only. Where the loss divides by lengths, "law_by_sum" is what the law would
     be without: what `sequence_mean` costs an objective is the difference in sign or share of the
     two (T18).
+
+    `correlation`, of independent samples: of the errors of a forecast and of the measured change,
+    (M,) each, over the prompts that both were seen on.
     """
     prompt, rewards, fields = evidence.prompt, evidence.rewards, evidence.fields
     short = short_budget(rewards, fields, prompt)
+    change = measured.per_prompt if kind == "independent" else None
     record: dict[str, Any] = {
         "sample": kind,
         "n_prompts": int(prompt.unique().numel()),
         "n_completions": int(prompt.numel()),
-        **_laws(evidence),
-        "first_order": _pair(within_prompt_covariance(rewards, fields.step, prompt)),
-        "exact_change": _pair(exact_change(rewards, fields.log_ratio, prompt)),
+        **_laws(evidence, change),
+        "first_order": _pair(within_prompt_covariance(rewards, fields.step, prompt), change),
+        "exact_change": _pair(exact_change(rewards, fields.log_ratio, prompt), change),
         "measured": measured.record(),
     }
     if not evidence.by_token and not torch.equal(evidence.advantage, fields.score):
@@ -151,7 +158,7 @@ def _prompt_means(drawn: Rollouts, prompts: int) -> Tensor:
     return total / torch.bincount(prompt, minlength=prompts)[:, None]
 
 
-def _laws(evidence: Evidence) -> dict[str, dict[str, Any]]:
+def _laws(evidence: Evidence, change: Tensor | None) -> dict[str, dict[str, Any]]:
     """Each law with the scale of its own signal: clipping shrinks W, so s's would be too small."""
     if evidence.by_token:
         unknown = [float("nan")] * evidence.rewards.shape[1]
@@ -160,7 +167,7 @@ def _laws(evidence: Evidence) -> dict[str, dict[str, Any]]:
     signals = (evidence.fields.score, weight, _centred(evidence))
     return {
         name: {
-            **_pair(within_prompt_covariance(evidence.rewards, signal, evidence.prompt)),
+            **_pair(within_prompt_covariance(evidence.rewards, signal, evidence.prompt), change),
             "scale": float(fitted_scale(signal, evidence.fields.step, evidence.prompt)),
         }
         for name, signal in zip(LAWS, signals, strict=True)
@@ -173,5 +180,8 @@ def _centred(evidence: Evidence) -> Tensor:
     return torch.stack(signals).mean(0)
 
 
-def _pair(covariance: Covariance) -> dict[str, list[float]]:
-    return {"estimate": covariance.estimate.tolist(), "se": covariance.standard_error.tolist()}
+def _pair(covariance: Covariance, change: Tensor | None = None) -> dict[str, list[float]]:
+    found = {"estimate": covariance.estimate, "se": covariance.standard_error}
+    if change is not None:
+        found["correlation"] = prompt_correlation(covariance.per_prompt, change)
+    return {name: value.tolist() for name, value in found.items()}

@@ -44,6 +44,8 @@ class Pair(NamedTuple):
     forecasts: dict[str, Estimate]
     """By name of `FORECASTS`."""
     realised: Estimate
+    correlation: dict[str, float] = {}  # noqa: RUF012 - never changed
+    """By forecast: of its error and that of `realised`; left out where they share no prompts."""
 
 
 class Run(NamedTuple):
@@ -107,11 +109,14 @@ def _add(run: Run, audit: Audit, own: Audit | None) -> None:
     found = {n: _estimates(*audit.change(n)) for n in FORECASTS if n != OWN_BATCH}
     unknown = [Estimate(float("nan"), float("inf"))] * len(run.objectives)
     found[OWN_BATCH] = _estimates(*own.change("exact_change")) if own else unknown
+    shared = {n: audit.correlation(n).tolist() for n in FORECASTS if n != OWN_BATCH}
     for name, pairs in (("measured", run.audits), ("held_out", run.held_out)):
         if name in audit.record:
             for j, realised in enumerate(_estimates(*audit.change(name))):
                 forecasts = {n: changes[j] for n, changes in found.items()}
-                pairs.append(Pair(run.name, audit.step, run.objectives[j], forecasts, realised))
+                own_prompts = {n: r[j] for n, r in shared.items() if name == "measured"}
+                place = (run.name, audit.step, run.objectives[j])
+                pairs.append(Pair(*place, forecasts, realised, own_prompts))
     if "tails" in audit.record:
         run.tails.append(audit.record["tails"])
 

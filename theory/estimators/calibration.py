@@ -27,6 +27,8 @@ class Points(NamedTuple):
     vx: Array
     """Squared errors."""
     vy: Array
+    vxy: Array
+    """Their covariance."""
 
 
 class Line(NamedTuple):
@@ -57,13 +59,18 @@ class Slope(NamedTuple):
 
 
 def line_with_errors(
-    x: Array, y: Array, x_error: Array, y_error: Array, weight: ArrayLike | None = None
+    x: Array,
+    y: Array,
+    x_error: Array,
+    y_error: Array,
+    weight: ArrayLike | None = None,
+    correlation: ArrayLike = 0.0,
 ) -> Line:
     """Least-squares line with known errors in both coordinates.
 
-    Minimises Σ (y − a − bx)²/(σ_y² + b²σ_x²) by the unified equations of York, Evensen, López
-    Martínez & De Basabe Delgado (Am. J. Phys. 72(3), 2004), errors uncorrelated. The usual
-    regression on noisy forecasts would be too flat.
+    Minimises Σ (y − a − bx)²/(σ_y² + b²σ_x² − 2brσ_xσ_y) by the unified equations of York, Evensen,
+    López Martínez & De Basabe Delgado (Am. J. Phys. 72(3), 2004). The usual regression on noisy
+    forecasts would be too flat.
 
     Args:
         x: (n,) forecasts.
@@ -71,17 +78,19 @@ def line_with_errors(
         x_error: (n,) standard errors ≥ 0; with `y_error` not both 0.
         y_error: (n,).
         weight: (..., n) multiplicities, e.g. of resamples; None: 1 each.
+        correlation: (n,) or one number r, |r| < 1: of a point's two errors. They are correlated
+            where both sides were seen on the same prompts; left out, the slope comes out too steep.
 
     Raises:
         CovlawError: on shapes that do not fit, entries that are not finite, or points without any
             error.
     """
-    points = _checked(x, y, x_error, y_error)
+    points = _checked(x, y, x_error, y_error, correlation)
     count = np.ones(len(points[0])) if weight is None else np.asarray(weight, dtype=np.float64)
     slope = _slopes(points, count.reshape(-1, count.shape[-1]))
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = slope.reshape(count.shape[:-1])
-        return _centred(slope, *points, count).line(slope)
+        return _centred(slope, points, count).line(slope)
 
 
 def _slopes(points: Points, count: Array) -> Array:
@@ -97,8 +106,8 @@ def _settled(points: Points, count: Array) -> Array:
     slope = _first_slope(points, count)
     at_work, own = np.arange(len(count)), count
     for _ in range(ROUNDS // 2):
-        first = _centred(slope[at_work], *points, own).next_slope()
-        second = _centred(first, *points, own).next_slope()
+        first = _centred(slope[at_work], points, own).next_slope()
+        second = _centred(first, points, own).next_slope()
         moves = np.abs(second - first) > SETTLED * np.abs(second)  # not where it is NaN
         slope[at_work] = np.where(moves, _extrapolated(slope[at_work], first, second), second)
         if not moves.all():
@@ -118,7 +127,13 @@ def _extrapolated(start: Array, first: Array, second: Array) -> Array:
 
 
 def calibration_slope(
-    x: Array, y: Array, x_error: Array, y_error: Array, cluster: NDArray[np.int64], seed: int = 0
+    x: Array,
+    y: Array,
+    x_error: Array,
+    y_error: Array,
+    cluster: NDArray[np.int64],
+    seed: int = 0,
+    correlation: ArrayLike = 0.0,
 ) -> Slope:
     """`line_with_errors` with a bootstrap over clusters of points, e.g. the objectives of an audit.
 
@@ -129,13 +144,15 @@ def calibration_slope(
         y_error: (n,).
         cluster: (n,) ids; points of one cluster are drawn together.
         seed: Of the resampling.
+        correlation: Of a point's two errors, as `line_with_errors`.
     """
     names, place = np.unique(cluster, return_inverse=True)
     if len(names) < 3:
         nan = float("nan")
         return Slope(nan, nan, nan, nan, nan, nan, len(x), len(names))
-    found = line_with_errors(x, y, x_error, y_error)
-    points, drawn = _checked(x, y, x_error, y_error), cluster_counts(place, RESAMPLES, seed)
+    found = line_with_errors(x, y, x_error, y_error, correlation=correlation)
+    points = _checked(x, y, x_error, y_error, correlation)
+    drawn = cluster_counts(place, RESAMPLES, seed)
     parts = np.array_split(drawn, 10)  # all at once would be memory's worth
     slopes = np.concatenate([_slopes(points, part[:, place]) for part in parts])
     slopes = slopes[np.isfinite(slopes)]
@@ -185,14 +202,16 @@ class _Centred(NamedTuple):
         return Line(slope, self.y_mean - slope * self.x_mean, error, scatter)
 
 
-def _centred(slope: Array, x: Array, y: Array, vx: Array, vy: Array, count: Array) -> _Centred:
+def _centred(slope: Array, points: Points, count: Array) -> _Centred:
+    x, y, vx, vy, vxy = points
     b = slope[..., None]
-    own = 1 / (vy + b**2 * vx)
+    own = 1 / (vy + b**2 * vx - 2 * b * vxy)
     weight = count * own
     total = weight.sum(-1)
     x_mean, y_mean = weight @ x / total, weight @ y / total
     u, v = x - x_mean[..., None], y - y_mean[..., None]
-    return _Centred(weight, u, v, own * (u * vy + b * v * vx), x_mean, y_mean, slope, count)
+    beta = own * (u * vy + b * v * vx - (b * u + v) * vxy)
+    return _Centred(weight, u, v, beta, x_mean, y_mean, slope, count)
 
 
 def _first_slope(points: Points, count: Array) -> Array:
@@ -204,7 +223,8 @@ def _first_slope(points: Points, count: Array) -> Array:
     return slope
 
 
-def _checked(*columns: Array) -> Points:
+def _checked(x: Array, y: Array, x_error: Array, y_error: Array, correlation: ArrayLike) -> Points:
+    columns = (x, y, x_error, y_error)
     found = [np.asarray(c, dtype=np.float64) for c in columns]
     if any(c.ndim != 1 or c.shape != found[0].shape for c in found):
         shapes = ", ".join(str(c.shape) for c in found)
@@ -213,4 +233,7 @@ def _checked(*columns: Array) -> Points:
         raise CovlawError("points or errors are not finite: leave out what was not measured")
     if ((found[2] <= 0) & (found[3] <= 0)).any():
         raise CovlawError("a point has no error in either coordinate: leave it out or give one")
-    return Points(found[0], found[1], found[2] ** 2, found[3] ** 2)
+    r = np.broadcast_to(np.asarray(correlation, dtype=np.float64), found[0].shape)
+    if not (np.abs(r) < 1).all():
+        raise CovlawError("a correlation of errors is not between -1 and 1, both excluded: mend it")
+    return Points(found[0], found[1], found[2] ** 2, found[3] ** 2, r * found[2] * found[3])

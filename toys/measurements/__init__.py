@@ -27,6 +27,8 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "group_size": Measurement(("bandit",), 5.0),
     "remainder": Measurement(("bandit",), 5.0),
     "clipping": Measurement(("bandit",), 4.0),
+    "certificates": Measurement(("theory",), 40.0),
+    "slopes": Measurement(("theory",), 25.0),
 }
 """By name; the first line of each module says what it measures."""
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import minimize
 
 from covlaw.theory._numerics.errors import CovlawError
@@ -11,6 +12,7 @@ from covlaw.theory.estimators.calibration import (
     calibration_slope,
     line_with_errors,
 )
+from covlaw.theory.estimators.error_correlation import prompt_correlation
 
 # Pearson's data with York's weights (York 1966): the standard example of this problem
 X = np.array([0.0, 0.9, 1.8, 2.6, 3.3, 4.4, 5.2, 6.1, 6.5, 7.4])
@@ -41,6 +43,56 @@ def test_it_minimises_the_weighted_distance() -> None:
     best = minimize(misfit, [0.0, 1.0], method="Nelder-Mead", options={"fatol": 1e-10})
     assert own <= best.fun + 1e-10  # the other minimiser's own tolerance
     assert float(found.scatter) == pytest.approx(own / 28, rel=1e-12)
+
+
+def test_correlated_errors_enter_the_distance() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 30))
+    y += 2 * x
+    sx, sy = rng.uniform(0.1, 1.0, size=(2, 30))
+    r = rng.uniform(-0.8, 0.8, size=30)
+
+    def misfit(line: np.ndarray) -> float:
+        variance = sy**2 + line[1] ** 2 * sx**2 - 2 * line[1] * r * sx * sy
+        return float(((y - line[0] - line[1] * x) ** 2 / variance).sum())
+
+    found = line_with_errors(x, y, sx, sy, correlation=r)
+    own = misfit(np.array([float(found.intercept), float(found.slope)]))
+    best = minimize(misfit, [0.0, 2.0], method="Nelder-Mead", options={"fatol": 1e-10})
+    # York's equations hold the weights at the slope reached: stationary to first order in r
+    without = line_with_errors(x, y, sx, sy)
+    assert own <= best.fun * (1 + 1e-9)
+    assert misfit(np.array([float(without.intercept), float(without.slope)])) > own
+    with pytest.raises(CovlawError, match="correlation"):
+        line_with_errors(x, y, sx, sy, correlation=1.0)
+
+
+def test_shared_prompts_steepen_a_line_unless_their_correlation_is_known() -> None:
+    """Spread between prompts in both errors; slope 1 in truth, 1.27 without the correlation."""
+    rng = np.random.default_rng(1)
+    slopes = []
+    for _ in range(60):
+        theta, shared = 0.01 * rng.normal(size=(150, 1)), 0.05 * rng.normal(size=(150, 32))
+        first, second = (
+            theta + shared + noise * rng.normal(size=(150, 32)) for noise in (0.05, 0.1)
+        )
+        x, y = first.mean(1), second.mean(1)
+        errors = [v.std(1, ddof=1) / 32**0.5 for v in (first, second)]
+        r = prompt_correlation(torch.tensor(first.T), torch.tensor(second.T)).mean().item()
+        lines = (line_with_errors(x, y, *errors, correlation=c) for c in (0.0, r))
+        slopes.append([float(line.slope) for line in lines])
+    plain, known = np.mean(slopes, axis=0)
+    assert plain > 1.15
+    assert abs(known - 1) < 0.12
+
+
+def test_the_correlation_is_that_of_the_prompts_values() -> None:
+    first, second = np.random.default_rng(2).normal(size=(2, 7, 2))
+    found = prompt_correlation(torch.tensor(first), torch.tensor(second)).tolist()
+    assert found == pytest.approx([np.corrcoef(first[:, j], second[:, j])[0, 1] for j in (0, 1)])
+    assert prompt_correlation(torch.zeros(3, 1), torch.ones(3, 1)).tolist() == [0.0]
+    with pytest.raises(CovlawError, match="same"):
+        prompt_correlation(torch.zeros(3, 1), torch.zeros(4, 1))
 
 
 def test_multiplicities_are_repeated_points() -> None:
