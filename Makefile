@@ -82,9 +82,10 @@ lint: $(VENV)/.dev  ## every pre-commit hook on every file: ruff, formatting, my
 mutate: $(VENV)/.dev  ## mutate theory/'s core, report survivors (MODULES="covariance ..."); slow
 	$(BIN)/python tools/mutation/run.py --jobs $(JOBS) $(MODULES)
 
-docs: $(VENV)/.test  ## rewrite docs/statements.md and docs/figures.md from registries and records
+docs: $(VENV)/.test  ## rewrite what docs/ draws from registries and records
 	$(BIN)/python tools/statement_index.py
 	$(BIN)/python tools/gallery.py
+	$(BIN)/python tools/limits_tables.py
 
 site: $(VENV)/.test  ## build the documentation into build/site; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

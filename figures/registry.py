@@ -32,6 +32,7 @@ FIGURES: Mapping[str, Entry] = {
     "clipping": Entry("clipping.jsonl", ("T26", "T27")),
     "same_sample_optimism": Entry("audits", ("T19",)),
     "group_size": Entry("group_size.jsonl", ("T8", "T19", "T20")),
+    "certificates": Entry("certificates.jsonl", ("T21",)),
     "study": Entry("summary.json"),
     "reference_defects": Entry("reference forms"),
 }

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from covlaw.records.constants import LAWS
+from covlaw.records.constants import CLEAR, LAWS
 from covlaw.records.ends import Ends, run_ends
 from covlaw.records.lines import read_records
 from covlaw.records.parsing import read_json
@@ -90,6 +90,11 @@ class Audit(NamedTuple):
             one = self.record.get("scale")  # of all laws, in older audits
             scale = found.get("scale", one) or np.nan  # no signal that varies: nothing is forecast
         estimate, error = (array(found[key]) for key in ("estimate", "se"))
+        if (
+            "low" in found
+        ):  # an error of 0 means that no pair of completions differed, not certainty
+            half = (array(found["high"]) - array(found["low"])) / 2
+            error = np.where(error > 0, error, half / CLEAR)
         return scale * estimate, np.abs(scale) * error
 
     def correlation(self, prediction: str) -> Array:

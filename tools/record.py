@@ -11,7 +11,7 @@ from covlaw.records.ladder import verdict_file
 SMALL = frozenset(
     {
         *("config.toml", "environment.json", "steps.jsonl", "samples.jsonl"),
-        "calibration.jsonl",
+        *("calibration.jsonl", "slopes.jsonl"),
         *(entry.needs for entry in FIGURES.values()),
     }
 )

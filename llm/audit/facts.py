@@ -9,6 +9,7 @@ from covlaw.llm.audit.record import Evidence
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
 from covlaw.theory.estimators.headroom import headroom
+from covlaw.theory.estimators.held_out_headroom import FEWEST, held_out_headroom
 from covlaw.theory.estimators.intervals import Limits, interval
 from covlaw.theory.estimators.pareto import dominated_winners
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
@@ -114,6 +115,10 @@ def _headroom(covariances: PromptCovariances, config: TrainConfig) -> dict[str, 
         room = headroom(covariances, targets.to(covariances.matrices))
         factor, lower = float(room.factor), float(room.lower)
         found[name] = {"factor": factor, "lower": lower, "bundle": room.bundle.tolist()}
+        if len(covariances.matrices) >= FEWEST:
+            apart = held_out_headroom(covariances, targets.to(covariances.matrices))
+            value, error = float(apart.factor), float(apart.standard_error)
+            found[name]["across"] = {"estimate": value, "se": error}
     return found
 
 

@@ -24,6 +24,7 @@ def write_ladder(folder: Path, objectives: tuple[str, ...] = OBJECTIVES, seeds: 
     lines(folder / "budgets.jsonl", budgets(objectives))
     lines(folder / "geometry.jsonl", geometry())
     lines(folder / "group_size.jsonl", group_size())
+    lines(folder / "certificates.jsonl", certificates())
     lines(folder / "calibration.jsonl", calibration())
     lines(folder / "ctwa.jsonl", quick("ctwa"))
     lines(folder / "convergence.jsonl", quick("convergence"))
@@ -212,6 +213,21 @@ def group_size(promise: float = 8.0) -> list[dict[str, Any]]:
             "leave_one_out": fair if size > 2 else None,
         }
         for rate in (0.1, 1.0) for size in (2, 4, 64) for objective in (*OBJECTIVES, "score")
+    ]  # fmt: skip
+
+
+def certificates(wrong: int = 1, plain: int = 360) -> list[dict[str, Any]]:
+    """Of 1000 batches `wrong` certify a wrong sign; 3 standard errors do in `plain`."""
+    return [
+        {
+            "quantity": quantity, "family": family, "reward": "reward", "truth": truth,
+            "prompts": prompts, "completions": 16, "n": 1000,
+            "certified": None if quantity == "measured" else 10,
+            "wrong": None if quantity == "measured" else wrong, "plain_wrong": plain,
+            "covered": 960, "unbounded": 5, "plain_covered": 600, "width": 0.1,
+        }
+        for quantity, family in zip(("exact_change", "law", "measured"), "abc", strict=True)
+        for truth in (0.0, 0.003) for prompts in (4, 64)
     ]  # fmt: skip
 
 

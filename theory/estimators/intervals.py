@@ -45,8 +45,9 @@ def interval(
     completion that was not seen and whose ratio is above 1 only makes the first too low and the
     second too high; one whose ratio is below 1 the other way round. So each limit stands on an
     estimate that errs away from it, whatever was missed. (r − min r)(r − max r) ≤ 0: the two
-    errors are not positively correlated, both limits have to fail at once, and each may take
-    twice its share of 1 − level.
+    errors are not positively correlated within prompts, both limits have to fail at once, and each
+    may take twice its share of 1 − level. Between prompts they are: so the limits of Ĉ itself, at
+    its own share, are held too.
 
     Of any other signal nothing of what was missed is known but that its reward and signal lie in
     the range seen: Ĉ ± (t·se + p·push), p = 1 − tail^(1/N) the probability of a completion that N
@@ -77,7 +78,8 @@ def interval(
         return Limits(covariance.estimate - noise, covariance.estimate + noise)
     least, most = _extremes(drawn.values, bounds)
     if drawn.ratio:
-        return known_where(most > least, ratio_limits(*one_sided(drawn, least, most), tail))
+        means = (*one_sided(drawn, least, most), deviations(drawn)[0])
+        return known_where(most > least, ratio_limits(*means, tail))
     products, reward, signal = deviations(drawn)
     unseen = push(reward, signal)
     return known_where(unseen.up > 0, signal_limits(products, unseen, tail))
@@ -144,9 +146,12 @@ def one_sided(drawn: Drawn, least: Tensor, most: Tensor) -> tuple[PromptMeans, P
     return PromptMeans.of(above, drawn.weights), PromptMeans.of(below, drawn.weights)
 
 
-def ratio_limits(above: PromptMeans, below: PromptMeans, tail: float) -> Limits:
-    """Of the two estimates of `one_sided`, the outer limits."""
-    pairs = [(m.estimate(), m.margin(2 * tail)) for m in (above, below)]
+def ratio_limits(
+    above: PromptMeans, below: PromptMeans, products: PromptMeans, tail: float
+) -> Limits:
+    """Of the two estimates of `one_sided` and of Ĉ, the outer limits."""
+    shares = ((above, 2 * tail), (below, 2 * tail), (products, tail))
+    pairs = [(m.estimate(), m.margin(share)) for m, share in shares]
     lows, highs = (torch.stack(x) for x in zip(*((e - d, e + d) for e, d in pairs), strict=True))
     return Limits(lows.amin(0), highs.amax(0))
 

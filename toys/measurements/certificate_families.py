@@ -57,7 +57,7 @@ def ratio_families() -> Mapping[str, Family]:
     """Rewards with importance ratios of mean 1."""
     found = {f"lognormal, sd of log {s:g}": lognormal_ratio(s) for s in (0.1, 0.5, 1.5)}
     found |= {f"Pareto, index {a:g}": pareto_ratio(a) for a in (1.5, 2.5)}
-    found["prompts apart"] = opposed_prompts(0.5)
+    found |= {f"prompts apart by {t:g}": opposed_prompts(0.5, t) for t in (0.6, 0.95)}
     for noise in (0.0, 0.05):
         for name, seen in HIDDEN.items():
             found[f"{name}, noise {noise:g}"] = kinds(_of_mean_one(seen), noise, ratio=True)
@@ -115,7 +115,7 @@ def pareto_ratio(index: float) -> Family:
     return Family(tuple(_name(*rule) for rule in rules), np.array(truth), draw)
 
 
-def opposed_prompts(sd: float, tilt: float = 0.6) -> Family:
+def opposed_prompts(sd: float, tilt: float) -> Family:
     """Half of the prompts gain what the others lose: the mean change is 0."""
 
     def draw(rng: np.random.Generator, shape: Shape) -> Draws:
@@ -125,7 +125,7 @@ def opposed_prompts(sd: float, tilt: float = 0.6) -> Family:
         rewards = (own * z + (1 - tilt**2) ** 0.5 * e > 0).to(torch.float64)[:, None]
         return Draws(rewards, torch.expm1(sd * z - sd**2 / 2))
 
-    return Family(("reward .5, tilts ±.6",), np.zeros(1), draw)
+    return Family((f"reward 0.5, tilts ±{tilt:g}",), np.zeros(1), draw)
 
 
 def normal_score() -> Family:

@@ -117,11 +117,12 @@ def _exact_change(drawn: Draws, shape: Shape) -> dict[str, Any]:
     own = _drawn(drawn, shape, ratio=True)
     least, most = _extremes(drawn.rewards, shape)
     rows = torch.arange(shape.batches).repeat_interleave(shape.prompts * shape.completions)
-    above, below = (m.batch(shape.batches) for m in one_sided(own, least[rows], most[rows]))
+    three = (*one_sided(own, least[rows], most[rows]), deviations(own)[0])
+    above, below, products = (m.batch(shape.batches) for m in three)
     means = PromptMeans.of(own.signal[:, None], own.weights).batch(shape.batches)
-    certain = ratio_limits(above, below, WRONG).decided & (most > least)
+    certain = ratio_limits(above, below, products, WRONG).decided & (most > least)
     certain &= trusted(means.estimate(), means.error())
-    limits = known_where(most > least, ratio_limits(above, below, TAIL))
+    limits = known_where(most > least, ratio_limits(above, below, products, TAIL))
     return _judged(own, shape, limits, certain)
 
 

@@ -59,6 +59,9 @@ def test_the_limits_of_an_exact_change_worked_out_by_hand() -> None:
         error = max(clustered, rows.std(ddof=1) / 2)
         low.append(rows.mean() - t * error)
         high.append(rows.mean() + t * error)
+    # a pair's covariance is half the product of its gaps; Ĉ takes its own share of .05
+    own = np.array([0.2, 0.2])
+    assert min(low) < own.mean() - stats.t.isf(0.025, 1) * own.std()
     assert found.low.item() == pytest.approx(min(low), rel=1e-12)
     assert found.high.item() == pytest.approx(max(high), rel=1e-12)
 
