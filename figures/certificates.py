@@ -24,7 +24,6 @@ WRONG, LEVEL = 0.005, 0.95
 """What is promised: wrong signs at most, coverage at least."""
 
 Records = list[dict[str, Any]]
-Rate = Callable[[dict[str, Any]], float]
 
 
 def draw(run: Path) -> Figure:
@@ -89,19 +88,19 @@ def _families(records: Records) -> dict[str, Records]:
 
 
 def _worst_wrong(records: Records, prefix: str) -> float | None:
-    own = [r[f"{prefix}wrong"] / r["n"] for r in records if r["wrong"] is not None]
+    own: list[float] = [r[f"{prefix}wrong"] / r["n"] for r in records if r["wrong"] is not None]
     return max(own) if own else None
 
 
 def _worst_cover(records: Records, prefix: str) -> float | None:
-    own = [r[f"{prefix}covered"] / r["n"] for r in records]
+    own: list[float] = [r[f"{prefix}covered"] / r["n"] for r in records]
     return min(own)
 
 
 def _marks(
     axes: Axes, rows: dict[str, Records], rate: Callable[[Records, str], float | None]
 ) -> None:
-    looks = (
+    looks: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("plain_", {"color": PLAIN, "marker": "o", "markerfacecolor": "none"}, "plain rule"),
         ("", {"color": OURS, "marker": "s"}, "here"),
     )

@@ -62,8 +62,9 @@ def interval(
         bounds: Least and greatest possible reward, where known; else those of the sample count.
 
     Returns:
-        Exact covariances: within their rounding. Infinite for a single prompt, and for a reward
-        that did not vary in the sample, unless `bounds` say how far it could.
+        Exact covariances: within their rounding. Infinite for too few prompts
+        (`PromptMeans.margin`), and for a reward that did not vary in the sample, unless `bounds`
+        say how far it could.
 
     Raises:
         CovlawError: on another level, rewards out of bounds, and a covariance that was put
@@ -107,7 +108,8 @@ def change_interval(
         bounds: Least and greatest possible reward, where known; else those of both samples count.
 
     Returns:
-        Infinite for a single prompt, and for a reward that is the same throughout.
+        Infinite for too few prompts (`PromptMeans.margin`), and for a reward that is the same
+        throughout.
 
     Raises:
         CovlawError: on another level, rewards out of bounds and shapes that do not fit.

@@ -60,8 +60,10 @@ class PromptMeans(NamedTuple):
     def margin(self, tail: float) -> Tensor:
         """(..., M) Student's quantile at `tail` with prompts − 1 degrees, times the error.
 
-        NaN for a single prompt.
+        Infinite or NaN for too few prompts: where half of them gain what the other half lose, all
+        P drawn are of one kind with probability 2^(1 − P), and agree; beyond 2·`tail` of that no
+        margin is wide enough. Six prompts for 95 %, eight for 99 %.
         """
         freedom = int((self.weight > 0).sum()) - 1
-        quantile = float(student.isf(tail, freedom)) if freedom else float("nan")
-        return quantile * self.error()
+        enough = 2.0**-freedom <= 2 * tail
+        return (float(student.isf(tail, freedom)) if enough else float("inf")) * self.error()

@@ -13,6 +13,8 @@ from covlaw.theory.tilts.tilt_problem import TiltProblem, tilt_problem
 
 WRONG = 1 / 200
 """Probability at most of certifying the wrong sign of one objective."""
+NOMINAL = WRONG / 2
+"""What is asked of Student's quantile: the other half is for samples that are not normal."""
 OFF = 3.0
 """Standard errors by which a mean ratio may miss 1."""
 CERTAIN = 3.0
@@ -96,8 +98,8 @@ def best_completions(problem: TiltProblem) -> Tensor:
 def sign_certified(covariance: Covariance) -> Tensor:
     """Whether the sign of Ĉ_j is taken as certain: (M,) bool (T21).
 
-    It is where the interval of confidence 1 − 2·`WRONG` (`intervals.interval`) does not hold 0, so
-    that a true zero is certified with probability at most 2·`WRONG`, a wrong sign with at most
+    It is where the interval of confidence 1 − 2·`NOMINAL` (`intervals.interval`) does not hold 0,
+    so that a true zero is certified with probability at most 2·`WRONG`, a wrong sign with at most
     `WRONG`; docs/limits.md says in which simulation. For an exact change the mean ratio must also
     be 1 within `OFF` of its standard errors: where it is not, the sample misses what the update
     did most to. An exact covariance is certain wherever it exceeds its rounding; a single sampled
@@ -109,7 +111,7 @@ def sign_certified(covariance: Covariance) -> Tensor:
     Raises:
         CovlawError: on a covariance that was put together by hand.
     """
-    decided = interval(covariance, 1 - 2 * WRONG).decided
+    decided = interval(covariance, 1 - 2 * NOMINAL).decided
     drawn = covariance.drawn
     if drawn is None or drawn.weights.exact or not drawn.ratio:
         return decided

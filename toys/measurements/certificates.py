@@ -22,7 +22,7 @@ from covlaw.theory.estimators.intervals import (
     signal_limits,
 )
 from covlaw.theory.estimators.prompt_means import PromptMeans
-from covlaw.theory.estimators.sign_certificate import WRONG, trusted
+from covlaw.theory.estimators.sign_certificate import NOMINAL, trusted
 from covlaw.toys.measurements.certificate_families import (
     Draws,
     Family,
@@ -120,7 +120,7 @@ def _exact_change(drawn: Draws, shape: Shape) -> dict[str, Any]:
     three = (*one_sided(own, least[rows], most[rows]), deviations(own)[0])
     above, below, products = (m.batch(shape.batches) for m in three)
     means = PromptMeans.of(own.signal[:, None], own.weights).batch(shape.batches)
-    certain = ratio_limits(above, below, products, WRONG).decided & (most > least)
+    certain = ratio_limits(above, below, products, NOMINAL).decided & (most > least)
     certain &= trusted(means.estimate(), means.error())
     limits = known_where(most > least, ratio_limits(above, below, products, TAIL))
     return _judged(own, shape, limits, certain)
@@ -133,7 +133,7 @@ def _law(drawn: Draws, shape: Shape) -> dict[str, Any]:
     unseen = push(reward.reshape(size), signal.reshape(shape.batches, -1, 1))
     batch = products.batch(shape.batches)
     limits, strict = (
-        known_where(unseen.up > 0, signal_limits(batch, unseen, tail)) for tail in (TAIL, WRONG)
+        known_where(unseen.up > 0, signal_limits(batch, unseen, tail)) for tail in (TAIL, NOMINAL)
     )
     return _judged(own, shape, limits, strict.decided)
 
@@ -142,7 +142,7 @@ def _measured(drawn: Draws, shape: Shape) -> dict[str, Any]:
     own = _drawn(drawn, shape, ratio=False)
     pairs = PromptMeans.of(own.values, own.weights).batch(shape.batches)
     whole = torch.ones(shape.batches, own.values.shape[1], dtype=torch.float64)
-    limits = signal_limits(pairs, Push(whole, whole), TAIL)
+    limits = known_where(whole > 0, signal_limits(pairs, Push(whole, whole), TAIL))
     estimate, error = mean_and_error(pairs.mean, pairs.weight)
     return {"limits": limits, "certified": None, "estimate": estimate, "error": error}
 

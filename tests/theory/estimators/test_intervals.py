@@ -46,37 +46,45 @@ def test_a_fall_that_an_unseen_rise_undoes_is_not_certified() -> None:
 
 
 def test_the_limits_of_an_exact_change_worked_out_by_hand() -> None:
-    """Two prompts of two: (r − 0)(ρ − 1) has prompt means .1 and .15, (r − 1)(ρ − 1) .1 and .05."""
-    ratio = torch.tensor([1.2, 0.8, 1.3, 0.9], dtype=torch.float64)
-    rewards = torch.tensor([1.0, 0.0, 1.0, 0.0]).double()
-    change = exact_change(rewards, ratio.log(), groups(2, 2))
-    found = interval(change, 0.95)
-    t = stats.t.isf(0.05, 1)
-    above, below = np.array([0.2, 0, 0.3, 0]), np.array([0, 0.2, 0, 0.1])
+    """Pairs whose (r − 0)(ρ − 1) have means .1 and .15, (r − 1)(ρ − 1) .1 and .05, three times."""
+    ratio = torch.tensor([1.2, 0.8, 1.3, 0.9] * 3, dtype=torch.float64)
+    rewards = torch.tensor([1.0, 0.0, 1.0, 0.0] * 3).double()
+    found = interval(exact_change(rewards, ratio.log(), groups(6, 2)), 0.95)
+    t = stats.t.isf(0.05, 5)
     low, high = [], []
-    for rows in (above, below):
-        clustered = rows.reshape(2, 2).mean(1).std(ddof=1) / math.sqrt(2)
-        error = max(clustered, rows.std(ddof=1) / 2)
+    for pattern in ([0.2, 0, 0.3, 0], [0, 0.2, 0, 0.1]):
+        rows = np.tile(pattern, 3)
+        clustered = rows.reshape(6, 2).mean(1).std(ddof=1) / math.sqrt(6)
+        error = max(clustered, rows.std(ddof=1) / math.sqrt(12))
         low.append(rows.mean() - t * error)
         high.append(rows.mean() + t * error)
-    # a pair's covariance is half the product of its gaps; Ĉ takes its own share of .05
-    own = np.array([0.2, 0.2])
-    assert min(low) < own.mean() - stats.t.isf(0.025, 1) * own.std()
+    # a pair's covariance is half the product of its gaps: .2 each, so Ĉ adds no limit beyond
+    assert min(low) < 0.2 < max(high)
     assert found.low.item() == pytest.approx(min(low), rel=1e-12)
     assert found.high.item() == pytest.approx(max(high), rel=1e-12)
 
 
 def test_the_limits_of_a_law_worked_out_by_hand() -> None:
-    score = torch.tensor([1.0, 0.0, 3.0, 0.0]).double()
-    rewards = torch.tensor([1.0, 0.0, 0.0, 1.0]).double()
-    found = interval(within_prompt_covariance(rewards, score, groups(2, 2)), 0.9)
-    own = np.array([0.5, -1.5])  # a pair's covariance is half the product of its gaps
-    error = max(own.std(ddof=1) / math.sqrt(2), np.repeat(own, 2).std(ddof=1) / 2)
-    margin = stats.t.isf(0.05, 1) * error
-    # of an unseen one: reward ±1 from its partner's mean, score up to 3 either way; (1 − p)⁴ = .05
-    missed = (1 - 0.05**0.25) * 3
+    score = torch.tensor([1.0, 0.0, 3.0, 0.0] * 3).double()
+    rewards = torch.tensor([1.0, 0.0, 0.0, 1.0] * 3).double()
+    found = interval(within_prompt_covariance(rewards, score, groups(6, 2)), 0.9)
+    own = np.array([0.5, -1.5] * 3)  # a pair's covariance is half the product of its gaps
+    error = max(own.std(ddof=1) / math.sqrt(6), np.repeat(own, 2).std(ddof=1) / math.sqrt(12))
+    margin = stats.t.isf(0.05, 5) * error
+    # of an unseen one: reward ±1 from its partner's mean, score up to 3 either way; (1 − p)¹² = .05
+    missed = (1 - 0.05 ** (1 / 12)) * 3
     assert found.low.item() == pytest.approx(-0.5 - margin - missed, rel=1e-12)
     assert found.high.item() == pytest.approx(-0.5 + margin + missed, rel=1e-12)
+
+
+def test_few_prompts_that_agree_may_all_be_of_one_kind() -> None:
+    """Of opposed kinds of prompts five drawn alike come once in 16 times, more than 5 % allow."""
+    pair = torch.tensor([1.0, 0.0]).double()
+    for prompts, bounded in ((5, False), (6, True)):
+        both = pair.repeat(prompts)
+        law = within_prompt_covariance(both, both, groups(prompts, 2))
+        assert bool(torch.isfinite(interval(law).low)) is bounded
+        assert not sign_certified(law).item()
 
 
 def test_every_level_covers_a_rare_reward() -> None:
@@ -94,8 +102,8 @@ def test_every_level_covers_a_rare_reward() -> None:
 
 
 def test_what_did_not_vary_says_nothing_unless_the_range_is_known() -> None:
-    prompt, log_ratio = groups(4, 2), torch.tensor([0.1, -0.1] * 4).double()
-    never = exact_change(torch.zeros(8), log_ratio, prompt)
+    prompt, log_ratio = groups(8, 2), torch.tensor([0.1, -0.1] * 8).double()
+    never = exact_change(torch.zeros(16), log_ratio, prompt)
     found = interval(never)
     assert (found.low.item(), found.high.item()) == (-math.inf, math.inf)
     assert not sign_certified(never).item()
