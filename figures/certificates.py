@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import INK, MUTED, new_figure
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import json_lines
+from covlaw.records.lines import read_records
 
 FILE = "certificates.jsonl"
 PLAIN, OURS = "#d55e00", "#0072b2"
@@ -28,7 +28,7 @@ Records = list[dict[str, Any]]
 
 def draw(run: Path) -> Figure:
     """Draw worst rates by family."""
-    records = json_lines(run / FILE)
+    records = read_records(run / FILE)
     rows = _families(records)
     figure = new_figure(0.19 * len(rows) + 1.1)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -52,7 +52,7 @@ def draw(run: Path) -> Figure:
 
 def describe(run: Path) -> Description:
     """Count cells, and say what the worst one is with and without."""
-    records = json_lines(run / FILE)
+    records = read_records(run / FILE)
     judged = [r for r in records if r["wrong"] is not None and r["truth"] != 0]
     zeros = [r for r in records if r["wrong"] is not None and r["truth"] == 0]
     worst, plain = (max(r[k] / r["n"] for r in judged) for k in ("wrong", "plain_wrong"))

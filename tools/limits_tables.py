@@ -9,7 +9,7 @@ from typing import Any
 from scipy.stats import beta
 
 from covlaw.figures._drawing.render import recorded
-from covlaw.records.ladder import json_lines
+from covlaw.records.lines import read_records
 
 PAGE = Path(__file__).parents[1] / "docs" / "limits.md"
 BEGIN, END = "<!-- tables: tools/limits_tables.py -->\n", "<!-- end of tables -->\n"
@@ -33,8 +33,8 @@ def page(text: str) -> str:
 
 def tables() -> str:
     """Certificates, power, coverage and slopes, as Markdown."""
-    cells = json_lines(recorded() / "certificates.jsonl")
-    slopes = json_lines(recorded() / "slopes.jsonl")
+    cells = read_records(recorded() / "certificates.jsonl")
+    slopes = read_records(recorded() / "slopes.jsonl")
     return "\n".join([_rates(cells), _power(cells), _coverage(cells), _slopes(slopes)])
 
 
