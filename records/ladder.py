@@ -1,8 +1,8 @@
 """Reading a run's plain files (DESIGN, Records); JSON null becomes NaN."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from covlaw.records.constants import CLEAR, LAWS
 from covlaw.records.ends import Ends, run_ends
-from covlaw.records.lines import read_records
+from covlaw.records.lines import ASIDE, read_records
 from covlaw.records.parsing import read_json
 from covlaw.records.runs import CONFIG, STEPS, read_config
 from covlaw.records.schema.files import WHOLE
@@ -107,14 +107,32 @@ class Audit(NamedTuple):
 
 def llm_runs(folder: Path) -> list[LlmRun]:
     """Every RL run in a ladder folder, or the one that `folder` itself is; ordered by name."""
+    folder = folder.resolve()
     folders = [folder, *(file.parent for file in sorted(folder.glob(f"llm/*/{STEPS}")))]
-    return [run for own in folders if (run := llm_run(own))]
+    return [run for own in folders if (run := _unchanged(own, *_stamps(own)))]
 
 
 def llm_run(folder: Path) -> LlmRun | None:
     """The RL run whose own folder this is; None where no step is recorded."""
     steps = read_records(folder / STEPS)
     return LlmRun(folder.name, steps, _config(folder)) if steps else None
+
+
+@lru_cache(maxsize=16)
+def _unchanged(folder: Path, *_: tuple[int, int] | None) -> LlmRun | None:
+    """The run as it was read before: a page asks for each figure again."""
+    return llm_run(folder)
+
+
+def _stamps(folder: Path) -> Iterator[tuple[int, int] | None]:
+    """When the files that a run is read from last changed, and their sizes."""
+    for name in (STEPS, CONFIG, STEPS + ASIDE):
+        try:
+            found = (folder / name).stat()
+        except OSError:
+            yield None
+        else:
+            yield found.st_mtime_ns, found.st_size
 
 
 def audits(runs: list[LlmRun], sample: str = "independent") -> list[Audit]:

@@ -89,7 +89,9 @@ def listed(kind: Kind) -> Kind:
 
 def vector(value: Any, place: str, size: int) -> None:
     """A number an objective."""
-    listed(number)(value, place, size)
+    plain = isinstance(value, list) and set(map(type, value)) == {float}
+    if not (plain and all(map(math.isfinite, value))):  # nearly always it is: soon done
+        listed(number)(value, place, size)
     if len(value) != size:
         raise WrongFieldError(f"{place} has {len(value)} entries for {size} objectives")
 
