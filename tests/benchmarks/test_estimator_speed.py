@@ -14,7 +14,7 @@ from torch import Tensor
 
 from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
 from covlaw.theory.losses import effective_weight
-from covlaw.theory.losses.clipping import CHUNK
+from covlaw.theory.losses._token_loss import CHUNK
 
 pytestmark = pytest.mark.benchmark
 
