@@ -4,6 +4,8 @@ from covlaw.theory._numerics.errors import CovlawError as CovlawError
 from covlaw.theory._numerics.prompts import prompt_labels as prompt_labels
 from covlaw.theory.estimators.advantages import NORMALISERS as NORMALISERS
 from covlaw.theory.estimators.advantages import group_advantage as group_advantage
+from covlaw.theory.estimators.best_of_n import BestOfN as BestOfN
+from covlaw.theory.estimators.best_of_n import best_of_n as best_of_n
 from covlaw.theory.estimators.budget import LawBudget as LawBudget
 from covlaw.theory.estimators.budget import ScoreFields as ScoreFields
 from covlaw.theory.estimators.budget import law_budget as law_budget
@@ -11,6 +13,8 @@ from covlaw.theory.estimators.covariance import Covariance as Covariance
 from covlaw.theory.estimators.covariance import covariance_matrix as covariance_matrix
 from covlaw.theory.estimators.covariance import exact_change as exact_change
 from covlaw.theory.estimators.covariance import within_prompt_covariance as within_prompt_covariance
+from covlaw.theory.estimators.frontier import Frontier as Frontier
+from covlaw.theory.estimators.frontier import frontier as frontier
 from covlaw.theory.estimators.headroom import Headroom as Headroom
 from covlaw.theory.estimators.headroom import headroom as headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances as PromptCovariances

@@ -34,6 +34,11 @@ PUBLIC: dict[str, str] = {
     "prompt_covariances": f"{_ESTIMATORS}.prompt_covariances",
     "PromptCovariances": f"{_ESTIMATORS}.prompt_covariances",
     "min_norm_weights": "covlaw.theory.solvers.min_norm",
+    # where weights lead, from samples of the policy as it is
+    "frontier": f"{_ESTIMATORS}.frontier",
+    "Frontier": f"{_ESTIMATORS}.frontier",
+    "best_of_n": f"{_ESTIMATORS}.best_of_n",
+    "BestOfN": f"{_ESTIMATORS}.best_of_n",
     # a step that lowers no reward
     "guard_step": "covlaw.theory.guard.step",
     "Guarded": "covlaw.theory.guard.step",

@@ -85,7 +85,7 @@ def prompt_covariances(
             1, and sampled prompts with a single completion.
     """
     weights = weighting(Grouping(prompt, mass, prompt_mass))
-    values = _rewards(rewards, weights)
+    values = checked_rewards(rewards, weights)
     centred = weights.groups.centre(values, weights.row)
     products = (weights.row[:, None] * centred)[:, :, None] * centred[:, None, :]
     matrices = weights.groups.sum(products) * weights.correction[:, None, None]
@@ -96,7 +96,12 @@ def prompt_covariances(
     return PromptCovariances(matrices, weights.prompt, means, noise)
 
 
-def _rewards(rewards: Numbers, weights: Weighting) -> Tensor:
+def checked_rewards(rewards: Numbers, weights: Weighting) -> Tensor:
+    """Return rewards (N, M) float64 for these rows.
+
+    Raises:
+        CovlawError: on another shape, and entries that are not finite.
+    """
     values = as_float64(rewards, "rewards", weights.groups.position.device)
     rows = weights.groups.position.shape[0]
     if values.ndim != 2 or values.shape[0] != rows:
