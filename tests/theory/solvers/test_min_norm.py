@@ -156,3 +156,30 @@ def test_small_cases(gram: list[list[float]], weights: list[float] | None) -> No
 def test_what_is_no_gramian_is_refused(gram: list[list[float]]) -> None:
     with pytest.raises(CovlawError, match="gram"):
         min_norm_point(torch.tensor(gram, dtype=torch.float64))
+
+
+def test_a_problem_alone_and_in_a_batch_have_one_answer() -> None:
+    """Two implementations of the same cycles: unique minimisers agree, gaps are as small."""
+    generator = torch.Generator().manual_seed(3)
+    for count in (1, 2, 3, 5, 10, 20):
+        rows = torch.randn(40, count, count + 3, generator=generator, dtype=torch.float64)
+        rows = rows + torch.rand(40, 1, 1, generator=generator, dtype=torch.float64)
+        rows = rows * 10 ** (2 * torch.randn(40, count, 1, generator=generator).double())
+        grams = rows @ rows.mT
+        together = min_norm_point(grams)
+        for gram, weights in zip(grams, together.weights, strict=True):
+            alone = min_norm_point(gram)
+            assert float(alone.gap) <= 16 * count * 2.0**-53
+            condition = float(torch.linalg.cond(gram[weights > 0][:, weights > 0]))
+            error = 64 * count * 2.0**-53 * max(condition, 1.0) ** 0.5
+            assert torch.allclose(alone.weights, weights, rtol=0.0, atol=error)
+
+
+def test_degenerate_problems_alone_are_certified() -> None:
+    """Equal rows, opposed rows, a row of zeros, all zeros: a minimiser, whichever."""
+    row = torch.tensor([1.0, 2.0, -1.0], dtype=torch.float64)
+    for rows in ([row, row], [row, -row], [row, 0 * row], [0 * row, 0 * row], [row, row, -row]):
+        stacked = torch.stack(rows)
+        found = min_norm_point(stacked @ stacked.mT)
+        assert float(found.gap) <= 2.0**-46
+        assert float(found.weights.sum()) == pytest.approx(1.0, abs=2.0**-50)
