@@ -22,7 +22,8 @@ def lengthened(run: Path, steps: int, objectives: int, every: int) -> Path:
     names = line["objectives"] if every else [f"r{j}" for j in range(objectives)]
     with (run / "steps.jsonl").open("w") as file:
         for step in range(steps):
-            means = rng.random(objectives).tolist()
+            drift = step * np.resize([0.02, 0.02, -0.01], objectives)  # as `audit` forecasts it
+            means = (0.5 + drift + 0.02 * rng.normal(size=objectives)).tolist()
             audited = every and step % every == 0
             audits = [audit(rng, s) for s in ("independent", "same")] if audited else []
             changes = {"step": step, "objectives": names, "reward_mean": means, "audits": audits}
@@ -37,6 +38,7 @@ def parse(runs: list[Path]) -> None:
             json.loads(line)
 
 
+@pytest.mark.filterwarnings("ignore:constrained_layout")  # 20 panels in a row
 def test_a_page_of_ten_thousand_steps(tmp_path: Path) -> None:
     run = lengthened(write_llm_run(tmp_path / "run"), 10_000, 20, 0)
     page, plain = cpu_seconds(lambda: write_report(run), lambda: parse([run]), rounds=1)
@@ -50,4 +52,4 @@ def test_the_verdict_of_fifty_runs(tmp_path: Path) -> None:
     runs = [lengthened(write_llm_run(tmp_path / f"r{k}"), 400, 3, 20) for k in range(50)]
     judged, plain = cpu_seconds(lambda: run_verdict(runs), lambda: parse(runs), rounds=1)
     print(f"verdict {judged:.1f} s; parsing {plain:.2f} s: {judged / plain:.0f}×")
-    assert judged / plain < 60
+    assert judged / plain < 80
