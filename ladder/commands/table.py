@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "tasks": f"{_HERE}.listings:tasks",
     "rewards": f"{_HERE}.listings:rewards",
     "engines": f"{_HERE}.listings:engines",
+    "inspect": f"{_HERE}.inspect:inspect",
     "report": f"{_HERE}.report:report",
     "figures": f"{_HERE}.figures:figures",
 }

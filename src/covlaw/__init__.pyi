@@ -1,5 +1,9 @@
 """What type checkers and editors see of `covlaw`; `_public.PUBLIC` is the same list for Python."""
 
+from covlaw.plugins.inspection.inspection import Inspection as Inspection
+from covlaw.plugins.inspection.inspection import inspect_log as inspect_log
+from covlaw.plugins.logs.log import Log as Log
+from covlaw.plugins.logs.read import read_log as read_log
 from covlaw.theory._numerics.errors import CovlawError as CovlawError
 from covlaw.theory._numerics.prompts import prompt_labels as prompt_labels
 from covlaw.theory.estimators.advantages import NORMALISERS as NORMALISERS

@@ -43,6 +43,11 @@ PUBLIC: dict[str, str] = {
     "guard_step": "covlaw.theory.guard.step",
     "Guarded": "covlaw.theory.guard.step",
     "guard_weights": "covlaw.theory.solvers.least_change",
+    # the rollouts of any run
+    "read_log": "covlaw.plugins.logs.read",
+    "Log": "covlaw.plugins.logs.log",
+    "inspect_log": "covlaw.plugins.inspection.inspection",
+    "Inspection": "covlaw.plugins.inspection.inspection",
     # from several rewards to one signal
     "SCALARIZERS": _SCALARIZERS,
     "make_scalarizer": f"{_SCALARIZERS}",

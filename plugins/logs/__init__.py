@@ -1,0 +1,1 @@
+"""Rollout logs of others and of ours: TRL, verl, tables of any kind, read into one form."""

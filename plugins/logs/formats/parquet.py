@@ -1,0 +1,72 @@
+"""Parquet, a record batch at a time, only the columns that are asked for."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from covlaw.plugins.logs.formats.table import ROWS, Block, Table
+from covlaw.theory._numerics.errors import CovlawError
+
+MAGIC = b"PAR1"
+LENGTH = " (characters)"
+"""Added to the name of a text column: the length of its texts, without the texts."""
+
+
+def parquet(path: Path) -> Table:
+    """Open a Parquet file.
+
+    Raises:
+        CovlawError: where pyarrow is missing, or the file is none.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise CovlawError(f"{path}: Parquet needs pyarrow: pip install 'covlaw[logs]'") from error
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise CovlawError(f"{path} is no readable Parquet file ({_first(error)})") from error
+    if not file.metadata.num_rows:
+        return Table(str(path), "parquet", {}, lambda _: iter(()))
+    head = next(file.iter_batches(batch_size=256))
+    columns = {name: _values(head.column(name)) for name in head.schema.names}
+
+    def blocks(wanted: Sequence[str]) -> Iterator[Block]:
+        there = [name for name in wanted if name.removesuffix(LENGTH) in columns]
+        plain = sorted({name.removesuffix(LENGTH) for name in there})
+        try:
+            for batch in file.iter_batches(batch_size=ROWS, columns=plain):
+                yield {name: _column(batch, name) for name in there}
+        except pyarrow.ArrowException as error:
+            raise CovlawError(f"{path} ends in the middle ({_first(error)})") from error
+
+    return Table(str(path), "parquet", columns, blocks)
+
+
+def _column(batch: Any, name: str) -> Sequence[Any]:
+    column = batch.column(name.removesuffix(LENGTH))
+    if not name.endswith(LENGTH):
+        return _values(column)
+    import pyarrow
+    import pyarrow.compute
+
+    if pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type):
+        return _values(pyarrow.compute.utf8_length(column))
+    return column.to_pylist()  # type: ignore[no-any-return]
+
+
+def _values(column: Any) -> Sequence[Any]:
+    """Numbers as float64 with NaN where missing (whole ones as they are), all else as a list."""
+    import pyarrow
+
+    kind = column.type
+    if pyarrow.types.is_integer(kind) and not column.null_count:
+        return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    if pyarrow.types.is_floating(kind) or pyarrow.types.is_integer(kind):
+        return column.cast(pyarrow.float64(), safe=False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return column.to_pylist()  # type: ignore[no-any-return]
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
