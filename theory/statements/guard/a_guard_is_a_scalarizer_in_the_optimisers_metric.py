@@ -61,7 +61,7 @@ STATEMENT = Statement(
     kind="identity",
     formula="u = P Σ λ_k g_k, b = 0: Σ λ_j g_j·u* = |u*|², |u|² = |u*|² + |u − u*|²,"
     " u* = P Σ (λ + μ)_k g_k",
-    latex=r"\sum_j\lambda_jg_j\cdot u^*=|u^*|^2,\quad|u|^2=|u^*|^2+|u-u^*|^2,\quad"
+    latex=r"\sum_j\lambda_jg_j\cdot u^*=|u^*|^2,\quad|u|^2=|u^*|^2+|u-u^*|^2,\quad "
     r"u^*=P\sum_k(\lambda+\mu)_kg_k",
     assumptions=("floors 0", "the step is P times a weighted sum of gradients, λ ≥ 0", "P > 0"),
     source="ours; Moreau 1962",

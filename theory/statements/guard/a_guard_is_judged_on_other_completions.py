@@ -96,7 +96,7 @@ STATEMENT = Statement(
     kind="identity",
     formula="E[ĝ_j^B·u*(A)] = E[g_j·u*(A)];"
     " E[ĝ_j^A·u*(A)] − E[g_j·u*(A)] ≈ E Σ_k μ_k tr(P Cov(ĝ_j, ĝ_k))",
-    latex=r"\mathbb{E}[\hat g_j^B\cdot u^*(A)]=\mathbb{E}[g_j\cdot u^*(A)],\quad"
+    latex=r"\mathbb{E}[\hat g_j^B\cdot u^*(A)]=\mathbb{E}[g_j\cdot u^*(A)],\quad "
     r"\mathbb{E}[(\hat g_j^A-g_j)\cdot u^*(A)]\approx\mathbb{E}\sum_k\mu_k"
     r"\mathrm{tr}(P\,\mathrm{Cov}(\hat g_j,\hat g_k))",
     assumptions=("the step u does not depend on A or B", "A and B independent"),

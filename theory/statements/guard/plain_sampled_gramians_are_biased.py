@@ -111,7 +111,7 @@ STATEMENT = Statement(
     formula="E[ĝ_j'Pĝ_k] = G_jk + (E[A_jA_k|s|²] − G_jk)/K + (C_jk E|s|² + G_jk)/(K(K−1)) a prompt;"
     " E[ĝ_j^A'Pĝ_k^B] = G_jk",
     latex=r"\mathbb{E}[\hat g_j'P\hat g_k]=G_{jk}+\tfrac1K(\mathbb{E}[A_jA_k|s|^2]-G_{jk})"
-    r"+\tfrac{C_{jk}\mathbb{E}|s|^2+G_{jk}}{K(K-1)},\quad"
+    r"+\tfrac{C_{jk}\mathbb{E}|s|^2+G_{jk}}{K(K-1)},\quad "
     r"\mathbb{E}[\hat g_j^{A\prime}P\hat g_k^{B}]=G_{jk}",
     assumptions=(
         "K independent completions a prompt, the same for all objectives; K − 1 estimate",

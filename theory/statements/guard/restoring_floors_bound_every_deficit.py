@@ -150,7 +150,7 @@ STATEMENT = Statement(
     kind="bound",
     formula="b_j = κ D_j: D_{t+1} ≤ (1 − κ) D_t + |e_t|, D ≤ sup|e|/κ, E D² ≤ σ²/(κ(2 − κ));"
     " with an EMA of share τ no overshoot and D ≤ sup|e|/κ for κ ≤ (1 − √(1 − τ))²/τ",
-    latex=r"D_{t+1}\le(1-\kappa)D_t+|e_t|,\quad D_t\le\sup|e|/\kappa,\quad"
+    latex=r"D_{t+1}\le(1-\kappa)D_t+|e_t|,\quad D_t\le\sup|e|/\kappa,\quad "
     r"\kappa\le\tfrac{(1-\sqrt{1-\tau})^2}{\tau}",
     assumptions=(
         "0 < κ ≤ 1; the step's effect is b_j + e_t or more",

@@ -99,7 +99,7 @@ STATEMENT = Statement(
     kind="bound",
     formula="J_j(θ + t u*) ≥ J_j(θ) + t g_j·u* − t² L_j |u*|²/2;"
     " no fall for t ≤ 2 min_j g_j·u*/(L_j |u*|²), nor at t = 1 with b_j = L_j |u*|²/2",
-    latex=r"J_j(\theta+tu^*)\ge J_j(\theta)+t\,g_j\cdot u^*-\tfrac{t^2}{2}L_j|u^*|^2,\quad"
+    latex=r"J_j(\theta+tu^*)\ge J_j(\theta)+t\,g_j\cdot u^*-\tfrac{t^2}{2}L_j|u^*|^2,\quad "
     r"t\le\min_j\frac{2g_j\cdot u^*}{L_j|u^*|^2}\Rightarrow\Delta J_j\ge0",
     assumptions=(
         "J_j is L_j-smooth in the metric's norm (here: log-linear softmax, L_j from T14 × max P)",

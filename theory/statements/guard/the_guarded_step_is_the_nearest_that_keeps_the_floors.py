@@ -103,7 +103,7 @@ STATEMENT = Statement(
     kind="bound",
     formula="u* = argmin |v − u|² s.t. g_j·v ≥ b_j = u + P Σ μ_k g_k,"
     " μ = argmin_{μ≥0} ½μ'Gμ + μ·(g·u − b), G_jk = g_j'P g_k, |v|² = v'P⁻¹v",
-    latex=r"u^*=\arg\min_{g_j\cdot v\ge b_j}|v-u|^2=u+P\sum_k\mu_kg_k,\quad"
+    latex=r"u^*=\arg\min_{g_j\cdot v\ge b_j}|v-u|^2=u+P\sum_k\mu_kg_k,\quad "
     r"\mu=\arg\min_{\mu\ge0}\tfrac12\mu'G\mu+\mu\cdot(g\cdot u-b)",
     assumptions=(
         "floors b ≤ 0 (b > 0: only if the min-norm point of the P^½g_j is not 0)",
