@@ -13,15 +13,17 @@ from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, MUTED, new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.ladder import verdict_file
-from covlaw.theory.worlds.rungs import RUNG_NAMES
+from covlaw.records.outcomes import OUTCOMES, by_rung, outcome
 
-STATUS = {
-    "holds": ("✓", "#009e73", "holds"),
-    "refuted": ("✗", "#d55e00", "refuted"),
-    "inconclusive": ("?", "#e69f00", "inconclusive"),
-    "not_applicable": ("–", GRID, "not applicable"),
+LOOKS = {
+    "exact": ("✓", "#009e73"),
+    "sampled": ("≈", "#009e73"),
+    "estimator": ("≡", "#56b4e9"),
+    "refuted": ("✗", "#d55e00"),
+    "inconclusive": ("?", "#e69f00"),
+    "not_applicable": ("–", GRID),
 }
-"""Symbol, colour and word of each status."""
+"""Symbol and colour of each outcome (`records.outcomes`)."""
 
 
 BAND = 24
@@ -47,26 +49,30 @@ def describe(run: Path) -> Description:
     """Count the verdicts."""
     record = verdict_file(run)
     verdicts = record["verdicts"]
-    count = Counter(v["status"] for v in verdicts)
-    judged = len(verdicts) - count["not_applicable"]
-    title = f"{count['holds']} of {judged} checks hold, {count['refuted']} refuted"
-    if count["inconclusive"]:
-        title += f", {count['inconclusive']} inconclusive"
-    statements = len({v["id"] for v in verdicts})
-    comparisons = sum(v["n"] for v in verdicts)
-    symbols = ", ".join(f"{symbol} {word}" for symbol, _, word in STATUS.values())
+    parts = [
+        f"{rung} {counts['exact'] + counts['sampled']} of {_judged(counts)}"
+        for rung, counts in by_rung(verdicts).items()
+    ]
+    refuted = sum(v["status"] == "refuted" for v in verdicts)
+    title = f"Statements that hold: {', '.join(parts)}; {refuted or 'none'} refuted"
+    symbols = ", ".join(f"{symbol} {OUTCOMES[key]}" for key, (symbol, _) in LOOKS.items())
     caption = (
-        f"{statements} statements on {len(rungs_of(verdicts))} rungs, {comparisons:,} comparisons, "
-        f"seed {record['seed']}. {symbols}. A check holds only if its negative control, a "
-        "plausible false variant, is refuted by the same judge."
+        f"{sum(v['n'] for v in verdicts):,} comparisons, seed {record['seed']}. {symbols}. A "
+        "statement holds only if its negative controls, its nearest plausible false variant among "
+        "them, are refuted by the same judge on the same data. Identities of the estimator are "
+        "algebra of the sample, and are not counted."
     )
     return Description(title, caption)
 
 
 def rungs_of(verdicts: list[dict[str, Any]]) -> list[str]:
     """Rungs that occur, from theory up; rungs of plug-ins after ours."""
-    found = {v["rung"] for v in verdicts}
-    return [r for r in RUNG_NAMES if r in found] + sorted(found - set(RUNG_NAMES))
+    return list(by_rung(verdicts))
+
+
+def _judged(counts: Counter[str]) -> int:
+    """Statements that could hold or fail: neither inapplicable nor algebra of the sample."""
+    return counts.total() - counts["not_applicable"] - counts["estimator"]
 
 
 def _band(
@@ -83,7 +89,7 @@ def _band(
 
 
 def _cell(axes: Axes, x: int, y: int, verdict: dict[str, Any]) -> None:
-    symbol, color, _ = STATUS[verdict["status"]]
+    symbol, color = LOOKS[outcome(verdict)]
     blank = verdict["status"] == "not_applicable"
     if not blank:
         axes.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, facecolor=color, alpha=0.35))

@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from covlaw.ladder.climb.matrix import MARKS, by_rung, totals
+from covlaw.ladder.climb.matrix import counts
 from covlaw.ladder.climb.state import ClimbState
 
 QUIET_SECONDS = 20
@@ -52,19 +51,19 @@ def duration(seconds: float | None) -> str:
 
 
 def _table(state: ClimbState, jobs: int) -> Group:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("rung", *(f"{m.symbol} {m.word}" for m in MARKS.values())):
-        table.add_column(column, justify="left" if column == "rung" else "right")
-    for rung in state.settings.rungs:
-        counts = by_rung(state.verdicts, rung)
-        table.add_row(rung, *(str(counts[s] or "") for s in MARKS))
+    table = counts(state.verdicts.values(), state.settings.rungs)
     running = [Text(f"  ▸ {_job(state, name)}") for name in state.running]
     return Group(table, Text(), *running, Text(_clock(state, jobs), style="dim"))
 
 
 def _line(state: ClimbState, jobs: int) -> str:
     running = ", ".join(_job(state, name) for name in state.running)
-    return f"{_clock(state, jobs)}: {totals(state.verdicts).plain.strip()}  [{running}]"
+    return f"{_clock(state, jobs)}: {_so_far(state)}  [{running}]"
+
+
+def _so_far(state: ClimbState) -> str:
+    refuted = [v["id"] for v in state.verdicts.values() if v["status"] == "refuted"]
+    return f"{len(state.verdicts)} verdicts, refuted: {', '.join(refuted) or 'none'}"
 
 
 def _clock(state: ClimbState, jobs: int) -> str:

@@ -1,12 +1,13 @@
-"""The verdict matrix, statement × rung, and the line beneath it."""
+"""The verdict matrix, statement × rung, and the counts beneath it."""
 
-from collections import Counter
+from collections.abc import Iterable, Mapping
 from textwrap import shorten
 from typing import Any, NamedTuple
 
 from rich.table import Table
 from rich.text import Text
 
+from covlaw.records.outcomes import OUTCOMES, by_rung, outcome
 from covlaw.theory.statements import STATEMENTS
 
 
@@ -19,7 +20,9 @@ class Mark(NamedTuple):
 
 
 MARKS = {
-    "holds": Mark("✓", "green", "holds"),
+    "exact": Mark("✓", "green", OUTCOMES["exact"]),
+    "sampled": Mark("≈", "green", OUTCOMES["sampled"]),
+    "estimator": Mark("≡", "cyan", OUTCOMES["estimator"]),
     "refuted": Mark("✗", "bold red", "refuted"),
     "inconclusive": Mark("?", "yellow", "inconclusive"),
     "not_applicable": Mark("·", "dim", "not applicable"),
@@ -40,23 +43,25 @@ def matrix(verdicts: dict[str, dict[str, Any]], rungs: tuple[str, ...], width: i
     return table
 
 
-def totals(verdicts: dict[str, dict[str, Any]]) -> Text:
-    """Count the verdicts by status."""
-    counts = Counter(v["status"] for v in verdicts.values())
-    line = Text()
-    for status, mark in MARKS.items():
-        if counts[status]:
-            line.append(f"{mark.symbol} {counts[status]} {mark.word}   ", style=mark.style)
-    return line
+def counts(verdicts: Iterable[Mapping[str, Any]], rungs: Iterable[str] = ()) -> Table:
+    """Count the verdicts: a row a rung, those of `rungs` even where nothing is known yet."""
+    found = by_rung(verdicts)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("rung", *(f"{mark.symbol} {mark.word}" for mark in MARKS.values())):
+        table.add_column(column, justify="left" if column == "rung" else "right")
+    for rung in dict.fromkeys((*rungs, *found)):
+        own = found.get(rung, {})
+        table.add_row(rung, *(str(own.get(key) or "") for key in MARKS))
+    return table
 
 
-def by_rung(verdicts: dict[str, dict[str, Any]], rung: str) -> Counter[str]:
-    """Count one rung's verdicts by status."""
-    return Counter(v["status"] for v in verdicts.values() if v["rung"] == rung)
+def mark_of(verdict: Mapping[str, Any]) -> Mark:
+    """How a verdict looks."""
+    return MARKS[outcome(verdict)]
 
 
 def _cell(verdict: dict[str, Any] | None) -> Text:
     if verdict is None:
         return Text("–", style="dim")
-    mark = MARKS[verdict["status"]]
+    mark = mark_of(verdict)
     return Text(mark.symbol, style=mark.style)

@@ -1,6 +1,7 @@
 """What `covlaw check` prints: measured against predicted, and the false variant."""
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -8,8 +9,9 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from covlaw.ladder.climb.matrix import MARKS
+from covlaw.ladder.climb.matrix import mark_of
 from covlaw.ladder.commands.statement_words import describe
+from covlaw.records.outcomes import OUTCOMES, outcome
 from covlaw.theory.statements import STATEMENTS, Statement, Verdict, find
 from covlaw.theory.statements.checking import Examination, examine, not_applicable
 from covlaw.theory.statements.checking import verdict as to_verdict
@@ -67,11 +69,10 @@ def _where(rung: str, seed: int, instances: int | None) -> str:
 
 
 def _summary(verdicts: list[Verdict]) -> str:
-    counts = Counter(verdict.status for verdict in verdicts)
-    words = ", ".join(f"{n} {MARKS[status].word}" for status, n in counts.most_common())
-    refuted = sum(bool(v.negative_control and v.negative_control["refuted"]) for v in verdicts)
+    counts = Counter(outcome(asdict(verdict)) for verdict in verdicts)
+    words = ", ".join(f"{n} {OUTCOMES[key]}" for key, n in counts.most_common())
     comparisons = sum(verdict.n for verdict in verdicts)
-    return f"{words}; {refuted} false variants refuted; {comparisons:,} comparisons"
+    return f"{words}; {comparisons:,} comparisons"
 
 
 def _table(verdicts: list[Verdict]) -> Table:
@@ -80,7 +81,7 @@ def _table(verdicts: list[Verdict]) -> Table:
         table.add_column(name, justify="left" if name in ("", "verdict") else "right", no_wrap=True)
     table.add_column("control", no_wrap=True)
     for verdict in verdicts:
-        mark = MARKS[verdict.status]
+        mark = mark_of(asdict(verdict))
         control = verdict.negative_control
         table.add_row(
             verdict.id,

@@ -62,11 +62,11 @@ def ladder(
 
 def _summary(console: Console, state: "ClimbState", page: Path) -> None:
     from covlaw.ladder.climb.live import duration
-    from covlaw.ladder.climb.matrix import matrix, totals
+    from covlaw.ladder.climb.matrix import counts, matrix
 
     console.print(matrix(state.verdicts, state.settings.rungs, console.width))
     console.print()
-    console.print(totals(state.verdicts))
+    console.print(counts(state.verdicts.values()))
     for name, error in state.failures.items():
         console.print(Text(f"crashed: {name}: {error} (see failures.log)", style="bold red"))
     if state.settings.omitted:

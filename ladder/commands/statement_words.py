@@ -1,12 +1,13 @@
 """One statement in full, for someone who has not read the paper (`covlaw check T38 -v`)."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from textwrap import fill
 
 from rich.console import Console
 from rich.text import Text
 
-from covlaw.ladder.climb.matrix import MARKS
+from covlaw.ladder.climb.matrix import mark_of
 from covlaw.theory.statements import Statement, Verdict
 from covlaw.theory.statements.base import Kind
 from covlaw.theory.statements.checking import Examination
@@ -42,7 +43,7 @@ def describe(
     console.print(Text(f"{statement.id}  {statement.title}", style="bold"))
     for label, words in _lines(statement, verdict, found, checked):
         console.print(_row(label, words, console.width))
-    mark = MARKS[verdict.status]
+    mark = mark_of(asdict(verdict))
     console.print(Text(f"{'verdict':<{LABEL}}{mark.symbol} {mark.word}", style=mark.style))
     console.print()
 

@@ -10,6 +10,7 @@ from covlaw.ladder.report.llm_section import agreements
 from covlaw.ladder.report.pictures import Picture, drawable, picture
 from covlaw.ladder.report.verdict_section import headline
 from covlaw.records.findings import Outcome, interference_claim, outcomes
+from covlaw.records.outcomes import outcome
 from covlaw.records.reading import Recorded
 from covlaw.records.runs import STEPS
 from covlaw.records.study import table_of
@@ -26,7 +27,7 @@ def comparison(members: Sequence[Recorded], pictures: bool = True) -> dict[str, 
         "settings": list(_settings(members)),
         "headlines": [headline(m.verdicts["verdicts"]) for m in members],
         "statuses": [
-            (status, [sum(v["status"] == status for v in m.verdicts["verdicts"]) for m in members])
+            (status, [sum(outcome(v) == status for v in m.verdicts["verdicts"]) for m in members])
             for status in MARKS
         ],
         "changed": list(_changed(members)),
@@ -61,7 +62,7 @@ def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str
 
 def _changed(members: Sequence[Recorded]) -> Iterator[tuple[str, str, list[str]]]:
     """(statement, rung, a status each) where two members judge one cell differently."""
-    found = [{(v["id"], v["rung"]): v["status"] for v in m.verdicts["verdicts"]} for m in members]
+    found = [{(v["id"], v["rung"]): outcome(v) for v in m.verdicts["verdicts"]} for m in members]
     for cell in _union(found):
         statuses = [own.get(cell, "") for own in found]
         if len({status for status in statuses if status}) > 1:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from covlaw import __version__
 from covlaw.ladder.climb.matrix import MARKS
 from covlaw.ladder.report.formulas import mathml
+from covlaw.records.outcomes import by_rung, outcome
 from covlaw.theory.statements import STATEMENTS
 from covlaw.theory.statements.registry import PARTS, file_of, part_of
 from covlaw.theory.worlds.rungs import RUNG_NAMES
@@ -31,7 +32,7 @@ class Row(NamedTuple):
 
 def verdict_section(record: dict[str, Any]) -> dict[str, Any]:
     """Everything that verdicts.json and the statements say."""
-    verdicts = record["verdicts"]
+    verdicts = [v | {"outcome": outcome(v)} for v in record["verdicts"]]
     rows = list(verdict_rows(verdicts))
     return {
         "headline": headline(verdicts),
@@ -50,13 +51,12 @@ def verdict_section(record: dict[str, Any]) -> dict[str, Any]:
 
 def headline(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
     """Counts of everything."""
-    statuses = [v["status"] for v in verdicts]
+    found = [outcome(v) for v in verdicts]
     return {
-        "counts": {status: statuses.count(status) for status in MARKS},
+        "counts": {key: found.count(key) for key in MARKS},
+        "by_rung": by_rung(verdicts),
         "statements": len({v["id"] for v in verdicts}),
-        "rungs": len({v["rung"] for v in verdicts if v["status"] != "not_applicable"}),
         "comparisons": sum(v["n"] for v in verdicts),
-        "controls": sum(bool((v["negative_control"] or {}).get("refuted")) for v in verdicts),
         "refuted": [f"{v['id']} on {v['rung']}" for v in verdicts if v["status"] == "refuted"],
     }
 

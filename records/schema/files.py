@@ -94,7 +94,8 @@ VERDICT = table(
         "violations": count,
         "n": count,
         "negative_control": maybe(CONTROL),
-    }
+    },
+    {"judged": exactly("exact", "sampled", "estimator")},
 )
 VERDICTS = table(
     {

@@ -295,6 +295,9 @@ def verdicts(**fields: Any) -> dict[str, Any]:
         for rung in rungs
     ]
     some[3]["status"] = "inconclusive"
+    for found in some:
+        sampled = "estimator" if found["id"] == "T2" else "sampled"
+        found["judged"] = sampled if found["rung"] == "llm" else "exact"
     base = {"schema": 1, "covlaw": "0.1.0", "seed": 0, "quick": False, "omitted": []}
     return base | {"verdicts": some} | fields
 

@@ -76,7 +76,7 @@ def test_verdicts_judged_differently_are_named(tmp_path: Path) -> None:
     del record["verdicts"][1]  # judged by one alone: no difference of judgement
     (ladders[1] / "verdicts.json").write_text(json.dumps(record))
     found = comparison(read_all(ladders), pictures=False)
-    assert found["changed"] == [("T1", "theory", ["holds", "refuted"])]
+    assert found["changed"] == [("T1", "theory", ["exact", "refuted"])]
     assert dict(found["statuses"])["refuted"] == [0, 1]
     text = write_report(*ladders, out=tmp_path / "page.html", pictures=False).read_text()
     assert "Refuted: T1 on theory." in text

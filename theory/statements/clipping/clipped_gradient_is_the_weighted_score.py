@@ -39,6 +39,13 @@ def sides_swapped(world: World, rng: np.random.Generator) -> Sides:
     return _compare(world, at, weight, rng)
 
 
+def without_ratio(world: World, rng: np.random.Generator) -> Sides:
+    """W = A·1[not clipped]."""
+    at = _displace(world, rng)
+    weight = effective_weight(at.advantage, at.log_ratio, None, *at.clip)
+    return _compare(world, at, weight * (-at.log_ratio).exp(), rng)
+
+
 def surrogate_gradient(world: World, at: _Displaced) -> Tensor:
     """∇_θ E_old[clipped surrogate] by reverse mode: (D,)."""
     theta = at.theta.clone().requires_grad_()
@@ -91,6 +98,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("clip sides swapped: the upper bound where A < 0", sides_swapped),
+    nearer=(NegativeControl("W without the ratio: A·1[not clipped]", without_ratio),),
     not_applicable={
         "llm": "the gradient of a full model is not recorded; a test of the trainer covers it"
     },

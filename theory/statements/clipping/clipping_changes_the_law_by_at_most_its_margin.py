@@ -10,7 +10,7 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.margin import ClipMargin, clip_margin
 from covlaw.theory.statements._support.rollout_rounding import weighted_rounding
-from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Sides, SidesOf, Statement, joined
 from covlaw.theory.worlds.updates import InnerStep
 
 LONGEST = 4
@@ -35,6 +35,17 @@ def sides(step: InnerStep, rng: np.random.Generator) -> Sides:
 def halved(step: InnerStep, _: np.random.Generator) -> Sides:
     """Half of each bound."""
     return _bounds(step, _sequence_level(step), 0.5)
+
+
+def smaller(which: int) -> SidesOf:
+    """One of the three bounds a tenth smaller."""
+
+    def variant(step: InnerStep, _: np.random.Generator) -> Sides:
+        three = _bounds(step, _sequence_level(step), 0.9)
+        own = [side.chunk(3)[which] for side in three[:3]]
+        return Sides(*own)
+
+    return variant
 
 
 def _sequence_level(step: InnerStep) -> Level:
@@ -107,4 +118,9 @@ STATEMENT = Statement(
     needs=InnerStep,
     sides=sides,
     control=NegativeControl("each bound halved", halved),
+    nearer=(
+        NegativeControl("sd(r)·sd(Y) a tenth smaller", smaller(0)),
+        NegativeControl("(R/2)·E|Y − EY| a tenth smaller", smaller(1)),
+        NegativeControl("the clipped completions' bound a tenth smaller", smaller(2)),
+    ),
 )

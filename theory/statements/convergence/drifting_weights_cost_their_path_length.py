@@ -40,6 +40,13 @@ def frozen_sides(batch: DriftBatch, _: np.random.Generator) -> Sides:
     return _compare(batch, run, [drift_bound(run.gap[:, 0], rates, torch.zeros_like(rates))])
 
 
+def half_path_sides(batch: DriftBatch, _: np.random.Generator) -> Sides:
+    """The false variant: half of what the weights' moves cost."""
+    run = ascend(batch)
+    drifts = exact_drifts(batch, run) / 2
+    return _compare(batch, run, [_rates(run) * run.gap[:, :-1] + drifts])
+
+
 def _rates(run: Ascent) -> Tensor:
     return improved_rate(run.mu[:, :-1], run.smoothness[:, :-1], run.step)
 
@@ -73,6 +80,7 @@ STATEMENT = Statement(
     needs=DriftBatch,
     sides=sides,
     control=NegativeControl("the bound for fixed weights, q^T·δ_0", frozen_sides),
+    nearer=(NegativeControl("half the cost of each move", half_path_sides),),
     ensemble=Ensemble(draw_drifting, 512),
     not_applicable=NO_PL_POLICY,
     explanation="An adaptive scalarizer changes the weights λ_t of the objectives while the policy"

@@ -40,6 +40,14 @@ class Ceiling(NamedTuple):
     """Share by which rounding may move both."""
 
 
+def gain_part(climb: Climb, share: float = 0.5) -> Part:
+    """`share` of η Σ_j λ_j d_j² under the gain of f, step by step: (T·B,) each."""
+    shortfall = (climb.weights * climb.deficit.square()).sum(-1)[:-1]
+    gain = climb.potential[1:] - climb.potential[:-1]
+    noise = climb.rounding[1:] + climb.rounding[:-1]
+    return (share * climb.step * shortfall).flatten(), gain.flatten(), noise.flatten()
+
+
 def climb_sides(climb: Climb, ceiling: Ceiling) -> list[Part]:
     """Gain a step, weights' bound, and how fast the shortfall must vanish.
 
@@ -47,14 +55,12 @@ def climb_sides(climb: Climb, ceiling: Ceiling) -> list[Part]:
     2(max f − f_0)/(ηT): it tends to 0, and with it every d_j, as λ_j ≥ λ_j0.
     """
     shortfall = (climb.weights * climb.deficit.square()).sum(-1)[:-1]
-    gain = climb.potential[1:] - climb.potential[:-1]
-    noise = climb.rounding[1:] + climb.rounding[:-1]
     total = climb.weights.sum(-1).amax(0)
     pace = 2 / (climb.step * shortfall.shape[0])
     slowest = pace * (ceiling.potential - climb.potential[0])
     late = pace * (climb.rounding[0] + ceiling.error * ceiling.potential.abs())
     return [
-        ((climb.step / 2 * shortfall).flatten(), gain.flatten(), noise.flatten()),
+        gain_part(climb),
         (total, ceiling.weights, ceiling.error * ceiling.weights),
         (shortfall.amin(0), slowest, late),
     ]
@@ -69,17 +75,24 @@ def grpo_climb(
     problems: PromptCovariances, targets: Tensor, start: Tensor, step: Tensor, steps: int
 ) -> list[Part]:
     """Compare a path of `steps` steps with every claim of T37 for feasible targets."""
+    climb = grpo_path(problems, targets, start, step, steps)
+    bound = grpo_weight_bound(problems, targets, start.exp())
+    error = climb.rounding[0] / -climb.potential[0] + rounding(1.0, 64)
+    return climb_sides(climb, Ceiling(bound, torch.zeros_like(bound), error))
+
+
+def grpo_path(
+    problems: PromptCovariances, targets: Tensor, start: Tensor, step: Tensor, steps: int
+) -> Climb:
+    """A path of `steps` steps under GRPO's advantage."""
     path = ctwa_path(problems, targets, start, Controller("grpo", step))
     states = list(islice(path, steps + 1))
     weights = torch.stack([s.log_weights.exp() for s in states])
     linear = (targets * weights).sum(-1)
-    climb = Climb(
+    return Climb(
         potential=grpo_potential(problems, targets, weights),
         rounding=mean_std_error(problems, weights) + rounding(linear, targets.shape[-1] + 8),
         weights=weights,
         deficit=torch.stack([torch.relu(targets - s.signal) for s in states]),
         step=step,
     )
-    bound = grpo_weight_bound(problems, targets, start.exp())
-    error = climb.rounding[0] / -climb.potential[0] + rounding(1.0, 64)
-    return climb_sides(climb, Ceiling(bound, torch.zeros_like(bound), error))

@@ -14,12 +14,12 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import UNIT_ROUNDOFF
 from covlaw.theory.dynamics.ctwa_bounds import grpo_potential, grpo_step_limit
 from covlaw.theory.dynamics.ctwa_dynamics import Controller, ControllerState, ctwa_path
-from covlaw.theory.estimators.headroom import headroom
+from covlaw.theory.estimators.headroom import Headroom, headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.ctwa._bundles_and_weights import full_rank, target_scale
-from covlaw.theory.statements.ctwa._climbing import grpo_climb
+from covlaw.theory.statements.ctwa._climbing import gain_part, grpo_climb, grpo_path
 from covlaw.theory.statements.ctwa._problems import (
     COUNTEREXAMPLE_TARGETS,
     as_problems,
@@ -37,10 +37,7 @@ FEASIBLE, INFEASIBLE = 0.9, 1.1
 
 def sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
     """A climb at 90 % of the headroom, and the growth at 110 %, at the largest allowed step."""
-    problems = full_rank(as_problems(instance))
-    shape = drawn_targets(rng, target_scale(problems))
-    found = headroom(problems, shape)
-    start = torch.as_tensor(rng.normal(size=tuple(shape.shape))) - target_scale(problems).log()
+    problems, shape, start, found = _drawn(instance, rng)
     feasible = FEASIBLE * found.lower[:, None] * shape
     step = grpo_step_limit(problems, feasible)
     climb = grpo_climb(problems, feasible, start, step, STEPS)
@@ -52,6 +49,25 @@ def any_rank_sides(instance: PromptCovariances | World, rng: np.random.Generator
     """The false variant: whatever the ranks. Two prompts, C_1 = [[1, −1], [−1, 1]], C_2 = I."""
     del instance, rng
     return _counterexample_sides()
+
+
+def full_gain_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
+    """The false variant: f gains all that its slope promises, without the ½."""
+    problems, shape, start, found = _drawn(instance, rng)
+    feasible = FEASIBLE * found.lower[:, None] * shape
+    step = grpo_step_limit(problems, feasible)
+    return joined([gain_part(grpo_path(problems, feasible, start, step, STEPS), 1.0)])
+
+
+def _drawn(
+    instance: PromptCovariances | World, rng: np.random.Generator
+) -> tuple[PromptCovariances, Tensor, Tensor, Headroom]:
+    """Problems, targets, log-weights at the start, and by what the targets could grow."""
+    problems = full_rank(as_problems(instance))
+    shape = drawn_targets(rng, target_scale(problems))
+    found = headroom(problems, shape)
+    start = torch.as_tensor(rng.normal(size=tuple(shape.shape))) - target_scale(problems).log()
+    return problems, shape, start, found
 
 
 @cache
@@ -109,6 +125,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("whatever the rank of C_x", any_rank_sides),
+    nearer=(NegativeControl("f gains η Σ λ_j d_j², without the ½", full_gain_sides),),
     ensemble=Ensemble(draw_problems, 140),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
 )

@@ -14,6 +14,7 @@ from covlaw.theory.dynamics.ctwa_signals import grpo_signal
 from covlaw.theory.estimators.headroom import headroom, raw_headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
+from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements.base import (
     Ensemble,
     NegativeControl,
@@ -53,6 +54,12 @@ def proportional_sides(instance: PromptCovariances | World, rng: np.random.Gener
     reach = attained(problems, targets, targets[None])
     error = reach.error[0] + near_optimum(problems, targets, found)
     return Sides(found.lower, reach.value[0], error)
+
+
+def optimality_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
+    """What is claimed of several prompts alone."""
+    problems = full_rank(as_problems(instance))
+    return joined(_optimality(problems, drawn_targets(rng, target_scale(problems))))
 
 
 def _optimality(problems: PromptCovariances, targets: Tensor) -> list[Part]:
@@ -122,6 +129,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("weights in proportion to the targets attain t*", proportional_sides),
+    nearer=(one_percent_less(optimality_sides, "y(μ*), and so what t* promises,"),),
     ensemble=Ensemble(draw_problems, 140),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
     proofs=proofs,

@@ -13,6 +13,7 @@ from covlaw.theory._numerics.rounding import UNIT_ROUNDOFF, rounding
 from covlaw.theory.dynamics.ctwa_dynamics import Controller, ctwa_path
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
+from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.ctwa._problems import (
     as_problems,
@@ -91,6 +92,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("every single objective's weight grows so", single_sides),
+    nearer=(one_percent_less(sides, "the pace η c·μ allowed to be"),),
     ensemble=Ensemble(draw_problems, 210),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
 )

@@ -51,6 +51,16 @@ def equal_value_sides(instance: PromptCovariances | World, rng: np.random.Genera
     return Sides(game.value, found.value, gain_rounding(within, found.weights)[0].amax(1))
 
 
+def larger_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
+    """The false variant: every objective gains 1 % more than v*."""
+    del rng
+    within = with_dependent_objective(as_problems(instance)).within()
+    found = min_norm_point(within)
+    gain = (within @ found.weights[..., None])[..., 0]
+    floor = 1.01 * found.value[:, None].expand_as(gain)
+    return Sides(floor, gain, gain_rounding(within, found.weights)[0])
+
+
 def _both(within: Tensor) -> tuple[MinNorm, Game]:
     return min_norm_point(within), max_margin(within)
 
@@ -90,6 +100,7 @@ STATEMENT = Statement(
     control=NegativeControl(
         "no weights help the worst-off objective more: V ≤ v*", equal_value_sides
     ),
+    nearer=(NegativeControl("every objective gains 1 % more than v*", larger_sides),),
     ensemble=Ensemble(draw_problems, 210),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
     proofs=proofs,

@@ -17,7 +17,13 @@ from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.solvers.min_norm import min_norm_point
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
-from covlaw.theory.statements.ctwa._climbing import Ceiling, Climb, climb_sides, kept
+from covlaw.theory.statements.ctwa._climbing import (
+    Ceiling,
+    Climb,
+    climb_sides,
+    gain_part,
+    kept,
+)
 from covlaw.theory.statements.ctwa._problems import (
     as_problems,
     correlations,
@@ -35,13 +41,24 @@ EXAMPLE_TARGETS = (0.5, 0.4)
 
 def sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
     """Gains of f, the bound B and the shortfall, at the largest step the condition allows."""
+    return raw_climb(*_largest_step(instance, rng), STEPS)
+
+
+def full_gain_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
+    """The false variant: f gains all that its slope promises, without the ½."""
+    return joined([gain_part(raw_path(*_largest_step(instance, rng), STEPS), 1.0)])
+
+
+def _largest_step(
+    instance: PromptCovariances | World, rng: np.random.Generator
+) -> tuple[PromptCovariances, Tensor, Tensor, Tensor]:
+    """Problems, targets, log-weights at the start, and the largest step the condition allows."""
     problems = feasible(as_problems(instance))
     within = problems.within()
     scale = within.diagonal(dim1=-2, dim2=-1)
     targets = drawn_targets(rng, scale)
     start = torch.as_tensor(rng.normal(size=tuple(scale.shape))) - 1.0
-    step = raw_step_limit(within, targets, start.exp())
-    return raw_climb(problems, targets, start, step, STEPS)
+    return problems, targets, start, raw_step_limit(within, targets, start.exp())
 
 
 def big_step_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
@@ -65,21 +82,29 @@ def raw_climb(
     within = problems.within()
     bound = raw_weight_bound(within, targets, start.exp())
     least = min_norm_point(within).value
+    largest = within.diagonal(dim1=-2, dim2=-1).amax(-1)
+    error = 2 * rounding(largest / least, 16 * targets.shape[-1] + 64)  # of 1/v*, relative
+    highest = targets.amax(-1).square() / (2 * least)
+    climb = raw_path(problems, targets, start, step, steps)
+    return joined(climb_sides(climb, Ceiling(bound, highest, error)))
+
+
+def raw_path(
+    problems: PromptCovariances, targets: Tensor, start: Tensor, step: Tensor, steps: int
+) -> Climb:
+    """A path of `steps` steps under the raw advantage."""
+    within = problems.within()
     path = ctwa_path(problems, targets, start, Controller("raw", step))
     states = list(islice(path, steps + 1))
     weights = torch.stack([s.log_weights.exp() for s in states])
     size = _term_size(within, targets, weights)
-    climb = Climb(
+    return Climb(
         potential=torch.stack([raw_potential(within, targets, w) for w in weights]),
         rounding=rounding(size, 8 * targets.shape[-1] + 32),
         weights=weights,
         deficit=_deficits(states, targets),
         step=step,
     )
-    largest = within.diagonal(dim1=-2, dim2=-1).amax(-1)
-    error = 2 * rounding(largest / least, 16 * targets.shape[-1] + 64)  # of 1/v*, relative
-    highest = targets.amax(-1).square() / (2 * least)
-    return joined(climb_sides(climb, Ceiling(bound, highest, error)))
 
 
 def _deficits(states: list[ControllerState], targets: Tensor) -> Tensor:
@@ -124,6 +149,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("any step will do: η = 1, C = [[1, −.9], [−.9, 1]]", big_step_sides),
+    nearer=(NegativeControl("f gains η Σ λ_j d_j², without the ½", full_gain_sides),),
     ensemble=Ensemble(draw_problems, 140),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
     proofs=proofs,

@@ -40,6 +40,12 @@ def no_lag_sides(response: Tensor, rng: np.random.Generator) -> Sides:
     return Sides(peak, torch.ones_like(peak), error)
 
 
+def late_sides(response: Tensor, rng: np.random.Generator) -> Sides:
+    """The false variant: no overshoot up to κ = 1, as if the mean lagged by no more than a step."""
+    right = sides(response, rng)
+    return right._replace(predicted=torch.where(response <= 1, 1.0, right.predicted))
+
+
 def _extrapolated(response: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Richardson's 2y(τ/2) − y(τ) of the first-order recursion, and |y(τ/2) − y(τ)|."""
     scale = torch.as_tensor(10 ** rng.uniform(-3, 3, size=response.shape))
@@ -117,6 +123,7 @@ STATEMENT = Statement(
     needs=Tensor,
     sides=sides,
     control=NegativeControl("targets are approached from below, as without a mean", no_lag_sides),
+    nearer=(NegativeControl("no overshoot up to κ = 1", late_sides),),
     ensemble=Ensemble(draw_responses, 64),
     not_applicable=dict.fromkeys(("bandit", "tabular", "transformer", "llm"), NO_POLICY),
 )

@@ -46,6 +46,12 @@ def variance_sides(instance: Bandits | World, rng: np.random.Generator) -> Sides
     return Sides(measured.flatten(), (p * (1 - p)).flatten(), _std_error(moment).flatten())
 
 
+def smaller_sides(instance: Bandits | World, rng: np.random.Generator) -> Sides:
+    """The false variant: a ceiling 1 % below √(p(1−p))."""
+    measured, ceiling, error = _ceiling(next(run(instance, rng)[0]))
+    return Sides(measured, 0.99 * ceiling, error)
+
+
 def run(instance: Bandits | World, rng: np.random.Generator) -> tuple[Iterator[Moment], Tensor]:
     """The loop's moments, and the targets it chases."""
     bandits = as_bandits(instance)
@@ -113,6 +119,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the variance p(1 − p) is the ceiling", variance_sides),
+    nearer=(NegativeControl("a ceiling 1 % below √(p(1 − p))", smaller_sides),),
     ensemble=Ensemble(draw_bandits, 64),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
 )

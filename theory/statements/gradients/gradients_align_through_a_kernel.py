@@ -20,7 +20,7 @@ from covlaw.theory.geometry.policy_gradient import (
 from covlaw.theory.statements._support.gradient_rounding import alignment_rounding, is_dense
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement
+from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
 from covlaw.theory.worlds.world import World
 
 
@@ -53,7 +53,20 @@ def covariance_sides(world: World, rng: np.random.Generator) -> Sides:
     return _compare(world, score, [law.estimate])
 
 
+def own_prompt_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: prompt by prompt, E_x of what each prompt's own gradients make."""
+    score = random_score(world, rng)
+    if not is_dense(world):
+        return _compare(world, score, [])
+    weight, scores, prompt = world.row_weight(), world.scores(), world.prompt
+    kernel = torch.where(prompt[:, None] == prompt, scores @ scores.T, 0.0)
+    form = (world.log_prob_at().exp()[:, None] * advantages(world)).T @ kernel
+    return _compare(world, score, [form @ (weight * centred_score(world, score))])
+
+
 def _compare(world: World, score: Tensor, forms: list[Tensor]) -> Sides:
+    if not forms:
+        return joined([(torch.empty(0, dtype=torch.float64),) * 3])
     gradients = value_gradients(world, torch.cat([world.rewards, score[:, None]], 1))
     alignment = gradients[:-1] @ gradients[-1]
     error = alignment_rounding(world, score)
@@ -91,6 +104,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the covariance itself: π instead of π²", covariance_sides),
+    nearer=(NegativeControl("prompt by prompt: D(x) in place of D(x)D(x')", own_prompt_sides),),
     not_applicable={"llm": NO_FISHER_IN_AN_LLM},
     proofs=proofs,
 )

@@ -50,6 +50,19 @@ def covariance_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(measured, _covariance(world, score)[: len(measured)], error)
 
 
+def unweighted_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: Π by plain least squares, every completion counting alike."""
+    score, line = random_score(world, rng), in_subspace(world, rng, int(rng.integers(1, 5)))
+    found = _projection_sides(line, score, largest_score_norm(world))
+    if not found[0].numel():
+        return joined([found])
+    basis = torch.linalg.qr(line.scores())[0]
+    projected = basis @ (basis.T @ centred_score(line, score))
+    forecast = (line.row_weight() * projected) @ advantages(line)
+    measured, _, error = (side[: len(world.names)] for side in found)
+    return Sides(measured, forecast, error)
+
+
 def _projection_sides(world: World, score: Tensor, size: float) -> Part:
     """Compare in one world; `size` is the largest score norm of the whole parameter space.
 
@@ -123,5 +136,6 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the covariance itself, where one direction is free", covariance_sides),
+    nearer=(NegativeControl("Π without the weights π", unweighted_sides),),
     not_applicable={"llm": NO_FISHER_IN_AN_LLM},
 )

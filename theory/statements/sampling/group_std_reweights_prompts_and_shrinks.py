@@ -59,6 +59,12 @@ def no_shrink_sides(world: World, rng: np.random.Generator) -> Sides:
     return joined([group_sides(few, score, size, lambda p, _: torch.ones_like(p))])
 
 
+def divisor_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: a group shows (K − 1)/K of it, as if its std were the prompt's."""
+    few, score, size = _group_case(world, rng)
+    return joined([group_sides(few, score, size, lambda p, k: torch.full_like(p, (k - 1) / k))])
+
+
 def _standardised_sides(world: World, score: Tensor) -> Part:
     """d/dη of E r_j along s̃/sd_x at η = 0, by a complex step, against E_x[Cov_x(r_j, s)/sd_x]."""
     mass = world.log_prob_at().exp()
@@ -136,5 +142,6 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("a group of K shows the covariance in full", no_shrink_sides),
+    nearer=(NegativeControl("a group of K shows (K − 1)/K of it", divisor_sides),),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
 )

@@ -23,21 +23,27 @@ def sides(update: Update, _: np.random.Generator) -> Sides:
     For the update's s, which may be centred by prompt already, and for s the mean of the rewards.
     On samples: of the empirical distribution, each row of a prompt with equal weight.
     """
-    return joined([_compare(update, score, True) for score in _scores(update)])
+    return joined([_compare(update, score, 1.0) for score in _scores(update)])
 
 
 def law_only_sides(update: Update, _: np.random.Generator) -> Sides:
     """The false variant: the pooled covariance is the law."""
-    return joined([_compare(update, score, False) for score in _scores(update)])
+    return joined([_compare(update, score, 0.0) for score in _scores(update)])
 
 
-def _compare(update: Update, score: Tensor, with_means: bool) -> Part:
+def divided_sides(update: Update, _: np.random.Generator) -> Sides:
+    """The false variant: the means' covariance as of a sample, over P − 1 instead of P prompts."""
+    prompts = len(update.rollouts.prompt.unique())
+    return joined([_compare(update, s, prompts / max(prompts - 1, 1)) for s in _scores(update)])
+
+
+def _compare(update: Update, score: Tensor, share: float) -> Part:
+    """`share` of the means' covariance is added to the law."""
     weight, position = _rows(update)
     rewards = update.rollouts.rewards - update.rollouts.rewards[0]  # an offset would round
     score = score - score[0]
     pooled, forecast = pooled_covariance(weight, rewards, score), _law(update, rewards, score)
-    if with_means:
-        forecast = forecast + means_covariance(weight, position, rewards, score)
+    forecast = forecast + share * means_covariance(weight, position, rewards, score)
     return pooled, forecast, _rounding(rewards, score)
 
 
@@ -109,5 +115,6 @@ STATEMENT = Statement(
     needs=Update,
     sides=sides,
     control=NegativeControl("the pooled covariance is the law", law_only_sides),
+    nearer=(NegativeControl("the means' covariance over P − 1", divided_sides),),
     proofs=proofs,
 )

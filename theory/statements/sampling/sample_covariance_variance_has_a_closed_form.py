@@ -39,6 +39,15 @@ def normal_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(measured, _normal_variance(few, score, 2), error)
 
 
+def squared_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: K² in place of K(K − 1)."""
+    few, score = _few(world, rng)
+    measured, forecast, error = one_prompt_sides(few, score, 3)
+    variances, own, r = _moments(few, score)
+    part = _share(few) @ (variances * own + r.square())
+    return Sides(measured, forecast - part / 6 + part / 9, error)
+
+
 def one_prompt_sides(few: World, score: Tensor, completions: int) -> Part:
     """One random prompt: the variance over the draw of the prompt and of its completions."""
     estimate, weight = _estimates(few, score, completions)
@@ -68,15 +77,21 @@ def _forecast(few: World, score: Tensor, completions: int, prompts: int) -> Tens
 
 
 def _normal_variance(few: World, score: Tensor, completions: int) -> Tensor:
+    variances, own, r = _moments(few, score)
+    within = (variances * own + r.square()) / (completions - 1)
+    share = _share(few)
+    return share @ within + share @ (r - share @ r).square()
+
+
+def _moments(few: World, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """σ_r² (P, M), σ_s² (P, 1) and C_x (P, M)."""
     mass, groups = few.log_prob_at().exp(), few.prompt
     columns = (few.rewards, score[:, None])
     r, s = (within_prompt_covariance(c, score, groups, mass).per_prompt for c in columns)
     variances = [
         within_prompt_covariance(c, c, groups, mass).per_prompt[:, 0] for c in few.rewards.T
     ]
-    within = (torch.stack(variances, 1) * s + r.square()) / (completions - 1)
-    share = _share(few)
-    return share @ within + share @ (r - share @ r).square()
+    return torch.stack(variances, 1), s, r
 
 
 def _few(world: World, rng: np.random.Generator) -> tuple[World, Tensor]:
@@ -129,6 +144,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the formula for normal data, (σ_r²σ_s² + C²)/(K − 1)", normal_sides),
+    nearer=(NegativeControl("K² in place of K(K − 1)", squared_sides),),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
     proofs=proofs,
 )

@@ -4,6 +4,7 @@ import numpy as np
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.ctwa_signals import mean_std
+from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.scalarization._frozen_ctwa import ASKED, Frozen, frozen_at, run_loop
 from covlaw.theory.statements.scalarization._frozen_worlds import (
@@ -37,6 +38,12 @@ def any_target_sides(world: World, rng: np.random.Generator) -> Sides:
     step = 1 / float(excessive.max())
     stuck = run_loop(frozen, excessive, excessive, step, 2 * INFEASIBLE_STEPS).observed
     return Sides(excessive, stuck, frozen.error.expand_as(stuck))
+
+
+def infeasible_sides(world: World, rng: np.random.Generator) -> Sides:
+    """What is claimed above t* alone."""
+    frozen = frozen_at(world, rng)
+    return joined([NOTHING] if frozen is None else _infeasible(frozen))
 
 
 def _feasible(frozen: Frozen) -> list[Part]:
@@ -102,6 +109,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("weights that grow long enough reach any target", any_target_sides),
+    nearer=(one_percent_less(infeasible_sides, "above t*, growth and reach"),),
     ensemble=Ensemble(conflict_worlds, 60),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )

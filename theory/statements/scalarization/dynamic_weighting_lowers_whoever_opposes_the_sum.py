@@ -25,6 +25,10 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
     From equal weights the threshold is ≥ 0: there every objective with I_j < 0 is listed once
     more, with I_j itself.
     """
+    return _compare(world, rng, relative=True)
+
+
+def _compare(world: World, rng: np.random.Generator, relative: bool) -> Sides:
     gradients = policy_gradients(world)
     total = gradients.sum(0)
     influence, size = gradients @ total, gradients.norm(dim=1) * gradients.norm(dim=1).sum()
@@ -36,11 +40,17 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
     for start in (torch.ones_like(drawn) / len(drawn), drawn):
         change = _weight_change(world, gradients, start, rate)
         error = start * rounding(2 + start.log().abs() + rate * size, gradient_operations(world))
-        parts.append((change, influence - _threshold(influence, start, rate), error))
+        threshold = _threshold(influence, start, rate) if relative else 0.0
+        parts.append((change, influence - threshold, error))
     opposing = influence < 0
     change, _, error = parts[0]
     parts.append((change[opposing], influence[opposing], error[opposing]))
     return joined(parts)
+
+
+def own_sign_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: a weight moves as its own influence's sign says, threshold 0."""
+    return _compare(world, rng, relative=False)
 
 
 def raised_sides(world: World, rng: np.random.Generator) -> Sides:
@@ -79,6 +89,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("whoever opposes the sum gains weight", raised_sides),
+    nearer=(NegativeControl("threshold 0: whoever agrees with the sum gains", own_sign_sides),),
     ensemble=Ensemble(conflict_worlds, 150),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )

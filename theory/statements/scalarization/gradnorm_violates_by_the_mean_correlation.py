@@ -49,6 +49,16 @@ def never_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(measured, torch.ones_like(own), error)
 
 
+def shifted_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: the threshold −1/m in place of −1/(m − 1)."""
+    gram = _gramian(world, rng)
+    if gram.shape[0] < 2:
+        return joined([NOTHING])
+    measured, own, error = _compare(gram, world, rng)
+    count = gram.shape[0]
+    return Sides(measured, 1 + count * (own - 1) / (count - 1), error)
+
+
 def settled_weights(gram: Tensor, rng: np.random.Generator) -> Tensor:
     """λ (M,) where the scalarizer's own loop settles on a frozen Gramian, α = 0.
 
@@ -122,6 +132,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("no objective falls, for any number of objectives", never_sides),
+    nearer=(NegativeControl("below −1/m", shifted_sides),),
     ensemble=Ensemble(conflict_worlds, 50),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )

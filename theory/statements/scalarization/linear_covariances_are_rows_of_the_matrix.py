@@ -31,6 +31,13 @@ def own_variance_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(measured, _matrix(world).diagonal() * weights, error)
 
 
+def unweighted_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: the others' covariances count in full, whatever their weights."""
+    weights, measured, error = _follow(world, rng)
+    matrix = _matrix(world)
+    return Sides(measured, matrix.sum(1) - matrix.diagonal() * (1 - weights), error)
+
+
 def _follow(world: World, rng: np.random.Generator) -> Part:
     drawn = rng.dirichlet(np.ones(len(world.names)))
     scalarizer = make_scalarizer("linear", world.names, weights=drawn.tolist())
@@ -64,6 +71,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the objective's own variance alone", own_variance_sides),
+    nearer=(NegativeControl("the others' covariances without their weights", unweighted_sides),),
     ensemble=Ensemble(conflict_worlds, 200),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )

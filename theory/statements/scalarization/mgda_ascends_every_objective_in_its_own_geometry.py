@@ -4,6 +4,7 @@ import numpy as np
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix
+from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements._support.tolerances import covariance_rounding
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.scalarization._covariance_weights import covariance_parts
@@ -66,6 +67,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the same weights in reward-covariance geometry", reward_sides),
+    nearer=(one_percent_less(sides, "what each objective gains"),),
     ensemble=Ensemble(conflict_worlds, 100),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )

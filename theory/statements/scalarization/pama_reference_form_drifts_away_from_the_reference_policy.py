@@ -44,6 +44,14 @@ def reward_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(measured, _covariance(world, _columns(world, log_ratio), score), error)
 
 
+def unclipped_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: the whole ratio, s*·Cov(r_j, ρ)."""
+    log_ratio = _log_ratio(world, rng)
+    measured, error = _follow(world, log_ratio, 0.2)
+    law = _covariance(world, _columns(world, log_ratio), log_ratio.exp())
+    return Sides(measured, _least_mean_gain(world) * law, error)
+
+
 def _follow(world: World, log_ratio: Tensor, clip: float) -> tuple[Tensor, Tensor]:
     """Derivatives along the tilt by the scalarizer's advantage, a completion being one token."""
     scalarizer = make_scalarizer("pama", world.names, clip_high=clip, reference=True)
@@ -101,6 +109,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the published form's covariance, min_i A_i⁺", reward_sides),
+    nearer=(NegativeControl("the whole ratio, clipped nowhere", unclipped_sides),),
     ensemble=Ensemble(conflict_worlds, 150),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )

@@ -38,6 +38,15 @@ def worst_on_average_sides(world: World, rng: np.random.Generator) -> Sides:
     return joined([_compare(world, score, shortfall, claimed)])
 
 
+def within_regimes_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: covariances inside the regimes alone, without those of their means."""
+    weights = torch.as_tensor(rng.dirichlet(np.ones(len(world.names))))
+    score, ideal = _score(world, weights)
+    shortfall = weights * (ideal - world.rewards)
+    inside = _regimes(world, score, shortfall, between=0.0)
+    return joined([_compare(world, score, shortfall, inside)])
+
+
 def _dominated(world: World, weights: Tensor, first: int) -> Part:
     """Raise the ideal of one objective until it is worst for every completion."""
     weights = (weights + 0.1) / (1 + 0.1 * len(weights))
@@ -66,8 +75,11 @@ def _compare(world: World, score: Tensor, shortfall: Tensor, predicted: Tensor) 
     return measured, predicted, count * covariance_rounding(world, world.rewards, size[None])
 
 
-def _regimes(world: World, score: Tensor, shortfall: Tensor) -> Tensor:
-    """Σ_i P_i[w_i·Cov(r_j, r_i|i) + (E_i r_j − E r_j)(E_i s − E s)], mean over prompts: (M,)."""
+def _regimes(world: World, score: Tensor, shortfall: Tensor, between: float = 1.0) -> Tensor:
+    """Σ_i P_i[w_i·Cov(r_j, r_i|i) + (E_i r_j − E r_j)(E_i s − E s)], mean over prompts: (M,).
+
+    The second summand `between` times.
+    """
     groups, mass = group_by_prompt(world.prompt), world.log_prob_at().exp()
     active, count = shortfall.argmax(1), shortfall.shape[1]
     cell = group_by_prompt(groups.position * count + active)
@@ -80,7 +92,7 @@ def _regimes(world: World, score: Tensor, shortfall: Tensor) -> Tensor:
     level = cell.sum(inside * groups.centre(score, mass))
     even = torch.full_like(groups.counts, 1, dtype=torch.float64) / len(groups.counts)
     outer = even if world.prompt_mass is None else world.prompt_mass
-    return outer[cell.prompts // count] @ (within + (share * level)[:, None] * offset)
+    return outer[cell.prompts // count] @ (within + between * (share * level)[:, None] * offset)
 
 
 def _matrix(world: World) -> Tensor:
@@ -114,6 +126,7 @@ STATEMENT = Statement(
     control=NegativeControl(
         "the signal of the objective that is worst on average", worst_on_average_sides
     ),
+    nearer=(NegativeControl("inside the regimes alone", within_regimes_sides),),
     ensemble=Ensemble(conflict_worlds, 150),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )

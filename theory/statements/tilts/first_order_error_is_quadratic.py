@@ -41,6 +41,14 @@ def shrunk_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(own[0][:1], SHRUNK * own[1][:1], own[2][:1])
 
 
+def variance_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The second bound a tenth smaller, against the rarest completion's indicator."""
+    rarest = torch.zeros_like(world.log_prob_at())
+    rarest[world.log_prob_at().argmin()] = 1.0
+    own = remainder_sides(world, rarest[:, None], rarest, abs(_small(rng)))
+    return Sides(own[0][1:], 0.9 * own[1][1:], own[2][1:])
+
+
 def remainder_sides(world: World, rewards: Tensor, score: Tensor, eta: float) -> Part:
     """|Δ − η·C| of each reward (M,), twice; the two bounds; the rounding of the difference."""
     mass = world.log_prob_at().exp()
@@ -76,5 +84,6 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the constant √3/40 instead of √3/36", shrunk_sides),
+    nearer=(NegativeControl("the bound by the variance a tenth smaller", variance_sides),),
     not_applicable={"llm": NO_TILT_IN_AN_LLM},
 )

@@ -12,7 +12,8 @@ from covlaw.theory.statements._support.rollout_rounding import (
     row_weight,
     weighted_rounding,
 )
-from covlaw.theory.statements.base import Halves, NegativeControl, Sides, SidesOf, Statement
+from covlaw.theory.statements._support.scaled import scaled
+from covlaw.theory.statements.base import Halves, NegativeControl, Sides, Statement
 from covlaw.theory.worlds.updates import Update
 
 
@@ -28,17 +29,6 @@ def sides(update: Update, _: np.random.Generator) -> Sides:
         None if rollouts.exact else law.prompts.shape[0] - 1,
         None if rollouts.exact else _halves(rollouts, log_ratio),
     )
-
-
-def scaled(scale: float) -> SidesOf:
-    """The false variant Δ_j = c·Cov_old(r_j, ρ), c = `scale`."""
-
-    def variant(update: Update, rng: np.random.Generator) -> Sides:
-        right = sides(update, rng)
-        halves = None if right.halves is None else right.halves._replace(scale=scale)
-        return right._replace(predicted=scale * right.predicted, halves=halves)
-
-    return variant
 
 
 def not_centred(update: Update, rng: np.random.Generator) -> Sides:
@@ -81,8 +71,8 @@ STATEMENT = Statement(
     sides=sides,
     control=NegativeControl("not centred: E_old[ρ·r_j] in place of the covariance", not_centred),
     nearer=(
-        NegativeControl("nothing changes", scaled(0.0)),
-        NegativeControl("half the covariance", scaled(0.5)),
-        NegativeControl("twice the covariance", scaled(2.0)),
+        NegativeControl("nothing changes", scaled(sides, 0.0)),
+        NegativeControl("half the covariance", scaled(sides, 0.5)),
+        NegativeControl("twice the covariance", scaled(sides, 2.0)),
     ),
 )

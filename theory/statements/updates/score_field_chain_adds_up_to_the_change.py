@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.estimators.budget import LawBudget, law_budget
+from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements._support.rollout_rounding import ratio_size, weighted_rounding
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.worlds.updates import Update
@@ -20,6 +21,15 @@ def sides(update: Update, _: np.random.Generator) -> Sides:
 def without_tilt(update: Update, _: np.random.Generator) -> Sides:
     """The chain stopped at log ρ."""
     return _compare(update, leave_out=("tilt",))
+
+
+def second_order_tilt(update: Update, _: np.random.Generator) -> Sides:
+    """½(log ρ)² in place of ρ − 1 − log ρ."""
+    right, log_ratio = without_tilt(update, _), update.fields.log_ratio
+    bend = within_prompt_covariance(
+        update.rollouts.rewards, log_ratio.square() / 2, *update.rollouts.groups
+    )
+    return right._replace(measured=right.measured + bend.estimate)
 
 
 def _compare(update: Update, leave_out: tuple[str, ...]) -> Sides:
@@ -61,4 +71,5 @@ STATEMENT = Statement(
     needs=Update,
     sides=sides,
     control=NegativeControl("tilt gap left out: log ρ in place of ρ", without_tilt),
+    nearer=(NegativeControl("the tilt gap to second order: ½(log ρ)²", second_order_tilt),),
 )

@@ -1,14 +1,18 @@
 """T10: when the law's term exceeds what the gaps can do together, its sign is the change's."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.budget import ShortBudget, short_budget
 from covlaw.theory.estimators.covariance import exact_change
 from covlaw.theory.statements._support.rollout_rounding import (
     change_error,
     ratio_size,
+    row_weight,
     weighted_rounding,
 )
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
@@ -25,6 +29,37 @@ def any_law(update: Update, _: np.random.Generator) -> Sides:
     """Every objective with a law term, however big the gaps."""
     budget = _budget(update)
     return _compare(update, budget, budget.law != 0)
+
+
+def smaller_bound(update: Update, _: np.random.Generator) -> Sides:
+    """The law need only exceed 9 tenths of what the gaps can do, for the reward that they turn."""
+    if not update.rollouts.exact:
+        budget = _budget(update)
+        return _compare(update, budget, budget.law.abs() > 0.9 * budget.bound)
+    reward = turned_reward(update)
+    turned = replace(
+        update,
+        rollouts=replace(update.rollouts, rewards=reward[:, None], names=("turned",)),
+        change=(row_weight(update.rollouts) * torch.expm1(update.fields.log_ratio) @ reward)[None],
+    )
+    budget = _budget(turned)
+    return _compare(turned, budget, budget.law.abs() > 0.9 * budget.bound)
+
+
+def turned_reward(update: Update) -> Tensor:
+    """A reward whose law is positive, as far as the gaps can go, and which the update lowers: (N,).
+
+    Of the law's field the part that is uncorrelated with ρ, less a little of ρ.
+    """
+    groups, weight = group_by_prompt(update.rollouts.prompt), row_weight(update.rollouts)
+    mass = update.rollouts.mass
+    law = groups.centre(_budget(update).scale * update.fields.score, mass)
+    ratio = groups.centre(torch.expm1(update.fields.log_ratio), mass)
+    cross, size = weight @ (law * ratio), weight @ ratio.square()
+    if float(cross) == 0 or float(size) == 0:  # no law, or nothing moved
+        return torch.zeros_like(law)
+    left = weight @ law.square() - cross.square() / size
+    return law - (cross / size + 0.01 * left / cross) * ratio
 
 
 def _budget(update: Update) -> ShortBudget:
@@ -67,4 +102,5 @@ STATEMENT = Statement(
     needs=Update,
     sides=sides,
     control=NegativeControl("certified without the gap bound", any_law),
+    nearer=(NegativeControl("a gap bound a tenth smaller", smaller_bound),),
 )
