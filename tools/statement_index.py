@@ -19,7 +19,7 @@ INTRODUCTION = f"""# The statements
 
 Written by `make docs` from the registry; do not edit. Each statement returns both of its sides on
 random instances (rung *theory*) and on every rung where it makes sense; the same judge must refute
-its *control*, a plausible false variant. `covlaw check T38 -v` shows one in full, `covlaw find F1`
+its *controls*, plausible false variants. `covlaw check T38 -v` shows one in full, `covlaw find F1`
 the smallest counterexample to a false claim. Every statement is also tested on nasty instances by
 `{EVERY}`; the column *tests* names the files that test it alone.
 
