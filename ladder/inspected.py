@@ -1,5 +1,6 @@
 """An inspection on a terminal: the verdict first, then tables that fit its width."""
 
+from collections.abc import Sequence
 from math import isfinite, isnan
 from typing import Any
 
@@ -47,6 +48,26 @@ def compare(found: Inspection, other: Inspection, out: Console) -> None:
         cells = (_number(one, first), _number(two, second), _number(gap, error) + sure)
         table.add(name, *cells)
     out.print("\nAgainst the other log (law over all steps)", style="bold")
+    table.show(out)
+
+
+def side_by_side(sets: Sequence[Inspection], out: Console) -> None:
+    """Print what several sets of weights do to the same samples: the law now, and the end."""
+    names = sets[0].log.names
+    table = Rows(("weights", "reward", "law", "now", "at the end", "KL"), {"weights", "reward"}, 2)
+    for found in sets:
+        label = ", ".join(f"{w:.3g}" for w in found.weights.tolist())
+        law, error = found.mix.law.tolist(), found.mix.standard_error.tolist()
+        tilts = found.ahead.tilts if found.ahead is not None else []
+        for j, name in enumerate(names):
+            ends = ["–"] * 3
+            if tilts:
+                last = tilts[-1]
+                moved = _number(last.values[j], last.standard_error[j]).removeprefix("+")
+                ends = [f"{tilts[0].values[j]:.3f}", moved, f"{last.kl:.2f}"]
+            table.add(label, name, _number(law[j], error[j]), *ends)
+            label = ""
+    out.print("\nWeights side by side (the last are those under which every reward rises most)")
     table.show(out)
 
 

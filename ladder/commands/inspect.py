@@ -27,6 +27,7 @@ def inspect(
     last: int | None = None,
     against: tuple[str, ...] = (),
     fail_on: tuple[Literal["alarm", "opposed", "dead"], ...] = (),
+    html: Path | None = None,
     json: Path | None = None,
 ) -> int:
     """Say who is being traded away in a run's rollouts, since when, and what would change it.
@@ -45,6 +46,7 @@ def inspect(
         against: Log of another run, compared with this one.
         fail_on: Exit with 1 if there is an alarm, an opposed pair of rewards, or a score that does
             not vary in half of the groups.
+        html: Page with everything, one file that needs no network.
         json: File with every number.
     """
     with stoppable():
@@ -59,6 +61,9 @@ def inspect(
         compare(found, other, out)
     if json:
         _write_json(found, json)
+    if html:
+        _write_page(found, html)
+        out.print(f"page: {html}", markup=False)
     return FOUND if _fails(found, fail_on) else 0
 
 
@@ -89,6 +94,14 @@ def _write_json(found: "Inspection", path: Path) -> None:
 
     with writing_to(path):
         write_text(path, to_json(found.to_dict(), indent=1) + "\n")
+
+
+def _write_page(found: "Inspection", path: Path) -> None:
+    from covlaw.ladder.report.inspection_page import inspection_page
+    from covlaw.records.files import write_text, writing_to
+
+    with writing_to(path):
+        write_text(path, inspection_page(found))
 
 
 def _fails(found: "Inspection", what: Sequence[str]) -> bool:

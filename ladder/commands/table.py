@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "rewards": f"{_HERE}.listings:rewards",
     "engines": f"{_HERE}.listings:engines",
     "inspect": f"{_HERE}.inspect:inspect",
+    "preflight": f"{_HERE}.preflight:preflight",
     "report": f"{_HERE}.report:report",
     "figures": f"{_HERE}.figures:figures",
 }

@@ -111,7 +111,7 @@ def _curves(run: LlmRun, field: str) -> list[Curve]:
     if any(step.get(field) is None for step in run.steps):
         return []
     values = run.column(field)
-    return [_curve(name, values[:, k]) for k, name in enumerate(run.objectives)]
+    return [curve(name, values[:, k]) for k, name in enumerate(run.objectives)]
 
 
 def _thinned(values: Array) -> list[int]:
@@ -125,7 +125,8 @@ def _thinned(values: Array) -> list[int]:
     return sorted(kept | ends)
 
 
-def _curve(name: str, values: Array) -> Curve:
+def curve(name: str, values: Array) -> Curve:
+    """A small curve of values a step, NaN where unknown."""
     known = values[np.isfinite(values)]
     least, most = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     width, height = CURVE

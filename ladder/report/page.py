@@ -56,7 +56,7 @@ def write_report(*folders: Path, out: Path | None = None, pictures: bool = True)
     template, content = (
         _one(folders[0], pictures) if len(folders) == 1 else _several(folders, pictures)
     )
-    page = _environment().get_template(template).render(**content, **script(), **_common())
+    page = environment().get_template(template).render(**content, **script(), **_common())
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, page)
@@ -96,8 +96,9 @@ def _common() -> dict[str, Any]:
     }
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Templates with their filters: all text is escaped, hidden characters named."""
+    made = Environment(
         loader=PackageLoader("covlaw.ladder"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
@@ -106,8 +107,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     for name in ("number", "signed"):
-        environment.filters[name] = getattr(filters, name)
-    return environment
+        made.filters[name] = getattr(filters, name)
+    return made
 
 
 def _spelled(value: Any) -> Any:

@@ -1,23 +1,20 @@
 """`covlaw llm audit`: the verdict of one or several runs, as tables and as JSON."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from covlaw.ladder.commands.llm.settings import require_llm
+from covlaw.ladder.tables import Rows, console
 from covlaw.ladder.terminal import stoppable
 
 if TYPE_CHECKING:
     from covlaw.records.verdict.rows import Estimate
     from covlaw.records.verdict.verdict import Agreement, RunVerdict
 
-_console = Console()
 _TIMES = {"1": "audited step", "1 held-out": "audited step, held-out prompts"}
 
 
@@ -48,50 +45,53 @@ def audit(
 def _show(verdict: "RunVerdict", rows: bool) -> None:
     if rows:
         _titled("Change of each objective in one step, ± standard error clustered by prompt")
-        _console.print(_audits(verdict))
+        _audits(verdict).show(console())
     _titled("Signs and size: what happened, compared with each forecast")
-    _console.print(_agreement(verdict))
+    _agreement(verdict).show(console())
     _titled("Alarms: certified forecasts of a fall, and the step's measured change")
-    _console.print(_alarms(verdict))
+    _alarms(verdict).show(console())
     _titled("Power: change in one step that the exact form certifies")
-    _console.print(_power(verdict))
+    _power(verdict).show(console())
     _titled("Objectives that fell over a run for certain, and the steps of warning")
-    _console.print(_falls(verdict) if verdict.falls else "none")
+    if verdict.falls:
+        _falls(verdict).show(console())
+    else:
+        console().print("none")
     heavy, tails = verdict.heavy_tails
     if tails:
-        _console.print(
+        console().print(
             f"\nImportance ratios had tails too heavy to trust in {heavy} of {tails} audits."
         )
-    _console.print("What each column means: docs/audits.md", style="dim")
+    console().print("What each column means: docs/audits.md", style="dim")
 
 
 def _titled(title: str) -> None:
-    _console.print(f"\n{title}", style="bold")
+    console().print(f"\n{title}", style="bold")
 
 
-def _audits(verdict: "RunVerdict") -> Table:
+def _audits(verdict: "RunVerdict") -> Rows:
     from covlaw.records.constants import FORECAST_WORDS, SHOWN_FORECASTS
 
     law, first, exact, own = (FORECAST_WORDS[name] for name in SHOWN_FORECASTS)
     columns = ("run", "step", "objective", law, first, exact, "measured", own)
-    table = _table(columns, left={"run", "objective"})
+    table = Rows(columns, {"run", "objective"}, keys=3)
     for pair in verdict.audits:
         forecasts = (pair.forecasts[n] for n in ("law", "first_order", "exact_change"))
         cells = [_estimate(e) for e in (*forecasts, pair.realised)]
         own = f"{pair.forecasts['own_batch'].value:+.3f}"
-        table.add_row(Text(pair.run), str(pair.step), Text(pair.objective), *cells, own)
+        table.add(pair.run, str(pair.step), pair.objective, *cells, own)
     return table
 
 
-def _agreement(verdict: "RunVerdict") -> Table:
+def _agreement(verdict: "RunVerdict") -> Rows:
     from covlaw.records.constants import FORECAST_WORDS
 
     columns = ("over", "forecast", "sign right", "expected", "certified", "slope", "95 %", "points")
-    table = _table(columns, left={"over", "forecast"})
+    table = Rows(columns, {"over", "forecast"}, keys=2)
     for horizon, forecasts in verdict.agreement.items():
         over = _TIMES.get(horizon, f"{horizon} steps")
         for name in _shown(forecasts):
-            table.add_row(over, FORECAST_WORDS[name], *_agreement_cells(forecasts[name]))
+            table.add(over, FORECAST_WORDS[name], *_agreement_cells(forecasts[name]))
             over = ""
     return table
 
@@ -107,38 +107,38 @@ def _agreement_cells(found: "Agreement") -> Iterable[str]:
     yield str(slope.points)
 
 
-def _alarms(verdict: "RunVerdict") -> Table:
+def _alarms(verdict: "RunVerdict") -> Rows:
     from covlaw.records.constants import FORECAST_WORDS
 
     columns = ("forecast", "alarms", "confirmed", "false", "undecided", "clear falls", "missed")
-    table = _table(columns, left={"forecast"})
+    table = Rows(columns, {"forecast"})
     for name in _shown(verdict.alarms):
-        table.add_row(FORECAST_WORDS[name], *map(str, verdict.alarms[name]))
+        table.add(FORECAST_WORDS[name], *map(str, verdict.alarms[name]))
     return table
 
 
-def _power(verdict: "RunVerdict") -> Table:
+def _power(verdict: "RunVerdict") -> Rows:
     columns = ("objective", "certified from", "seen 4 times in 5 from", "certified audits")
-    table = _table(columns, left={"objective"})
+    table = Rows(columns, {"objective"})
     for objective, forecasts in verdict.power.items():
         found = forecasts["exact_change"]
         share = f"{found.certified}/{found.of}"
         cells = (f"{found.certified_from:.4f}", f"{found.seen_from:.4f}", share)
-        table.add_row(Text(objective), *cells)
+        table.add(objective, *cells)
     return table
 
 
-def _falls(verdict: "RunVerdict") -> Table:
+def _falls(verdict: "RunVerdict") -> Rows:
     from covlaw.records.constants import FORECAST_WORDS, SHOWN_FORECASTS
 
     warned = (f"by {FORECAST_WORDS[name]}" for name in SHOWN_FORECASTS)
     columns = ("run", "objective", "change", "lost", "sacrificed", "shows at step", *warned)
-    table = _table(columns, left={"run", "objective"})
+    table = Rows(columns, {"run", "objective"}, keys=2)
     for fall in verdict.falls:
         leads = (fall.lead[name] for name in SHOWN_FORECASTS)
         cells = ("no warning" if lead is None else f"{lead} ahead" for lead in leads)
         size = (_estimate(fall.change), f"{fall.lost:.0%}", "yes" if fall.sacrificed else "no")
-        table.add_row(Text(fall.run), Text(fall.objective), *size, str(fall.step), *cells)
+        table.add(fall.run, fall.objective, *size, str(fall.step), *cells)
     return table
 
 
@@ -150,10 +150,3 @@ def _shown(forecasts: Iterable[str]) -> list[str]:
 
 def _estimate(found: "Estimate") -> str:
     return "–" if isnan(found.value) else f"{found.value:+.3f}±{found.error:.3f}"
-
-
-def _table(columns: Sequence[str], left: set[str]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for name in columns:
-        table.add_column(name, justify="left" if name in left else "right")
-    return table

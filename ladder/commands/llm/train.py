@@ -94,3 +94,5 @@ def _show_plan(config: Any) -> None:
     _console.print(table)
     for note in plan.notes:
         _console.print(Text(f"note: {note}"), soft_wrap=True)
+    hint = f"covlaw preflight --model {config.model} --task {config.task}"
+    _console.print(Text(f"where these rewards would lead, before a step: {hint}"), soft_wrap=True)
