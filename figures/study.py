@@ -1,6 +1,7 @@
 """Who is sacrificed, by which algorithm, in which world; and what is reached meanwhile.
 
-Rows are algorithms, the safest family first. Read the two sides together: an algorithm that
+Rows are algorithms, the safest family first. At equal KL from the start the larger step is not the
+worse algorithm; at the end it often is. Read shares and volume together: an algorithm that
 sacrifices no one and reaches no more volume than before training has only declined to learn.
 """
 
@@ -14,7 +15,16 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, MUTED, PAPER, new_figure
 from covlaw.figures.registry import Description
-from covlaw.records.study import ALL, families, percent, study_summary, table_of
+from covlaw.records.study import (
+    ALL,
+    END,
+    families,
+    measured,
+    percent,
+    places,
+    study_summary,
+    table_of,
+)
 
 SHADES = "Blues"
 """Light to dark in greyscale too; every cell also says its number."""
@@ -24,15 +34,21 @@ DARK = 0.715
 """Shares beyond it are written in white: with it no contrast is below 4.5."""
 
 
+BUDGET = "0.1"
+"""KL from the start, in nats, at which runs are compared beside their ends."""
+
+
 def draw(run: Path) -> Figure:
-    """Draw shares of runs as a heat map, and beside it the volume that the runs reach."""
+    """Draw shares of runs as heat maps, and beside them the volume that the runs reach."""
     summary = study_summary(run)
     cells, worlds, names = table_of(summary)
-    figure = new_figure(0.6 + 0.19 * len(names))
-    ratio = {"width_ratios": (len(worlds) * 0.85, 1.8)}
-    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw=ratio)
-    _shares(left, cells, worlds, names)
-    _volumes(right, cells, worlds[-1], names)
+    compared = _places(summary)
+    figure = new_figure(0.9 + 0.19 * len(names))
+    ratio = {"width_ratios": (*(len(worlds) * 0.85 for _ in compared), 0.36 * len(worlds))}
+    panels = figure.subplots(1, len(compared) + 1, sharey=True, gridspec_kw=ratio)
+    for axes, place in zip(panels, compared, strict=False):
+        _shares(axes, cells, worlds, names, place)
+    _volumes(panels[-1], cells, _lead(worlds), names, compared[0])
     return figure
 
 
@@ -40,34 +56,34 @@ def describe(run: Path) -> Description:
     """Compare the usual weights with the safest algorithm."""
     summary = study_summary(run)
     cells, worlds, names = table_of(summary)
-    last = worlds[-1]
-    share = {name: cells[name, last]["sacrifices"]["mean"] for name in names}
-    safest = min(names, key=lambda name: (share[name], -_volume(cells, name, last)))
-    best = max(names, key=lambda name: _volume(cells, name, last))
+    lead, place = _lead(worlds), _places(summary)[0]
+    share = {n: found for n in names if (found := _mean(cells.get((n, lead)), place)) == found}
+    safest = min(share, key=lambda name: (share[name], -_volume(cells, name, lead, place)))
+    best = max(share, key=lambda name: _volume(cells, name, lead, place))
     compared = [name for name in ("linear", "ctwa") if name in share and name != safest]
     said = ", ".join(f"{name} {percent(share[name])}" for name in (*compared, safest))
     counts = sorted({cells[key]["runs"] for key in cells if key[1] != ALL})
     runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    widest = max(
-        (c["sacrifices"]["high"] - c["sacrifices"]["low"]) / 2
-        for c in cells.values()
-        if c["sacrifices"]
-    )
-    title = f"Runs that sacrifice an objective: {said}; most volume: {best}"
+    known = [m for c in cells.values() if (m := measured(c, "sacrifices", place))]
+    widest = max((m["high"] - m["low"]) / 2 for m in known)
+    where = _where(lead) + ("" if place == END else f" at {place} nats")
+    title = f"Runs that sacrifice an objective {where}: {said}; most volume: {best}"
+    equal = f"where KL from the start reaches {place} nats; middle: at their end. " * (place != END)
     caption = (
         f"{summary['runs']:,} runs, {runs} per algorithm and world, seeds from {summary['seed']}. "
-        f"Left: share of runs in % that end with an objective more than "
-        f"{percent(summary['threshold'])} of what it had to lose below its start; 95 % intervals, "
-        f"by bootstrap over drawn worlds, are ± {100 * widest:.1f} points or less. Right: "
-        f"hypervolume of the final policy, {_where(last)}, with its interval; the line is the "
-        "volume before training, and an algorithm near it hardly learns. “-ref” is the reference "
-        "implementation's behaviour."
+        f"Left: share of runs in % with an objective more than {percent(summary['threshold'])} of "
+        f"what it had to lose below its start, {equal or 'at their end; '}95 % intervals, by "
+        f"bootstrap over drawn worlds, are ± {100 * widest:.1f} points or less. Right: hypervolume "
+        f"{where}, with its interval; the line is the volume before training, and an algorithm "
+        "near it hardly learns. “-ref” is the reference implementation's behaviour."
     )
     return Description(title, caption)
 
 
-def _shares(axes: Axes, cells: dict[Any, Any], worlds: list[str], names: list[str]) -> None:
-    found = [[_mean(cells.get((name, world))) for world in worlds] for name in names]
+def _shares(
+    axes: Axes, cells: dict[Any, Any], worlds: list[str], names: list[str], place: str
+) -> None:
+    found = [[_mean(cells.get((name, world)), place) for world in worlds] for name in names]
     edges = [np.arange(count + 1) - 0.5 for count in (len(worlds), len(names))]
     # cells as vectors: a picture inside an SVG would be refused by a page that loads nothing
     axes.pcolormesh(*edges, np.asarray(found), cmap=SHADES, vmin=0, vmax=1)
@@ -76,24 +92,30 @@ def _shares(axes: Axes, cells: dict[Any, Any], worlds: list[str], names: list[st
         for x, share in enumerate(row):
             color = ON_DARK if share > DARK else ON_LIGHT
             text = "–" if np.isnan(share) else f"{100 * share:.0f}"
-            axes.text(x, y, text, ha="center", va="center", fontsize=7.5, color=color)
-    axes.set_xticks(range(len(worlds)), [world.replace("_", "\n") for world in worlds])
+            size = 7.5 if len(worlds) < 6 else 6
+            axes.text(x, y, text, ha="center", va="center", fontsize=size, color=color)
+    many: dict[str, Any] = {"rotation": 90, "fontsize": 6.5} if len(worlds) > 5 else {}
+    shown = [world if many else world.replace("_", "\n") for world in worlds]
+    axes.set_xticks(range(len(worlds)), shown, **many)
     axes.set_yticks(range(len(names)), names)
-    axes.set_title("% of runs that sacrifice an objective")
+    axes.set_title(
+        "% of runs that sacrifice an objective" if place == END and not many else _said(place)
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if worlds[-1] == ALL:
         axes.axvline(len(worlds) - 1.5, color=PAPER, linewidth=3)
-    for place in _breaks(names):
-        axes.axhline(place, color=PAPER, linewidth=2)
+    for edge in _breaks(names):
+        axes.axhline(edge, color=PAPER, linewidth=2)
 
 
-def _volumes(axes: Axes, cells: dict[Any, Any], world: str, names: list[str]) -> None:
-    found = [cells[name, world]["hypervolume"] for name in names]
-    place = np.arange(len(names))
-    centre = np.asarray([v["mean"] for v in found])
-    ends = np.asarray([[v["mean"] - v["low"], v["high"] - v["mean"]] for v in found]).T
-    axes.errorbar(centre, place, xerr=ends, fmt="o", color=INK, markersize=3.5, linewidth=1)
+def _volumes(axes: Axes, cells: dict[Any, Any], world: str, names: list[str], place: str) -> None:
+    for k, name in enumerate(names):
+        volume = measured(cells[name, world], "hypervolume", place)
+        if volume is not None:
+            ends = [[volume["mean"] - volume["low"]], [volume["high"] - volume["mean"]]]
+            look: dict[str, Any] = {"color": INK, "markersize": 3.5, "linewidth": 1}
+            axes.errorbar([volume["mean"]], [k], xerr=ends, fmt="o", **look)
     start = np.mean([cells[name, world]["hypervolume_start"]["mean"] for name in names])
     axes.axvline(float(start), color=MUTED, linewidth=1, linestyle="--")
     axes.set(title="hypervolume", xlim=(0, None))
@@ -108,16 +130,32 @@ def _breaks(names: list[str]) -> list[float]:
     return [k - 0.5 for k in range(1, len(names)) if kin[names[k]] != kin[names[k - 1]]]
 
 
-def _mean(cell: dict[str, Any] | None) -> float:
-    return float(cell["sacrifices"]["mean"]) if cell and cell["sacrifices"] else float("nan")
+def _places(summary: dict[str, Any]) -> tuple[str, ...]:
+    return (BUDGET, END) if BUDGET in places(summary) else (END,)
 
 
-def _volume(cells: dict[Any, Any], name: str, world: str) -> float:
-    return float(cells[name, world]["hypervolume"]["mean"])
+def _lead(worlds: list[str]) -> str:
+    """Where volumes are shown: over all worlds in old records, else the first transformers."""
+    own = [world for world in worlds if world.startswith("transformer")]
+    return worlds[-1] if ALL in worlds or not own else own[0]
+
+
+def _mean(cell: dict[str, Any] | None, place: str) -> float:
+    found = measured(cell, "sacrifices", place) if cell else None
+    return float(found["mean"]) if found else float("nan")
+
+
+def _volume(cells: dict[Any, Any], name: str, world: str, place: str) -> float:
+    found = measured(cells[name, world], "hypervolume", place)
+    return float(found["mean"]) if found else float("nan")
+
+
+def _said(place: str) -> str:
+    return "% that sacrifice, at the end" if place == END else f"% that sacrifice, at KL {place}"
 
 
 def _where(world: str) -> str:
-    return "over all worlds" if world == ALL else f"in world {world}"
+    return "over all worlds" if world == ALL else f"in {world}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from covlaw.records.schema.files import WHOLE
 from covlaw.theory._numerics.errors import CovlawError
 
 SUMMARY, ALL = "summary.json", "all"
+"""A record made before optimisers were a factor has cells over all its worlds too."""
+END = "end"
 Cells = dict[tuple[str, str], dict[str, Any]]
 """(algorithm, world) → its cell."""
 
@@ -50,6 +52,20 @@ def table_of(summary: dict[str, Any]) -> tuple[Cells, list[str], list[str]]:
 def _known(cell: dict[str, Any]) -> bool:
     """Whether a run went through."""
     return bool(cell["sacrifices"]) and cell["sacrifices"]["mean"] is not None
+
+
+def places(summary: dict[str, Any]) -> tuple[str, ...]:
+    """Where runs were compared: KL from the start in nats, as text, and the end, which comes last.
+
+    The end alone in records made before runs were compared at equal KL.
+    """
+    return tuple(summary["table"][0].get("at", {END: None}))
+
+
+def measured(cell: dict[str, Any], name: str, place: str = END) -> dict[str, Any] | None:
+    """A measure of a cell with its interval, at a place; None where no run got there."""
+    found = cell[name] if place == END else cell["at"][place][name]
+    return found if found and found.get("n", 1) and found["mean"] is not None else None
 
 
 def families(names: Sequence[str]) -> dict[str, str]:

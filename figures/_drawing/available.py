@@ -15,6 +15,9 @@ KINDS: Mapping[str, Callable[[Path], bool]] = {
         (run / "calibration.jsonl").exists() or bool(audits(llm_runs(run)))
     ),
     "reference forms": lambda run: _priced(run),
+    "guarded runs": lambda run: (
+        (run / SUMMARY).is_file() and bool(study_summary(run).get("guards"))
+    ),
 }
 """Kinds of records that no single file is: whether a run's folder holds some."""
 

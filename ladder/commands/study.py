@@ -22,6 +22,8 @@ def study(
     seed: int = 0,
     quick: bool = False,
     full: bool = False,
+    guard: bool = False,
+    cells: int = 0,
     jobs: int = 2,
     fresh: bool = False,
 ) -> int:
@@ -32,8 +34,8 @@ def study(
 
     Args:
         out: Folder for the rows and the summary.
-        worlds: bandit, bandit_natural, tabular, transformer; none: these; and llm (minutes a run:
-            only when asked for).
+        worlds: bandit, bandit_natural, tabular, transformer, each under SGD and AdamW where it has
+            both; none: these; and llm (minutes a run: only when asked for).
         scalarizers: Algorithms, e.g. ctwa mgda-ref; none: all, and as the reference
             implementation behaves, where that differs.
         signals: raw, grpo, whitened, pooled; none: all.
@@ -41,6 +43,9 @@ def study(
         seed: The first of them.
         quick: Half a minute: two cells a world, few seeds, short runs.
         full: Every signal and clip on every seed, instead of one of them in turn.
+        guard: Five algorithms (or those named) with and without guards, their controls and rivals,
+            on exact gradients and on samples.
+        cells: So many settings of each world (conflict, architecture, …), evenly spread; 0: all.
         jobs: Processes at a time, one thread each.
         fresh: Start over: remove what an earlier study left in the folder.
     """
@@ -57,7 +62,7 @@ def study(
         from covlaw.records.resumable_folder import FAILURES
 
     settings = StudySettings(
-        worlds or WORLD_NAMES[:-1], scalarizers, signals, seeds, seed, quick, full
+        worlds or WORLD_NAMES[:-1], scalarizers, signals, seeds, seed, quick, full, guard, cells
     )
     folder = StudyFolder(out, settings, fresh)
     with progress("studying") as show:

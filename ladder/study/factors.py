@@ -8,20 +8,15 @@ from covlaw.ladder.study.table import Row
 
 FACTORS = (
     *("signal", "clip", "conflict", "scale"),
-    *("architecture", "width", "mixture", "base"),
+    *("architecture", "width", "mixture", "base", "optimiser"),
 )
 
 
-def factors(rows: Sequence[Row], worlds: Sequence[str], seed: int) -> Iterable[dict[str, Any]]:
-    """The share at each level of each factor of each world, over all algorithms."""
-    for world, factor, own in _swept(rows, worlds):
-        for level, at in _by_level(own, factor):
-            share = interval(at, MEASURES["sacrifices"], seed)
-            yield {"world": world, "factor": factor, "level": level, "sacrifices": share}
-
-
 def lines(rows: Sequence[Row], worlds: Sequence[str], seed: int) -> Iterable[dict[str, Any]]:
-    """The same of each algorithm: its share along the levels of a factor, in their order."""
+    """Each algorithm's share along the levels of each factor of each world, in their order.
+
+    Algorithms are never averaged over. Over the other factors they are: each level meets the same.
+    """
     for world, factor, own in _swept(rows, worlds):
         for algorithm, its in _by_level(own, "algorithm"):
             points = [
@@ -34,7 +29,7 @@ def lines(rows: Sequence[Row], worlds: Sequence[str], seed: int) -> Iterable[dic
 def _swept(rows: Sequence[Row], worlds: Sequence[str]) -> Iterator[tuple[str, str, list[Row]]]:
     """Each factor of each world, with the world's rows."""
     for world in worlds:
-        own = went_through(row for row in rows if row["world"] == world)
+        own = went_through(r for r in rows if r["world"] == world and r["guard"] == "none")
         yield from ((world, factor, own) for factor in FACTORS if own and factor in own[0])
 
 

@@ -21,6 +21,8 @@ from covlaw.toys.study.signals import SAMPLED
 
 PRESET, EPOCHS = "cpu-demo", 2
 """Two inner steps a batch, so that clipping has something to clip."""
+TUNED = "ctwa-fast"
+"""The algorithm that runs with the preset's options of CTWA: 100 times the published step."""
 QUICK = {
     **{"steps": 4, "prompts": 4, "completions": 8, "observed": 4, "audits": 2},
     **{"audit_prompts": 6, "audit_completions": 8, "measured_completions": 8},
@@ -83,7 +85,9 @@ def _config(run: StudyRun, out: Path, base: Path, quick: bool) -> Any:
     values = {"accuracy": start["accuracy"], "clarity": start["clarity"], "conciseness": 0.5}
     setting = Setting(preset.rewards, run.signal, [values[name] for name in preset.rewards])
     algorithm = find_algorithm(run.algorithm)
-    options = {**preset.options.get(algorithm.name, {}), **algorithm.options(setting)}
+    options = algorithm.options(setting)
+    if algorithm.name == TUNED:
+        options |= preset.options["ctwa"]
     low, high, _ = CLIPS[run.clip]
     return TrainConfig.preset(
         PRESET,

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from covlaw.ladder.study.budgets import END
+from covlaw.ladder.study.settings import LLM
 from covlaw.ladder.study.table import Row, place
 from covlaw.theory.estimators.bootstrap import Array, bootstrap_mean, cluster_means
 from covlaw.toys.study.algorithms import REFERENCE
 
-ALL = "all"
-"""In place of a world's name: every world together."""
 MEASURES: dict[str, Callable[[Row], float]] = {
     "sacrifices": lambda row: float(any(row["sacrificed"])),
     "worst_regression": lambda row: max(row["regression"]),
@@ -25,16 +25,24 @@ PRICED = ("sacrifices", "worst_regression", "hypervolume")
 
 
 Sorted = Mapping[tuple[str, str], Sequence[Row]]
-"""(world, algorithm) → rows; the world may be `ALL`."""
+"""(world and optimiser, algorithm) → rows."""
 
 
 def sorted_out(rows: Iterable[Row]) -> Sorted:
-    """The rows of each algorithm in each world, and in all."""
+    """The unguarded rows of each algorithm in each world, under each optimiser.
+
+    Worlds and optimisers are never averaged over: which ones there are is our choice.
+    """
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        for world in (row["world"], ALL):
-            found.setdefault((world, row["algorithm"]), []).append(row)
+        if row["guard"] == "none":
+            found.setdefault((setting(row), row["algorithm"]), []).append(row)
     return found
+
+
+def setting(row: Row) -> str:
+    """World and optimiser, a column of the tables."""
+    return f"{row['world']} {row['optimiser']}".strip()
 
 
 def went_through(rows: Iterable[Row]) -> list[Row]:
@@ -42,10 +50,22 @@ def went_through(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row["error"] is None]
 
 
+def at(rows: Iterable[Row], place: str) -> list[Row]:
+    """Those that reached a budget (`budgets.PLACES`), with their measures read there."""
+    if place == END:
+        return list(rows)
+    names = ("end", "sacrificed", "regression", "hypervolume")
+    return [
+        row | {name: row[f"{name}_{place}"] for name in names}
+        for row in rows
+        if row[f"end_{place}"] is not None
+    ]
+
+
 def interval(rows: Sequence[Row], measure: Callable[[Row], float], seed: int) -> dict[str, Any]:
     """Mean of a measure with its bootstrap interval over drawn worlds."""
     values = np.array([measure(row) for row in rows], dtype=np.float64)
-    return _over_worlds(values, rows, seed)
+    return over_worlds(values, rows, seed)
 
 
 def price(rows: Sorted, algorithm: str, world: str, seed: int) -> dict[str, Any] | None:
@@ -62,16 +82,17 @@ def price(rows: Sorted, algorithm: str, world: str, seed: int) -> dict[str, Any]
     for name in PRICED:
         measure = MEASURES[name]
         gaps = np.array([measure(row) - measure(twin) for row, twin in pairs], dtype=np.float64)
-        found[name] = _over_worlds(gaps, [row for row, _ in pairs], seed)
+        found[name] = over_worlds(gaps, [row for row, _ in pairs], seed)
     return found
 
 
-def _over_worlds(values: Array, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+def over_worlds(values: Array, rows: Sequence[Row], seed: int) -> dict[str, Any]:
     """Mean and interval; worlds are resampled whole, for runs in one are not independent."""
     means = cluster_means(values, [_cluster(row) for row in rows])
     return bootstrap_mean(means, seed)._asdict()
 
 
 def _cluster(row: Row) -> str:
-    """The drawn world that a run was made in."""
-    return f"{row['world']}/{row['cell']}/{row['seed']}"
+    """The drawn world that a run was made in; an LLM's base: its seeds share all but sampling."""
+    own = f"{row['world']}/{row['cell']}"
+    return own if row["world"] == LLM else f"{own}/{row['seed']}"

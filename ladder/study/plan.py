@@ -8,7 +8,7 @@ from covlaw.ladder.study.settings import LLM, QUICK_CELLS, QUICK_SEEDS, StudySet
 from covlaw.toys.study.worlds import find_world
 
 LLM_SEEDS = 2
-SEEDS_A_JOB = 42
+RUNS_A_JOB = 480
 """Some ten seconds: the more runs side by side, the less each costs."""
 
 
@@ -21,6 +21,11 @@ class StudyRun(NamedTuple):
     algorithm: str
     signal: str
     clip: str
+    optimiser: str = ""
+    """Of an exact world, as `find_optimiser` reads it."""
+    guard: str = "none"
+    samples: int = 0
+    """Completions of each prompt that the guard sees; 0: all."""
 
     @property
     def name(self) -> str:
@@ -34,6 +39,7 @@ class StudyJob(NamedTuple):
     name: str
     world: str
     cell: int
+    optimiser: str
     runs: tuple[StudyRun, ...]
     quick: bool
 
@@ -56,22 +62,31 @@ def all_runs(settings: StudySettings) -> list[StudyRun]:
 
 
 def _jobs_of(settings: StudySettings, world: str) -> Iterator[StudyJob]:
-    cells = range(len(cells_of(world)))
-    kept = (cells[0], cells[-1])[:QUICK_CELLS] if settings.quick else cells
-    together = 1 if world == LLM else SEEDS_A_JOB
-    for cell in kept:
-        drawn = list(_draws(settings, world, cell))
-        for k in range(0, len(drawn), together):
-            runs = [run for group in drawn[k : k + together] for run in group]
-            if world == LLM:
-                for run in runs:
-                    yield StudyJob(run.name, world, cell, (run,), settings.quick)
-            else:
-                yield StudyJob(f"{world}/{cell}/{k}", world, cell, tuple(runs), settings.quick)
+    for cell in _kept(len(cells_of(world)), QUICK_CELLS if settings.quick else settings.cells):
+        if world == LLM:
+            for run in (run for group in _draws(settings, world, cell, "") for run in group):
+                yield StudyJob(run.name, world, cell, "", (run,), settings.quick)
+            continue
+        for optimiser in settings.optimisers_of(world):
+            drawn = list(_draws(settings, world, cell, optimiser))
+            together = max(1, RUNS_A_JOB // len(drawn[0]))
+            for k in range(0, len(drawn), together):
+                runs = tuple(run for group in drawn[k : k + together] for run in group)
+                name = f"{world}/{cell}/{optimiser}/{k}"
+                yield StudyJob(name, world, cell, optimiser, runs, settings.quick)
 
 
-def _draws(settings: StudySettings, world: str, cell: int) -> Iterator[list[StudyRun]]:
-    """For each seed, all its runs: every algorithm under the same treatments.
+def _kept(count: int, wanted: int) -> list[int]:
+    """So many of a world's cells, evenly spread from the first to the last; 0: all."""
+    if not 0 < wanted < count:
+        return list(range(count))
+    return sorted({round(k * (count - 1) / max(wanted - 1, 1)) for k in range(wanted)})
+
+
+def _draws(
+    settings: StudySettings, world: str, cell: int, optimiser: str
+) -> Iterator[list[StudyRun]]:
+    """For each seed, all its runs: every algorithm and guard under the same treatments.
 
     Not every seed sees every signal and clip: they take turns, so that the same time goes to more
     worlds. With `full` every seed sees them all.
@@ -82,9 +97,10 @@ def _draws(settings: StudySettings, world: str, cell: int) -> Iterator[list[Stud
         # a round of turns starts one further each time, or cells would keep meeting the same ones
         turn = treatments[(turns + turns // len(treatments)) % len(treatments)]
         yield [
-            StudyRun(world, cell, settings.seed + k, algorithm, signal, clip)
+            StudyRun(world, cell, settings.seed + k, algorithm, signal, clip, optimiser, *guard)
             for signal, clip in (treatments if settings.full else [turn])
             for algorithm in settings.scalarizers
+            for guard in settings.guards_of(world, optimiser, algorithm)
         ]
 
 

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.ladder.study.budgets import budget_columns
 from covlaw.ladder.study.plan import StudyRun
 from covlaw.records.alarms import AlarmCounts, lead_times
 from covlaw.theory.estimators.interference import Attainable, interference
 from covlaw.toys.study.algorithms import REFERENCE, find_algorithm
 
-SCHEMA = 1
+SCHEMA = 2
 MARGIN = 0.01
 """A policy dominates another only if it is better somewhere by this share of the attainable range:
 policies that converge to the same corner differ by less."""
@@ -33,6 +34,8 @@ class Record(NamedTuple):
     """Rows averaged at either end."""
     noise: Tensor | float = 0.0
     """Fall between the ends that sampling alone may show (`records.ends`), in units of reward."""
+    divergence: Tensor | None = None
+    """(T,) KL from the start, where it is known."""
 
 
 def settings_of(run: StudyRun, cell: Mapping[str, Any], steps: int) -> dict[str, Any]:
@@ -49,6 +52,9 @@ def settings_of(run: StudyRun, cell: Mapping[str, Any], steps: int) -> dict[str,
         "reference": run.algorithm.endswith(REFERENCE),
         "signal": run.signal,
         "clip": run.clip,
+        "optimiser": run.optimiser,
+        "guard": run.guard,
+        "samples": run.samples,
         "steps": steps,
     }
 
@@ -89,4 +95,5 @@ def measured(settings: dict[str, Any], record: Record) -> dict[str, Any]:
         "hypervolume": found.hypervolume,
         "hypervolume_start": found.hypervolume_start,
         "hypervolume_visited": found.hypervolume_visited,
+        **budget_columns(record.values, record.divergence, record.attainable),
     }

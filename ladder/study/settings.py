@@ -5,11 +5,12 @@ from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
+from covlaw.ladder.study.guard_plan import GUARDED, guards_of
 from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.toys.study.algorithms import available, find_algorithm, unavailable
 from covlaw.toys.study.arms import CLIPS
 from covlaw.toys.study.signals import SIGNALS
-from covlaw.toys.study.worlds import WORLDS
+from covlaw.toys.study.worlds import WORLDS, find_world
 
 LLM = "llm"
 WORLD_NAMES = (*WORLDS, LLM)
@@ -29,6 +30,8 @@ class StudySettings:
         seed: The first of them.
         quick: Two cells a world, few seeds, short runs.
         full: Every signal and clip on every seed, instead of one of them in turn.
+        guard: Whether runs are repeated with guards and their rivals (`guard_plan`).
+        cells: So many of each world's cells, evenly spread; 0: all.
     """
 
     worlds: tuple[str, ...] = tuple(WORLDS)
@@ -38,11 +41,13 @@ class StudySettings:
     seed: int = 0
     quick: bool = False
     full: bool = False
+    guard: bool = False
+    cells: int = 0
 
     def __post_init__(self) -> None:
         chosen = {
             "worlds": self.worlds,
-            "scalarizers": self.scalarizers or tuple(available()),
+            "scalarizers": self.scalarizers or (GUARDED if self.guard else tuple(available())),
             "signals": self.signals or tuple(SIGNALS),
         }
         for name, values in chosen.items():
@@ -56,11 +61,13 @@ class StudySettings:
         _require_known("signal", self.signals, tuple(SIGNALS))
         for name in self.scalarizers:
             find_algorithm(name).check()
-        for what, value in (("seeds", self.seeds), ("seed", self.seed)):
+        for what, value in (("seeds", self.seeds), ("seed", self.seed), ("cells", self.cells)):
             if value < 0:
                 raise CovlawError(f"{what} is {value}: use a whole number ≥ 0")
         if self.quick and self.full:
             raise CovlawError("quick and full: choose one")
+        if self.guard and LLM in self.worlds:
+            raise CovlawError("the study's guard is for exact worlds: leave world 'llm' out")
         needing = [world for world in NEEDS_TRANSFORMERS if world in self.worlds]
         if needing and find_spec("transformers") is None:
             raise CovlawError(f"world {needing[0]!r} needs transformers: pip install 'covlaw[llm]'")
@@ -76,7 +83,17 @@ class StudySettings:
             "seed": self.seed,
             "quick": self.quick,
             "full": self.full,
+            "guard": self.guard,
+            "cells": self.cells,
         }
+
+    def optimisers_of(self, world: str) -> tuple[str, ...]:
+        """Those that a world's runs are repeated with."""
+        return find_world(world).optimisers
+
+    def guards_of(self, world: str, optimiser: str, algorithm: str) -> list[tuple[str, int]]:
+        """(guard, samples) that an algorithm is run with."""
+        return guards_of(world, optimiser, algorithm) if self.guard else [("none", 0)]
 
     @property
     def omitted(self) -> list[str]:
@@ -86,6 +103,8 @@ class StudySettings:
         missing = [n for n in available() if n not in self.scalarizers]
         phrases += [f"algorithm {name}" for name in missing]
         phrases += [f"signal {name}" for name in SIGNALS if name not in self.signals]
+        phrases += [f"{self.cells} cells a world"] if self.cells else []
+        phrases += ["guards: see --guard"] if not self.guard else []
         if self.quick:
             phrases.append(f"quick: {QUICK_CELLS} cells a world, runs of {QUICK_STEPS} steps")
         return phrases

@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 
 from covlaw import __version__
-from covlaw.ladder.study.factors import factors, lines
-from covlaw.ladder.study.measures import ALL, MEASURES, interval, price, sorted_out, went_through
+from covlaw.ladder.study.factors import lines
+from covlaw.ladder.study.measures import MEASURES, at, interval, price, sorted_out, went_through
+from covlaw.ladder.study.paired import against_linear, between_optimisers, guards, places
 from covlaw.ladder.study.settings import StudySettings
 from covlaw.ladder.study.table import Row
 from covlaw.theory.estimators.interference import SACRIFICE
 
-SCHEMA = 1
+SCHEMA = 2
 COUNTS = ("alarms", "falls", "hits")
 
 
 def summarise(rows: Sequence[Row], settings: StudySettings) -> dict[str, Any]:
     """Build the whole of summary.json from the rows (with their rivals)."""
     worlds = [w for w in settings.worlds if any(row["world"] == w for row in rows)]
-    groups = [*worlds, *([ALL] if len(worlds) > 1 else [])]
     own, seed = sorted_out(rows), settings.seed
+    groups = list(dict.fromkeys(where for where, _ in own))
     return {
         "schema": SCHEMA,
         "covlaw": __version__,
@@ -42,8 +43,10 @@ def summarise(rows: Sequence[Row], settings: StudySettings) -> dict[str, Any]:
             for name in settings.scalarizers
             if (cell := price(own, name, world, seed)) is not None
         ],
-        "factors": list(factors(rows, worlds, seed)),
         "lines": list(lines(rows, worlds, seed)),
+        "against_linear": list(against_linear(rows, seed)),
+        "between_optimisers": list(between_optimisers(rows, seed)),
+        "guards": list(guards(rows, seed)),
         "errors": _errors(rows),
     }
 
@@ -62,6 +65,7 @@ def _cell(own: Sequence[Row], algorithm: str, world: str, seed: int) -> dict[str
         **{name: interval(sound, measure, seed) for name, measure in MEASURES.items()},
         "worst_objective": _worst(sound),
         **_alarm(sound),
+        "at": {k: v | {"runs": len(at(sound, k))} for k, v in places(sound, seed).items()},
         "lead_time": median(leads) if leads else None,
     }
 

@@ -9,7 +9,7 @@ import torch
 from covlaw.theory.estimators.pareto import dominates
 
 Row = dict[str, Any]
-SHARED = ("world", "cell", "seed", "signal", "clip")
+SHARED = ("world", "cell", "seed", "signal", "clip", "optimiser", "guard", "samples")
 """What runs have in common that differ in their algorithm only."""
 
 

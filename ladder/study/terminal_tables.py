@@ -7,8 +7,6 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from covlaw.ladder.study.measures import ALL
-
 Cell = dict[str, Any]
 
 
@@ -23,14 +21,14 @@ def show_study(console: Console, summary: dict[str, Any]) -> None:
         ),
         (
             "objective that is sacrificed most often",
-            _by_world(summary, [w for w in worlds if w != ALL], _worst, "left"),
+            _by_world(summary, worlds, _worst, "left"),
         ),
         (
             "hypervolume of the final policy (share of the attainable box)",
             _by_world(summary, worlds, _volume, last=("(at the start)", _start_volume)),
         ),
         (
-            f"the law's alarm, in {_where(worlds[-1])} (lead: steps from alarm to sacrifice), and "
+            f"the law's alarm, in {worlds[-1]} (lead: steps from alarm to sacrifice), and "
             "policies that an earlier one, or another algorithm's, dominates",
             _forecasts(summary, worlds[-1]),
         ),
@@ -100,7 +98,7 @@ def _forecasts(summary: dict[str, Any], world: str) -> Table:
 
 
 def _prices(summary: dict[str, Any], world: str) -> Table:
-    table = _table(_where(world), "pairs", "sacrifices, points", "worst loss, points", "volume")
+    table = _table(world, "pairs", "sacrifices, points", "worst loss, points", "volume")
     for price in summary["price"]:
         if price["world"] == world:
             shown = [_percent(price[name], "+") for name in ("sacrifices", "worst_regression")]
@@ -135,7 +133,3 @@ def _percent(interval: Cell, sign: str = "") -> str:
 
 def _plain(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"
-
-
-def _where(world: str) -> str:
-    return "all worlds" if world == ALL else world

@@ -1,5 +1,6 @@
 """What a study's worker processes do: one job, to the rows of its runs."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from covlaw.toys.study.arms import Arm
 from covlaw.toys.study.engine import Course, train_ensemble
 from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.supply import snapshot
-from covlaw.toys.study.worlds import find_world
+from covlaw.toys.study.worlds import find_optimiser, find_world
 
 
 def work(job: StudyJob, folder: str) -> list[dict[str, Any]]:
@@ -35,7 +36,8 @@ def work(job: StudyJob, folder: str) -> list[dict[str, Any]]:
     steps = min(world.steps, QUICK_STEPS) if job.quick else world.steps
     seeds = sorted({run.seed for run in job.runs})
     drawn = world.build(world.cells[job.cell], seeds)
-    ensemble = drawn.rows(torch.tensor([seeds.index(run.seed) for run in job.runs]))
+    chosen = drawn.rows(torch.tensor([seeds.index(run.seed) for run in job.runs]))
+    ensemble = replace(chosen, optimiser=find_optimiser(job.optimiser))
     course = train_ensemble(ensemble, _arms(job.runs, ensemble), steps, world.inner)
     settings = [settings_of(run, world.cells[job.cell], steps) for run in job.runs]
     rows = enumerate(zip(settings, course.errors, strict=True))
@@ -55,7 +57,7 @@ def _arms(runs: tuple[StudyRun, ...], ensemble: PolicyEnsemble) -> list[Arm]:
         algorithm, setting = algorithms[run.algorithm], Setting(ensemble.names, run.signal, start)
         same = (run.algorithm, repr(algorithm.options(setting)))
         made[same] = made.get(same) or algorithm.make(setting)
-        arms.append(Arm(made[same], run.signal, run.clip))
+        arms.append(Arm(made[same], run.signal, run.clip, run.guard, run.samples, run.seed))
     return arms
 
 
@@ -69,4 +71,5 @@ def _record(ensemble: PolicyEnsemble, course: Course, r: int) -> Record:
         alarms,
         count_alarms(alarms, values.diff(dim=0), course.noise[r]),
         course.weights[r],
+        divergence=course.divergence[:, r],
     )

@@ -128,9 +128,10 @@ PRICE = table(
         "hypervolume": maybe(INTERVAL),
     }
 )
+GUARDED = table({"world": text, "algorithm": text, "guard": text, "samples": count, "at": anything})
 SUMMARY = table(
     {
-        "schema": exactly(SCHEMA),
+        "schema": exactly(1, 2),  # 2: under several optimisers, also at equal KL
         "threshold": number,
         "runs": count,
         "seed": count,
@@ -138,7 +139,8 @@ SUMMARY = table(
         "table": listed(CELL),
         "price": listed(PRICE),
         "errors": listed(anything),
-    }
+    },
+    {"guards": listed(GUARDED)},
 )
 CONFIG = table(
     {},

@@ -9,8 +9,14 @@ from torch import Tensor
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.dynamics.ctwa_signals import SIGNALS
 from covlaw.theory.scalarizers._batch_headroom import batch_covariances
+from covlaw.theory.scalarizers._ctwa_gate import (
+    PUBLISHED,
+    gate_levels,
+    mean_rewards,
+    reference_statistic,
+)
 from covlaw.theory.scalarizers._ctwa_targets import OBSERVED, STATISTICS, TargetRule
-from covlaw.theory.scalarizers._given import weighted
+from covlaw.theory.scalarizers._given import given_rewards, weighted
 from covlaw.theory.scalarizers._options import choice, per_objective, positive
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
@@ -25,6 +31,8 @@ class CtwaState(NamedTuple):
     """(M,) u, 0 at the start, never above the cap."""
     covariance: Tensor
     """(M,) EMA of the observed covariances."""
+    level: Tensor
+    """(M,) mean rewards of the last batch, −inf before it: what the gate looks at."""
     seen: Tensor
     """() int64 number of observations; the first one starts the EMA."""
 
@@ -32,8 +40,9 @@ class CtwaState(NamedTuple):
 class Ctwa:
     """Covariance-targeted weight adaptation (Lu & Jiang 2026): s = λ·r, u += η·relu(c − EMA(y)).
 
-    The defaults are the published rule: y is observed after each step, c is fixed, and λ ∝ e^u.
-    The other options are THEORY's guidance (part C):
+    The defaults are the published rule: y is observed after each step, c is fixed, λ ∝ e^u, and an
+    objective whose mean reward in the last batch has reached its gate gains no more weight (the
+    public configuration's `gate_by_obj_targets`). The other options are THEORY's guidance (part C):
 
     - `statistic` grpo, pooled or raw: y is the law's covariance with the advantage of that name,
       from the batch's rewards alone, unbiased (K − 1) within each prompt. λ is older than the
@@ -65,6 +74,11 @@ class Ctwa:
         share: α in (0, 1], or None for fixed targets.
         refuse_infeasible: Whether infeasible fixed targets raise an error.
         normalised: Whether the weights sum to 1; else λ = e^u.
+        gate: Mean rewards from which a weight grows no more: "published" (1 for accuracy, .95 for
+            conciseness and clarity, none for objectives of other names), "off", one number or one
+            an objective.
+        reference: As the public code computes y: the covariance with the whitened advantage, 1/K
+            within prompts, without completions beyond 100 times the median |w|.
 
     Raises:
         CovlawError: on options outside their domain, or that do not go together.
@@ -84,6 +98,8 @@ class Ctwa:
         share: float | None = None,
         refuse_infeasible: bool = False,
         normalised: bool = True,
+        gate: str | float | Sequence[float] = PUBLISHED,
+        reference: bool = False,
     ) -> None:
         self.target = per_objective(target, objectives, "target", 0.1)
         self.step = positive(step, "step")
@@ -92,20 +108,30 @@ class Ctwa:
         self.statistic = choice(statistic, "statistic", STATISTICS)
         self.rule = TargetRule(tuple(objectives), self.target, statistic, share, refuse_infeasible)
         self.normalised = normalised
+        self.gate = gate_levels(gate, objectives)
+        self.reference = reference
+        if reference and statistic != OBSERVED:
+            raise CovlawError(f"reference=True has a statistic of its own: leave {statistic!r} out")
         self.stacks = not refuse_infeasible
-        if statistic != OBSERVED:
+        if statistic != OBSERVED or reference:
             self.after = frozenset()
 
     def init(self) -> CtwaState:
         """Equal weights, nothing seen."""
         zero = torch.zeros_like(self.target)
-        return CtwaState(zero, zero.clone(), torch.zeros((), dtype=torch.int64))
+        level = torch.full_like(zero, -torch.inf)
+        return CtwaState(zero, zero.clone(), level, torch.zeros((), dtype=torch.int64))
 
     def signal(self, state: CtwaState, batch: Batch) -> tuple[CtwaState, Signal]:
         """s = λ·r; a statistic of the batch then moves the weights for the next one."""
         u = state.log_weights
         weights = torch.softmax(u, -1) if self.normalised else u.exp()
-        signal = Signal(weighted(batch.rewards.to(torch.float64), weights), weights=weights)
+        rewards = given_rewards(batch, self.target.shape[0], "ctwa")
+        signal = Signal(weighted(rewards, weights), weights=weights)
+        state = state._replace(level=mean_rewards(batch))
+        if self.reference:
+            fresh = reference_statistic(batch, signal.score)
+            return self._moved(state, fresh, self.target), signal
         if self.statistic == OBSERVED:
             return state, signal
         covariances = batch_covariances(batch, self.target.shape[0], "ctwa")
@@ -114,7 +140,7 @@ class Ctwa:
 
     def update(self, state: CtwaState, seen: Observation) -> CtwaState:
         """Move the log-weights of the objectives whose observed covariance is below target."""
-        if self.statistic != OBSERVED:
+        if not self.after:
             return state
         if seen.covariance is None or not bool(torch.isfinite(seen.covariance).all()):
             raise CovlawError(
@@ -130,5 +156,6 @@ class Ctwa:
         started = state.seen[..., None] > 0
         rate = torch.where(started, torch.full_like(self.target, self.ema), 1.0)
         covariance = (1 - rate) * state.covariance + rate * fresh
-        raised = state.log_weights + self.step * torch.relu(target - covariance)
-        return CtwaState(raised.clamp(max=self.cap), covariance, state.seen + 1)
+        missing = torch.where(state.level < self.gate, torch.relu(target - covariance), 0.0)
+        raised = (state.log_weights + self.step * missing).clamp(max=self.cap)
+        return CtwaState(raised, covariance, state.level, state.seen + 1)

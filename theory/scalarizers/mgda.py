@@ -24,7 +24,8 @@ class Mgda:
 
     d = Σ_k λ_k g_k ascends every objective: ⟨g_j, d⟩ ≥ |d|². With `reference=True` λ comes from
     200 projected-gradient steps of length 2/L on ½λ'Gλ from equal weights, L the largest
-    eigenvalue of G: the longest step that need not converge.
+    eigenvalue of G: the longest step that need not converge. With two objectives the reference has
+    the closed form, exact: λ_1 = ⟨g_2 − g_1, g_2⟩/|g_1 − g_2|², cut to [0, 1].
 
     Args:
         objectives: M names.
@@ -47,7 +48,7 @@ class Mgda:
         """s = λ·r with this batch's min-norm weights."""
         count = self.equal.shape[0]
         gram = given_gramian(batch, count, "mgda")
-        weights = projected_gradient(gram, self.equal) if self.reference else min_norm_weights(gram)
+        weights = self._reference(gram) if self.reference else min_norm_weights(gram)
         rewards = given_rewards(batch, count, "mgda")
         return state, Signal(weighted(rewards, weights), weights=weights)
 
@@ -59,6 +60,18 @@ class Mgda:
     def predictions(self) -> tuple[str, ...]:
         """E5."""
         return ("E5",)
+
+    def _reference(self, gram: Tensor) -> Tensor:
+        return closed_form(gram) if gram.shape[-1] == 2 else projected_gradient(gram, self.equal)
+
+
+def closed_form(gram: Tensor) -> Tensor:
+    """Min-norm weights of two gradients (..., 2); equal where the gradients are: (..., 2)."""
+    apart = gram[..., 0, 0] + gram[..., 1, 1] - gram[..., 0, 1] - gram[..., 1, 0]
+    some = apart > 0
+    first = (gram[..., 1, 1] - gram[..., 0, 1]) / torch.where(some, apart, 1.0)
+    first = torch.where(some, first, 0.5).clamp(0.0, 1.0)
+    return torch.stack([first, 1 - first], -1)
 
 
 def projected_gradient(gram: Tensor, start: Tensor, steps: int = REFERENCE_STEPS) -> Tensor:

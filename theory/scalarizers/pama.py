@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.scalarizers._given import centred_rewards, given_rewards, row_weight
 from covlaw.theory.scalarizers._options import not_negative
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
@@ -24,10 +25,12 @@ class Pama:
     prompt-centred reward. A > 0 only where every A_i > 0, so Cov_x(r_j, A) = E_x[A_j A] ≥ 0: to
     first order no objective falls.
 
-    With `reference=True` the least of the *batch means* is taken, one number s* = min_i mean A_i⁺
-    for every token, times the ratio to the reference policy where that is not clipped:
-    W = s*·ρ_ref·1[ρ_ref ≤ 1 + clip_high] (N, T). No completion's own reward is left in it. The
-    score that goes with it, Σ_t W_t, is the law's s for completions of one token only (T16).
+    With `reference=True` advantages are normalised as REINFORCE++ does, over the batch's tokens,
+    each token with its completion's reward: A_i = (r_i − mean)/std, so that long completions count
+    more. The least of their *batch means* over tokens is taken, one number s* = min_i mean A_i⁺
+    for every token of the response mask, times the ratio to the reference policy where that is not
+    clipped: W = s*·ρ_ref·1[ρ_ref ≤ 1 + clip_high] (N, T). No completion's own reward is left in
+    it. The score with it, Σ_t W_t, is the law's s for completions of one token only (T16).
 
     Args:
         objectives: M names.
@@ -56,12 +59,12 @@ class Pama:
 
     def signal(self, state: PamaState, batch: Batch) -> tuple[PamaState, Signal]:
         """A = min_i A_i⁺ of each completion, or the reference's W of each token."""
-        gain = torch.relu(centred_rewards(given_rewards(batch, self.count, "pama"), batch))
+        rewards = given_rewards(batch, self.count, "pama")
         if not self.reference:
-            least = gain.amin(1)
+            least = torch.relu(centred_rewards(rewards, batch)).amin(1)
             return state, Signal(least, least)
-        least = (row_weight(batch) @ gain).min()
-        weight = least * self._ratio_kept(batch)
+        mask, kept = self._ratio_kept(batch)
+        weight = _least_mean(rewards, row_weight(batch), mask) * kept
         return state, Signal(weight.sum(1), weight)
 
     def update(self, state: PamaState, seen: Observation) -> PamaState:
@@ -73,8 +76,8 @@ class Pama:
         """E7."""
         return ("E7",)
 
-    def _ratio_kept(self, batch: Batch) -> Tensor:
-        """ρ_ref·1[ρ_ref ≤ 1 + clip_high] on tokens, 0 elsewhere: (N, T)."""
+    def _ratio_kept(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The mask, and ρ_ref·1[ρ_ref ≤ 1 + clip_high] on tokens, 0 elsewhere: (N, T) each."""
         log_ratio, mask = batch.log_ratio_to_reference, batch.mask
         if log_ratio is None or mask is None or log_ratio.shape != mask.shape:
             raise CovlawError(
@@ -84,4 +87,15 @@ class Pama:
         ratio = torch.where(tokens, log_ratio.to(torch.float64), 0.0).exp()
         if not bool(torch.isfinite(ratio).all()):
             raise CovlawError("pama needs finite ratios to the reference policy on every token")
-        return torch.where(tokens & (ratio <= 1 + self.clip_high), ratio, 0.0)
+        return tokens, torch.where(tokens & (ratio <= 1 + self.clip_high), ratio, 0.0)
+
+
+def _least_mean(rewards: Tensor, row: Tensor, mask: Tensor) -> Tensor:
+    """min_i of the token mean of A_i⁺, A_i whitened over tokens, 0 without spread: ()."""
+    tokens = row * mask.sum(1)
+    share = tokens / tokens.sum()
+    centred = rewards - share @ rewards
+    spread = (share @ centred.square()).sqrt()
+    real = spread > rounding(rewards.abs().amax(0), 4 * len(rewards))
+    whitened = torch.where(real, centred / torch.where(real, spread, 1.0), 0.0)
+    return (share @ torch.relu(whitened)).min()

@@ -29,6 +29,12 @@ class Arm(NamedTuple):
     """Name in `study_signals.SIGNALS`."""
     clip: str
     """Name in `CLIPS`."""
+    guard: str = "none"
+    """Name in `guards.GUARDS`."""
+    samples: int = 0
+    """Completions of each prompt that the guard draws for its gradients; 0: they are exact."""
+    seed: int = 0
+    """Of those completions."""
 
 
 class Arms:

@@ -16,7 +16,8 @@ from covlaw.theory.losses.clipping import Clip, clipped_surrogate
 from covlaw.toys.study.arms import Arm, Arms
 from covlaw.toys.study.ensemble import PolicyEnsemble, Rows
 from covlaw.toys.study.forecast import law_forecast
-from covlaw.toys.study.supply import Aftermath, Snapshot, Supply, seen_at
+from covlaw.toys.study.guarding import Guards
+from covlaw.toys.study.supply import Aftermath, Snapshot, Supply, divergence, seen_at
 
 LARGEST = math.log(sys.float_info.max)
 """Largest log-ratio whose exponential is a float64."""
@@ -27,6 +28,8 @@ class Course(NamedTuple):
 
     values: Tensor
     """(S + 1, R, M) J_j."""
+    divergence: Tensor
+    """(S + 1, R) KL(π_t ‖ π_0), mean over prompts, in nats."""
     alarms: Tensor
     """(S, R, M) bool: certified Cov_j < 0 before the step."""
     noise: Tensor
@@ -42,8 +45,9 @@ def train_ensemble(ensemble: PolicyEnsemble, arms: Sequence[Arm], steps: int, in
 
     Each step: the scalarizer's signal of the exact policy, normalised unless it is an advantage
     already; `inner` optimiser steps on the clipped surrogate E_old[Σ_t min(ρ_t A, clip(ρ_t) A)];
-    then what the scalarizer asked to see. An arm whose scalarizer refuses, or whose policy
-    diverges, stops with the reason; the others go on, and none changes another's numbers.
+    the arm's guard, on the finished step; then what the scalarizer asked to see. An arm whose
+    scalarizer refuses, or whose policy diverges, stops with the reason; the others go on, and none
+    changes another's numbers.
 
     Args:
         ensemble: R policies and their rewards.
@@ -65,22 +69,28 @@ class _Trainer:
         self.optimiser = ensemble.optimiser([self.parameter])
         self.token, seen = self._look()
         self.start = self.now = seen
+        guards = [(arm.guard, arm.samples, arm.seed) for arm in arms]
+        self.guards = Guards(ensemble, guards, self.optimiser, self.parameter)
         self.values, self.alarms = [seen.values], list[Tensor]()
+        self.divergence = [divergence(ensemble, seen, seen)]
 
     def step(self) -> None:
         """One batch: signal, forecast, inner steps, observation."""
         old, ensemble, arms = self.now, self.ensemble, self.arms
-        supply = Supply(ensemble, old, self.start, arms.curious)
+        supply = Supply(ensemble, old, self.start, arms.curious, self._solver_metric(old))
         advantage, tokenwise = arms.advantages(ensemble, supply)
         law = law_forecast(ensemble, old, advantage, tokenwise)
         self.alarms.append(certified_fall(law.covariance, law.bound, z=1.0))
+        self.guards.look(old)
         for k in range(self.inner):
             token = ensemble.along(ensemble.log_policy(self.parameter)) if k else self.token
             self._ascend(old, advantage, token)
+        self.guards.correct(old, self.start)
         self.token, self.now = self._finite(old)
         weight = partial(self._effective_weight, old, self.now, advantage)
         arms.observe(Aftermath(ensemble, old, self.now, weight))
         self.values.append(self.now.values)
+        self.divergence.append(divergence(ensemble, self.now, self.start))
 
     def course(self) -> Course:
         """What was recorded."""
@@ -88,7 +98,18 @@ class _Trainer:
         operations = 2 * (ensemble.rewards.shape[1] + ensemble.depth)
         noise = rounding(ensemble.rewards.abs().amax(1), operations)
         values, alarms = torch.stack(self.values), torch.stack(self.alarms)
-        return Course(values, alarms, noise, self.arms.weights, tuple(self.arms.errors))
+        moved = torch.stack(self.divergence)
+        return Course(values, moved, alarms, noise, self.arms.weights, tuple(self.arms.errors))
+
+    def _solver_metric(self, now: Snapshot) -> Tensor | None:
+        """The metric of the Gramians: 1 but for the arms that are given the optimiser's."""
+        rows = self.guards.measured
+        found = self.guards.metric(now) if len(rows) else None
+        if found is None:
+            return None
+        every = torch.ones_like(found)
+        every[rows] = found[rows]
+        return every
 
     def _look(self) -> tuple[Tensor, Snapshot]:
         """Evaluate the policies once: log π of every token with its graph, and without."""
@@ -107,6 +128,7 @@ class _Trainer:
         if self.ensemble.natural and self.parameter.grad is not None:
             share = self.ensemble.prompt_share * token.detach()[:, :, 0].exp()
             self.parameter.grad.div_(torch.where(share > 0, share, 1.0))
+        self.guards.bend(self.arms.weights)
         self.optimiser.step()
 
     def _effective_weight(self, old: Snapshot, new: Snapshot, advantage: Tensor) -> Tensor:

@@ -50,14 +50,46 @@ def seen_at(
     return Snapshot(theta.detach().clone(), log_choice, log_token, mass, share, values, gap)
 
 
-def gramians(ensemble: PolicyEnsemble, now: Snapshot, rows: Rows = slice(None)) -> Tensor:
-    """⟨∇J_j, ∇J_k⟩ of some policies: (R, M, M)."""
-    theta = now.theta[rows].clone().requires_grad_()
-    log_prob = ensemble.along(ensemble.log_policy(theta)).sum(2)
+def divergence(ensemble: PolicyEnsemble, now: Snapshot, start: Snapshot) -> Tensor:
+    """KL(π_now ‖ π_start), mean over prompts, in nats: (R,)."""
+    ratio = (now.log_token - start.log_token).sum(2)
+    return (now.share * torch.where(now.share > 0, ratio, 0.0)).sum(1).clamp(min=0.0)
+
+
+def gradients(ensemble: PolicyEnsemble, theta: Tensor, weight: Tensor) -> Tensor:
+    """∇_θ Σ_n weight_nj·log π(y_n|x_n), for each objective j: (R, M, D).
+
+    Args:
+        ensemble: R policies.
+        theta: (R, D) where.
+        weight: (R, N, M), e.g. D(x)·π(y|x)·A_j for ∇J_j.
+    """
+    with torch.enable_grad():
+        at = theta.clone().requires_grad_()
+        log_prob = ensemble.along(ensemble.log_policy(at)).sum(2)
+        each = (
+            torch.autograd.grad(log_prob, at, w, retain_graph=True)[0] for w in weight.unbind(2)
+        )
+        return torch.stack(list(each), 1)
+
+
+def gramians(
+    ensemble: PolicyEnsemble,
+    now: Snapshot,
+    rows: Rows = slice(None),
+    metric: Tensor | None = None,
+) -> Tensor:
+    """⟨∇J_j, P∇J_k⟩ of some policies, P diagonal (rows, D) or 1: (R, M, M)."""
     weight = now.share[rows][..., None] * now.gap[rows]
-    each = (torch.autograd.grad(log_prob, theta, w, retain_graph=True)[0] for w in weight.unbind(2))
-    gradients = torch.stack(list(each), 1)
-    return gradients @ gradients.mT
+    found = gradients(ensemble, now.theta[rows], weight)
+    return (found if metric is None else found * metric[:, None]) @ found.mT
+
+
+def values_at(ensemble: PolicyEnsemble, theta: Tensor) -> Tensor:
+    """J_j at θ (R, D), without a graph: (R, M)."""
+    with torch.no_grad():
+        mass = ensemble.along(ensemble.log_policy(theta)).sum(2).exp()
+        return ((ensemble.prompt_share * mass)[:, None] @ ensemble.rewards)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -69,12 +101,14 @@ class Supply:
         now: Before the step.
         start: Before the first one.
         curious: The policies whose Gramian is asked for.
+        metric: (R, D) in which their Gramians are taken; None: the plain one.
     """
 
     ensemble: PolicyEnsemble
     now: Snapshot
     start: Snapshot
     curious: Rows
+    metric: Tensor | None = None
 
     def batch(self, rows: Rows, fields: frozenset[str]) -> Batch:
         """The batch of some policies, with the optional fields that are asked for."""
@@ -93,7 +127,8 @@ class Supply:
     def _gramian(self) -> Tensor:
         count = len(self.ensemble.names)
         every = self.now.values.new_full((self.ensemble.runs, count, count), torch.nan)
-        every[self.curious] = gramians(self.ensemble, self.now, self.curious)
+        metric = None if self.metric is None else self.metric[self.curious]
+        every[self.curious] = gramians(self.ensemble, self.now, self.curious, metric)
         return every
 
     @cached_property

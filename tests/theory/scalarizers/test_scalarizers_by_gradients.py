@@ -61,6 +61,26 @@ def test_mgda_reference_agrees_on_gradients_of_equal_length_and_fails_on_a_sprea
     assert (found @ spread @ found).sqrt() > 1.2 * min_norm_point(spread).value.sqrt()
 
 
+@pytest.mark.parametrize(
+    ("gradients", "first"),
+    [
+        ([[3, 0], [0, 1]], 0.1),  # ⟨g2 − g1, g2⟩/|g1 − g2|² = 1/10
+        ([[1, 0], [4, 3]], 1.0),  # the first is the min-norm point itself
+        ([[2, 1], [1, 0.5]], 0.0),
+        ([[1, 1], [1, 1]], 0.5),
+    ],
+)
+def test_mgda_reference_of_two_objectives_is_closed_form(
+    gradients: list[list[float]], first: float
+) -> None:
+    """Where 200 steps would not do: a spread of 1e3."""
+    found = weights(make_scalarizer("mgda", names(2), reference=True), gramian(gradients))
+    assert found.tolist() == pytest.approx([first, 1 - first])
+    spread = gramian([[1000, 1], [0, 1]])
+    found = weights(make_scalarizer("mgda", names(2), reference=True), spread)
+    assert found @ spread @ found == pytest.approx(float(min_norm_point(spread).value))
+
+
 def test_mgda_reference_takes_200_longest_steps() -> None:
     """On λ₁² + (1−λ₁)² a step of 2/L overshoots to the mirror image: a cycle of two."""
     gram = torch.eye(2, dtype=torch.float64)

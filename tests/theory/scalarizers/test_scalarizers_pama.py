@@ -60,18 +60,37 @@ def test_reference_weighs_every_token_by_one_number_times_the_kept_ratio() -> No
     ratio = torch.tensor([[1.0, 1.1], [0.5, 1.3]], dtype=torch.float64)
     mask = torch.tensor([[True, True], [True, True]])
     found = reference([[1, 0], [0, 4]], ratio.log(), mask)
-    least = 0.25  # mean A⁺ = (1/4, 1)
+    least = 0.5  # A = ±1 for both, mean A⁺ = (1/2, 1/2)
     expected = least * torch.tensor([[1.0, 1.1], [0.5, 0.0]], dtype=torch.float64)
     assert np.abs(np.array(found) - expected.numpy()).max() <= rounding(1.0, 16)
 
 
+def test_reference_normalises_over_tokens_and_reads_no_padding() -> None:
+    """Lengths 1 and 3: a token in four has the reward, and three in four of the other one."""
+    mask = torch.tensor([[True, False, False], [True, True, True]])
+    log_ratio = torch.where(mask, 0.0, torch.nan)
+    found = reference([[1, 0], [0, 7]], log_ratio, mask)
+    # p = 1/4 of the tokens: A = (1 − p)/√(p(1 − p)) there, mean A⁺ = √(p(1 − p)), for both
+    assert found[0][1] == found[0][2] == 0
+    for advantage in (found[0][0], *found[1]):
+        assert advantage == pytest.approx((3 / 16) ** 0.5)
+
+
 def test_reference_ignores_which_completion_earned_which_reward() -> None:
+    """Of those of one length; and scales of the rewards, since they are normalised."""
     log_ratio = torch.zeros(3, 2, dtype=torch.float64)
-    mask = torch.tensor([[True, False], [True, True], [True, True]])
-    log_ratio[0, 1] = torch.nan  # padding is not read
-    plain = reference([[1, 0], [0, 3], [5, 1]], log_ratio, mask)
-    assert plain == reference([[0, 3], [5, 1], [1, 0]], log_ratio, mask)
-    assert plain[0][1] == 0
+    mask = torch.ones(3, 2, dtype=torch.bool)
+    plain = np.array(reference([[1, 0], [0, 3], [5, 1]], log_ratio, mask))
+    others = ([[0, 3], [5, 1], [1, 0]], [[10, 0], [0, 3], [50, 1]])
+    for rewards in others:
+        found = np.array(reference(rewards, log_ratio, mask))
+        assert np.abs(found - plain).max() <= rounding(1.0, 64)
+
+
+def test_reference_gives_nothing_where_an_objective_does_not_vary() -> None:
+    mask = torch.ones(3, 2, dtype=torch.bool)
+    zero = torch.zeros(3, 2, dtype=torch.float64)
+    assert not np.array(reference([[0.1, 0], [0.1, 3], [0.1, 1]], zero, mask)).any()
 
 
 def test_reference_needs_ratios_and_mask() -> None:
@@ -115,7 +134,7 @@ def test_reference_form_runs_away_from_the_reference_policy() -> None:
     rewards = torch.tensor([[0.0], [0], [1], [0], [0]], dtype=torch.float64)
     scalarizer = make_scalarizer("pama", ["r"], reference=True)
     distance = []
-    for _ in range(300):
+    for _ in range(130):  # until the clip stops it
         policy = theta.softmax(0)
         log_ratio = (policy / reference_policy).log()
         distance.append(float(log_ratio.max()))

@@ -18,7 +18,8 @@ TREE, TOKENS = PrefixTree(4, 3), torch.tensor(PROMPTS)
 
 def test_worlds_sweep_what_the_study_is_about() -> None:
     swept = {name: set(world.cells[0]) for name, world in WORLDS.items()}
-    assert swept["bandit"] == {"conflict", "scale", "optimiser"}
+    assert swept["bandit"] == {"conflict", "scale"}
+    assert {o.partition("-")[0] for o in WORLDS["transformer"].optimisers} == {"sgd", "adamw"}
     transformers = WORLDS["transformer"].cells
     assert {cell["architecture"] for cell in transformers} == {"qwen2", "llama", "gpt2"}
     assert len({(cell["width"], cell["mixture"]) for cell in transformers}) == 6

@@ -23,8 +23,8 @@ def drift_part(rng: np.random.Generator) -> Part:
 def enumerated_drift(p: float, lengths: tuple[int, int], size: int) -> Tensor:
     """Expected gradient in the log-odds of the first response, in units of s*: ().
 
-    Over all batches of `size` completions, by the scalarizer's advantages; the rewards alternate,
-    so that s* is the same in each batch, and do not depend on the response.
+    Over all batches of `size` completions, by the scalarizer's advantages, each in units of its
+    batch's s*; the rewards alternate and do not depend on the response.
     """
     rewards = (torch.arange(size) % 2).to(torch.float64)[:, None]
     scalarizer, total = make_scalarizer("pama", ["alternating"], reference=True), torch.zeros(())
@@ -39,8 +39,9 @@ def enumerated_drift(p: float, lengths: tuple[int, int], size: int) -> Tensor:
         if advantage is None:
             raise TypeError("the reference form returns an advantage")
         # only the first token has a choice: ∇ log π of it is 1[first response] − p
-        gradient = (advantage[:, 0] * (is_first.to(torch.float64) - p)).sum() / mask.sum()
-        total = total + float(share) * gradient / 0.25  # alternating rewards: s* = mean A⁺ = 1/4
+        units = advantage[:, 0] / advantage.max()  # every token has s*
+        gradient = (units * (is_first.to(torch.float64) - p)).sum() / mask.sum()
+        total = total + float(share) * gradient
     return total.to(torch.float64)
 
 

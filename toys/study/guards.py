@@ -1,0 +1,80 @@
+"""The guards of the study, by name: what changes a step, and the rivals it is compared with."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from covlaw.theory._numerics.errors import CovlawError, unknown
+
+Place = Literal["nowhere", "step", "gradient", "solver", "whitening"]
+Control = Literal["none", "halving", "curvature"]
+
+
+class Guard(NamedTuple):
+    """How a run is guarded."""
+
+    place: Place = "nowhere"
+    """The finished step (T58); the gradient before the optimiser (GEM); the Gramian that the
+    scalarizer asks for, taken in the optimiser's metric; or the gradient, whitened (MAdam)."""
+    metric: bool = True
+    """Whether steps are projected in the optimiser's metric, else in the plain one."""
+    control: Control = "none"
+    """What is done about objectives that the finished step lowers (T60): halve the step, or raise
+    their floors by what curvature took. The judge is exact."""
+    restoring: float = 0.0
+    """κ of floors that ask back what an objective has lost since the start (T64), as the batch that
+    makes the update knows it: exactly."""
+    crossed: bool = False
+    """Whether the Gramian is that of two halves of the samples, shrunk by its error (T62)."""
+
+
+GUARDS: Mapping[str, Guard] = {
+    "none": Guard(),
+    "guard": Guard("step"),
+    "guard-halving": Guard("step", control="halving"),
+    "guard-curvature": Guard("step", control="curvature"),
+    "guard-restoring-.3": Guard("step", restoring=0.3),
+    "guard-restoring-.5": Guard("step", restoring=0.5),
+    "guard-restoring-1": Guard("step", restoring=1.0),
+    "guard-restoring-curvature": Guard("step", control="curvature", restoring=1.0),
+    "guard-crossed": Guard("step", crossed=True),
+    "guard-crossed-restoring-1": Guard("step", restoring=1.0, crossed=True),
+    "guard-plain-metric": Guard("step", metric=False),
+    "halving": Guard(control="halving"),
+    "gem": Guard("gradient", metric=False),
+    "gramian-in-metric": Guard("solver"),
+    "madam": Guard("whitening"),
+}
+"""`gem`: each gradient that the optimiser is given, projected (Lopez-Paz & Ranzato 2017).
+`gramian-in-metric`: MGDA and UPGrad with the optimiser's metric in their Gramian. `madam`: the
+gradient is divided by √(λ'Fλ) + ε, F_jk the running mean of g_j⊙g_k with Adam's β₂ (Liu et al.
+2026, arXiv 2606.03904, rebuilt from its published equations; the bias of F's start is corrected as
+Adam corrects its own)."""
+
+
+def find_guard(name: str) -> Guard:
+    """Look a guard up by name.
+
+    Raises:
+        CovlawError: for an unknown one, with the near matches.
+    """
+    if name not in GUARDS:
+        raise unknown("guard", name, tuple(GUARDS))
+    return GUARDS[name]
+
+
+def check_samples(name: str, samples: int) -> None:
+    """Refuse guards that cannot work on so many sampled completions of each prompt (0: exact).
+
+    Raises:
+        CovlawError: on fewer than 2 (4 for two halves), and a crossed guard without samples.
+    """
+    guard = find_guard(name)
+    least = 4 if guard.crossed else 2
+    if samples < 0 or (samples and samples < least):
+        raise CovlawError(
+            f"samples is {samples}: guard {name!r} needs {least} or more, or 0: exact"
+        )
+    if guard.crossed and not samples:
+        raise CovlawError(f"guard {name!r} crosses two halves of samples: give it some")
+    if samples and guard.place != "step":
+        raise CovlawError(f"guard {name!r} has no sampled form: leave samples at 0")
