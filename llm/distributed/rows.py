@@ -35,6 +35,14 @@ def over_ranks(read: Callable[[Completions], Tensor], batch: Completions, what: 
     return torch.cat([part["rows"] for part in parts]).to(own.device)
 
 
+def over_all_ranks(own: int, what: str) -> int:
+    """Add up a count of every rank's own rows; `what` it counts is for messages."""
+    ranks = active()
+    if ranks.alone:
+        return own
+    return sum(int(part["count"]) for part in ranks.gather({"count": torch.tensor([own])}, what))
+
+
 def own_pieces(count: int, rows: int, device: torch.device) -> Iterator[Tensor]:
     """Indices of this rank's block among `count` rows, at most `rows` at a time."""
     block = active().block(count)

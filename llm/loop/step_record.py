@@ -28,8 +28,13 @@ def step_record(
     weights: Tensor | None,
     trace: StepTrace,
     audits: list[dict[str, Any]],
+    answers_cut: int = 0,
 ) -> dict[str, Any]:
-    """Build the record of one step; means are over all completions drawn, errors by prompt."""
+    """Build the record of one step; means are over all completions drawn, errors by prompt.
+
+    `answers_cut` counts the answers that were refused because comparing them took too long; it is
+    there only where there are any.
+    """
     rewards, completions = drawn.rewards, drawn.completions
     return {
         "schema": SCHEMA,
@@ -46,6 +51,7 @@ def step_record(
         **({} if trace.entropy is None else {"entropy": trace.entropy}),
         "grad_norm": trace.grad_norm,
         "engine_log_prob_gap": trace.engine_log_prob_gap,
+        **({"answers_cut": answers_cut} if answers_cut else {}),
         "tokens": int(completions.mask.sum()),
         "audits": audits,
     }

@@ -8,6 +8,7 @@ from covlaw.llm.audit.auditor import Auditor
 from covlaw.llm.audit.terms import Transition
 from covlaw.llm.config.algorithms import warn_of_traps
 from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.distributed.rows import over_all_ranks
 from covlaw.llm.loop.observation import Observer
 from covlaw.llm.loop.optimizer import make_adamw
 from covlaw.llm.loop.policy_step import policy_step
@@ -20,6 +21,7 @@ from covlaw.llm.loop.validation import SPLIT
 from covlaw.llm.model.parameters import copy_of
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.rewards import initial_state, observe_lengths
+from covlaw.llm.rewards.answers import budget
 from covlaw.llm.runs.checkpoint_manager import States
 from covlaw.llm.runs.samples import sample_record, sample_steps
 from covlaw.llm.sampling.engines import make_engine
@@ -69,7 +71,9 @@ class Trainer:
     def step(self, step: int, states: States) -> tuple[States, Lines]:
         """Do one step: the states after it and its records."""
         config, audited = self.config, step in self.auditor.steps
-        drawn, states = self._draw(step, states)
+        with budget.counting() as cuts:
+            drawn, states = self._draw(step, states)
+        cut = over_all_ranks(cuts.count, "answers that were cut")
         train_rows, observed_rows = self._split(drawn)
         applied = self.signals.make(states.scalarizer, train_rows)
         observer = self._observer(observed_rows)
@@ -87,7 +91,7 @@ class Trainer:
         if pending:
             moved = Transition(old, trace, rate, anchor)
             audits = self.auditor.after(step, pending, batch, moved)
-        record = step_record(step, config, drawn, applied.weights, trace, audits)
+        record = step_record(step, config, drawn, applied.weights, trace, audits, cut)
         lengths = observe_lengths(
             states.rewards, drawn.completions.lengths.double(), config.length_decay
         )

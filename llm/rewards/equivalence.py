@@ -1,49 +1,71 @@
-"""Whether two written answers mean the same: as strings, exact numbers, then mathematics."""
+"""Whether two written answers mean the same: as strings, as exact mathematics, then by value."""
 
 import re
 from functools import lru_cache
 
 from covlaw.llm.rewards import judge
+from covlaw.llm.rewards.answers import budget
+from covlaw.llm.rewards.answers.compare import same
+from covlaw.llm.rewards.answers.grammar import parse
+from covlaw.llm.rewards.answers.spelling import LONGEST, signs
+from covlaw.llm.rewards.answers.tokens import UnreadableError
 from covlaw.llm.rewards.normal_form import as_number, compact, spaced
-from covlaw.llm.rewards.units import disagree, without_phrases
 
-_NAME = re.compile(r"(^|,)\s*(?:\\[A-Za-z]+|[A-Za-z])(?:_\w+)?(?:\([A-Za-z]\))?\s*=(?!=)")
-_RELATION = re.compile(r"[=<>]|\\(?:le|ge|leq|geq|neq|ne|lt|gt)(?![A-Za-z])")
+_CHOICE = re.compile(r"\(?([A-Z])\)?")
+_CHOSEN = re.compile(r"(?:\(([A-Z])\)\s*|([A-Z])(?:[.:)]\s+|[.:)]?$))(?![A-Z]\b)")
+_BEYOND = re.compile(r"\\(?:sum|prod|int|lim|cap|setminus)(?![A-Za-z])")
+_RISKY = re.compile(r"[A-Za-z]{2,}|[%$°!,=:]|\d\.\d|_\{?\d|\\circ")
+
+
+def equivalent(answer: str, reference: str) -> bool:
+    r"""Compare cheapest first: spelling, exact numbers, trees by our own grammar, math-verify.
+
+    Values are compared exactly where both are rational (functions too, at three rational points),
+    to hundreds of digits elsewhere. A unit of measurement is part of the answer where the reference
+    has one; words are understood exactly (negative 5, 5 million, 5 apples) or the answer is
+    refused. math-verify sees only sums, integrals, limits and the like, without words, units or
+    decimals, since it would overlook those. What takes too long is refused.
+    """
+    return verdict(answer, reference) is True
+
+
+def verdict(answer: str, reference: str) -> bool | None:
+    """Compare as `equivalent`; None where it was given up because time was up."""
+    try:
+        return _verdict(answer, reference)
+    except budget.OutOfBudgetError:
+        return None
 
 
 @lru_cache(maxsize=2**16)
-def equivalent(answer: str, reference: str) -> bool:
-    r"""Compare cheapest first: spelling, exact numbers, then math-verify in a process of its own.
-
-    math-verify compares generously, so what it would overlook is refused before it is asked: other
-    units or number bases (``28 cm`` for ``28\%``, ``2516_9`` for ``2516_8``), other words, and a
-    chain whose parts are not all equal (``10=5`` for 5). Decimals are compared to six places only
-    where one side is no plain number (0.333333 is not 1/3, but 1.414214 is the root of 2).
-    """
-    answer, reference = spaced(answer), spaced(reference)
-    if compact(answer) == compact(reference):
-        return compact(answer) != ""
-    if disagree(answer, reference):
-        return False
-    answer, reference = without_phrases(answer), without_phrases(reference)
-    if _RELATION.search(answer) and not _RELATION.search(reference):
-        return _chain_equals(_NAME.sub(r"\1", answer), reference)
-    if _RELATION.search(reference) and not _RELATION.search(answer):
-        reference = _NAME.sub(r"\1", reference)
-    return _same(answer, reference)
-
-
-def _chain_equals(answer: str, reference: str) -> bool:
-    """2 + 3 = 5 is 5 because both parts are; 10 = 5 is not."""
-    return all(_same(part, reference) for part in answer.split("="))
-
-
-def _same(answer: str, reference: str) -> bool:
-    if not any(c.isalnum() for c in answer) or not any(c.isalnum() for c in reference):
-        return False
-    numbers = as_number(answer), as_number(reference)
+def _verdict(answer: str, reference: str) -> bool | None:
+    """Remember what does not depend on the batch's budget."""
+    if max(len(answer), len(reference)) > LONGEST:
+        return answer.split() == reference.split()
+    answer, reference = signs(answer), signs(reference)
+    plain = spaced(answer), spaced(reference)
+    spelled = compact(plain[0]), compact(plain[1])
+    if spelled[0] == spelled[1]:
+        return spelled[0] != ""
+    numbers = as_number(plain[0]), as_number(plain[1])
     if None not in numbers:
         return numbers[0] == numbers[1]
-    if numbers[1] is not None and "," in answer:  # "5, 5" is a list, not the set that holds 5
+    if _CHOICE.fullmatch(plain[1]) and (chosen := _CHOSEN.match(plain[0])):
+        return plain[1].strip("()") in (chosen[1], chosen[2])
+    try:
+        with budget.spending():
+            return _read_and_compared(answer, reference)
+    except budget.OutOfTimeError:
+        return None
+
+
+def _read_and_compared(answer: str, reference: str) -> bool:
+    try:
+        return same(parse(answer), parse(reference))
+    except RecursionError:
         return False
-    return judge.ask(answer, reference)
+    except UnreadableError:
+        texts = answer, reference
+        beyond = any(map(_BEYOND.search, texts))
+        bare = [re.sub(r"\\[A-Za-z]+", "", text) for text in texts]
+        return beyond and not any(map(_RISKY.search, bare)) and judge.ask(answer, reference)

@@ -1,4 +1,4 @@
-"""math-verify behind a hard limit: a process of its own that the kernel ends when time is up.
+"""Hard questions behind a hard limit: a process of its own that the kernel ends when time is up.
 
 An alarm signal would work in the main thread only, and not while one long operation of the
 interpreter runs (a tower of powers); a limit on the process's CPU time works in any thread or
@@ -12,8 +12,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
+from covlaw.llm.rewards.answers import budget
+from covlaw.llm.rewards.answers.floating import to_lists
+from covlaw.llm.rewards.answers.tree import Tree
 from covlaw.theory._numerics.errors import CovlawError
 
 CPU_SECONDS = 3.0
@@ -26,24 +29,43 @@ _lock = threading.Lock()
 
 
 def ask(answer: str, reference: str) -> bool:
-    """Ask math-verify whether a LaTeX answer equals the reference; running out of time is no.
+    """Ask math-verify whether a LaTeX answer equals the reference.
 
     Raises:
+        OutOfTimeError: when the question takes more than `CPU_SECONDS`.
+        OutOfBudgetError: when the batch's time is used up (`budget.batch`).
         CovlawError: when math-verify cannot be started.
     """
+    return _decide({"texts": [answer, reference]})
+
+
+def same_value(answer: Tree, reference: Tree) -> bool:
+    """Ask whether two expressions have the same value, to hundreds of digits; raises as `ask`."""
+    return _decide({"trees": [to_lists(answer), to_lists(reference)]})
+
+
+def _decide(question: dict[str, Any]) -> bool:
+    shared = budget.current()
+    seconds = CPU_SECONDS if shared is None else min(CPU_SECONDS, shared.left)
+    if seconds <= 0:
+        raise budget.OutOfBudgetError
     with _lock:
         process = _running()
         try:
-            _write(process, json.dumps([answer, reference]))
-            verdict = _read(process)
+            _write(process, json.dumps({"seconds": seconds, **question}))
+            verdict, _, spent = _read(process).partition(" ")
         except BrokenPipeError:
-            verdict = ""
+            verdict = spent = ""
         except BaseException:  # an interrupt: the late verdict must not answer the next question
             _stop()
             raise
         if not verdict:
             _stop()
-        return verdict == "equal"
+    if shared is not None:
+        shared.left -= float(spent or seconds)
+    if not verdict:
+        raise budget.OutOfTimeError if seconds == CPU_SECONDS else budget.OutOfBudgetError
+    return verdict == "equal"
 
 
 def _running() -> subprocess.Popen[str]:
@@ -55,8 +77,9 @@ def _running() -> subprocess.Popen[str]:
 
 
 def _start() -> subprocess.Popen[str]:
+    path = json.dumps([entry or str(Path.cwd()) for entry in sys.path])
     process = subprocess.Popen(  # noqa: S603 (our own file, our own interpreter)
-        [sys.executable, "-P", str(_PROGRAM), str(CPU_SECONDS)],
+        [sys.executable, "-P", str(_PROGRAM), path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

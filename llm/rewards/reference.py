@@ -11,7 +11,7 @@ from torch import Tensor
 
 from covlaw.llm.rewards.state import RewardState
 
-_MARKS = re.compile(r"step\s*\d+\s*[:.)]|\d+[.)]|-\s", re.IGNORECASE)
+_MARKS = re.compile(r"step\s*\d+\s*[:.)]|(?<!\d)\d+[.)]|-\s", re.IGNORECASE)
 _REMOVED = ("\\left", "\\right", "\\!", "\\$", "\\%", "%", "^{\\circ}", "^\\circ", "\n", " ")
 _UNIT = re.compile(r"\\text\{ [^{}]*\}$")
 _NAME = re.compile(r"^[A-Za-z]{1,2}=")

@@ -1,6 +1,8 @@
 """Problems from files with named columns: JSONL or Parquet, from a folder, a file or the hub."""
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +17,9 @@ SPLIT_SEED = 0
 """Of the partition of a single file into train, val and test (3 : 1 : 1)."""
 
 
+_GSM8K = r"(?m)^####[ \t]+(.*\S)[ \t]*$"
+
+
 class Columns(NamedTuple):
     """Where question and answer are, and what is put around each question.
 
@@ -23,12 +28,16 @@ class Columns(NamedTuple):
         answer: Column of the reference answer. A dot leads into a column: "reward_model.answer".
         prefix: Text before each question.
         suffix: Text after it, e.g. an instruction to box the answer.
+        answer_pattern: A regular expression that finds the reference inside the answer's column:
+            its first group, or all of it, at its last place. Without one, what follows the last
+            line that begins with "#### " (GSM8K), and the whole text where there is none.
     """
 
     prompt: str = "prompt"
     answer: str = "answer"
     prefix: str = ""
     suffix: str = ""
+    answer_pattern: str = ""
 
 
 def load_jsonl(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
@@ -58,7 +67,7 @@ def load(kind: str, split: str, path: str | None, options: Mapping[str, Any]) ->
     for name in options:
         if name not in Columns._fields:
             raise unknown(f"option of task {kind!r}", name, Columns._fields)
-    columns = Columns(**{name: str(value) for name, value in options.items()})
+    columns = _checked(Columns(**{name: str(value) for name, value in options.items()}), kind)
     if path is None:
         raise CovlawError(f"task {kind!r} needs a path: {REMEDY.format(kind=kind)}")
     file, whole = locate(path, split, kind)
@@ -108,7 +117,44 @@ def read_jsonl(file: Path) -> list[dict[str, Any]]:
 def _problem(row: dict[str, Any], columns: Columns, file: Path) -> Problem:
     question, answer = (_value(row, name, file) for name in (columns.prompt, columns.answer))
     text = question if isinstance(question, str) else _joined(question, columns.prompt, file)
-    return Problem(columns.prefix + text + columns.suffix, str(answer))
+    return Problem(columns.prefix + text + columns.suffix, reference(answer, columns, row, file))
+
+
+def reference(answer: Any, columns: Columns, row: Mapping[str, Any], file: Path) -> str:
+    """Read a reference from the answer's column.
+
+    Raises:
+        CovlawError: naming the row, for what is neither text nor a finite number, for an empty
+            text, or for one that holds no match of `answer_pattern`.
+    """
+    numeric = isinstance(answer, int | float) and not isinstance(answer, bool)
+    if not isinstance(answer, str) and not (numeric and math.isfinite(answer)):
+        raise CovlawError(
+            f"{file}: column {columns.answer!r} holds {answer!r:.80} where the reference answer "
+            f"should be, in row {row!r:.200}: give text or a number"
+        )
+    text = str(answer)
+    found = list(re.finditer(columns.answer_pattern or _GSM8K, text))
+    if columns.answer_pattern and not found:
+        raise CovlawError(
+            f"{file}: answer_pattern {columns.answer_pattern!r} finds nothing in {text!r:.200}"
+        )
+    if found:
+        text = found[-1][1 if found[-1].re.groups else 0] or ""
+    if not text.strip():
+        raise CovlawError(f"{file}: column {columns.answer!r} is empty in row {row!r:.200}")
+    return text.strip() if found else text
+
+
+def _checked(columns: Columns, kind: str) -> Columns:
+    try:
+        re.compile(columns.answer_pattern)
+    except re.error as error:
+        raise CovlawError(
+            f"answer_pattern {columns.answer_pattern!r} of task {kind!r} is no regular expression: "
+            f"{error}"
+        ) from error
+    return columns
 
 
 def _value(row: dict[str, Any], column: str, file: Path) -> Any:

@@ -68,6 +68,7 @@ STEP = table(
         "grad_norm": number,
         "engine_log_prob_gap": number,
         "tokens": count,
+        "answers_cut": count,
     },
 )
 SAMPLE = table(

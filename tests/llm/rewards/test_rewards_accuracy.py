@@ -9,6 +9,7 @@ import torch
 
 from covlaw.llm.rewards import judge, state
 from covlaw.llm.rewards.accuracy import accuracy, is_correct
+from covlaw.llm.rewards.answers.budget import OutOfTimeError
 from covlaw.llm.rewards.equivalence import equivalent
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -148,7 +149,10 @@ def cpu_seconds_of_a_new_judge(answer: str, reference: str) -> tuple[bool, float
     """Ask a freshly started judge, end it, and return its verdict and the CPU time it took."""
     judge._stop()
     before = os.times()
-    verdict = judge.ask(answer, reference)
+    try:
+        verdict = judge.ask(answer, reference)
+    except OutOfTimeError:
+        verdict = False
     judge._stop()
     after = os.times()
     spent = after.children_user + after.children_system

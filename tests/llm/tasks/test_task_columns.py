@@ -95,3 +95,29 @@ def test_missing_places_and_options_are_named(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(CovlawError, match="not a readable text file"):
         load("jsonl", tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), ["5"], {"a": 5}, True, "", " "])
+def test_what_is_no_reference_is_refused_with_its_row(value: object, tmp_path: Path) -> None:
+    row = {"question": "how many?", "solution": {"value": value}}
+    with pytest.raises(CovlawError, match=r"column 'solution\.value'.*in row.*how many"):
+        load("jsonl", write(tmp_path / "train.jsonl", [row]).parent)
+
+
+def test_a_rationale_gives_its_last_marked_line(tmp_path: Path) -> None:
+    texts = ["He has 3 + 4 = 7.\n#### 7", "#### 1\nNo:\n####  1,200 ", "7 #### 8", "5"]
+    given = [{"question": str(n), "solution": {"value": t}} for n, t in enumerate(texts)]
+    folder = write(tmp_path / "train.jsonl", given).parent
+    found = sorted(load("jsonl", folder), key=lambda p: p.prompt)
+    assert [p.reference for p in found] == ["7", "1,200", "7 #### 8", "5"]
+
+
+def test_a_pattern_finds_the_reference(tmp_path: Path) -> None:
+    row = {"question": "?", "solution": {"value": "answer: 5, no, answer: 6."}}
+    folder = write(tmp_path / "train.jsonl", [row]).parent
+    assert load("jsonl", folder, answer_pattern=r"answer: (\d+)")[0].reference == "6"
+    assert load("jsonl", folder, answer_pattern=r"\d+")[0].reference == "6"
+    with pytest.raises(CovlawError, match="finds nothing"):
+        load("jsonl", folder, answer_pattern="result")
+    with pytest.raises(CovlawError, match="no regular expression"):
+        load("jsonl", folder, answer_pattern="(")

@@ -1,0 +1,143 @@
+r"""Functions, LaTeX commands and brackets of answers."""
+
+from covlaw.llm.rewards.answers import vocabulary as known
+from covlaw.llm.rewards.answers.cursor import Cursor
+from covlaw.llm.rewards.answers.tokens import UnreadableError
+from covlaw.llm.rewards.answers.tree import Tree, number
+
+_CLOSING = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}",)}
+_WRAPPED = "underline mathbf boldsymbol bm mathit boxed fbox emph mathsf ensuremath bf rm it"
+_WRAPPERS = frozenset(_WRAPPED.split())
+_ENDS_ARGUMENT = ("function", "number", "word")
+_MATRICES = ("pmatrix", "bmatrix")
+
+
+class Commands(Cursor):
+    """Reads what begins with a function's name, a backslash or a bracket."""
+
+    def function(self, name: str) -> Tree:
+        r"""Read \sin^2 x, \log_2 8, \sqrt[3]{8}, exp(x)."""
+        if name == "sqrt":
+            return self._root()
+        base = power = None
+        if name == "log" and self.take("_"):
+            base = self.argument()
+        if self.take("^"):
+            power = self._power()
+        inner = self._operand()
+        if base:
+            value: Tree = ("divide", ("call", "ln", inner), ("call", "ln", base))
+        elif name == "exp":
+            value = ("power", ("constant", "e"), inner)
+        elif power == "inverse":
+            value = ("call", f"arc{name}", inner)
+        else:
+            value = ("call", name, inner)
+        return ("power", value, power) if isinstance(power, tuple) else value
+
+    def _power(self) -> Tree | str:
+        braced = self.take("{")
+        if self.take("-"):
+            if self.next().text != "1":
+                raise UnreadableError("a negative power of a function")
+            inverse: Tree | str = "inverse"
+        else:
+            inverse = self.list() if braced else self.atom()
+        if braced:
+            self.expect("}")
+        return inverse
+
+    def _operand(self) -> Tree:
+        """Read a group in brackets alone, or a product up to the next function, sign or word."""
+        if self.text in ("(", "{") and self.kind == "sign":
+            return self.factor()
+        sign = self.take("-")
+        value = self.factor()
+        while self.begins_factor() and self.kind not in _ENDS_ARGUMENT and self.text != "(":
+            value = ("multiply", value, self.factor())
+        return ("negative", value) if sign else value
+
+    def _root(self) -> Tree:
+        degree: Tree = number(2)
+        if self.take("["):
+            degree = self.sum()
+            self.expect("]")
+        return ("power", self.argument(), ("divide", number(1), degree))
+
+    def command(self, name: str) -> Tree:
+        """Read a command without its backslash."""
+        if name in ("sqrt", "exp"):
+            return self.function(name)
+        if name in known.CONSTANTS:
+            return ("constant", known.CONSTANTS[name])
+        if name in known.GREEK:
+            return self._greek(name)
+        if name in _WRAPPERS:
+            return self.argument()
+        if name in ("textcolor", "color"):
+            self.script()
+            return self.argument()
+        if name == "frac":
+            return ("divide", self.digit(), self.digit())
+        if name == "binom":
+            return ("call", "binomial", self.digit(), self.digit())
+        if name in ("emptyset",):
+            return ("word", name)
+        return self._delimited(name)
+
+    def _delimited(self, name: str) -> Tree:
+        pairs = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceiling")}
+        if name in pairs:
+            inner = self.sum()
+            self.expect(f"\\{pairs[name][0]}")
+            return ("call", pairs[name][1], inner)
+        if name == "begin":
+            return self._matrix()
+        raise UnreadableError(f"command \\{name}")
+
+    def _greek(self, name: str) -> Tree:
+        script = f"_{self.script()}" if self.take("_") else ""
+        return ("variable", f"\\{name}{script}")
+
+    def _matrix(self) -> Tree:
+        kind, rows = self.script(), [[self.sum()]]
+        while self.text in ("&", "\\\\"):
+            if self.take("&"):
+                rows[-1].append(self.sum())
+            else:
+                self.next()
+                if self.text == "\\end":
+                    break
+                rows.append([self.sum()])
+        self.expect("\\end")
+        if self.script() != kind or kind not in _MATRICES:
+            raise UnreadableError(f"environment {kind}")
+        return ("matrix", tuple(map(tuple, rows)))
+
+    def bracket(self, opening: str) -> Tree:
+        """Read what stands between brackets or bars."""
+        if opening == "{":
+            self.place -= 1
+            return self.argument()
+        if opening == "\\$":
+            return ("multiply", ("unit", "dollar"), self.factor())
+        if opening == "|":
+            return self._absolute()
+        if opening not in _CLOSING:
+            raise UnreadableError(f"{opening!r} begins nothing")
+        bars, self.bars = self.bars, 0
+        inner = self.list(opening, "")
+        self.bars = bars
+        closing = self.next().text
+        if closing not in _CLOSING[opening]:
+            raise UnreadableError(f"{opening!r} is closed by {closing!r}")
+        if opening == "(" and closing == ")" and len(inner[2]) == 1:
+            return inner[2][0]  # type: ignore[no-any-return]
+        return ("list", opening, inner[2], closing)
+
+    def _absolute(self) -> Tree:
+        self.bars += 1
+        inner = self.sum()
+        self.expect("|")
+        self.bars -= 1
+        return ("call", "abs", inner)

@@ -1,0 +1,60 @@
+r"""One spelling for what differs in typing alone: Unicode signs, full width, Markdown, dollars."""
+
+import re
+import unicodedata
+
+LONGEST = 1000
+"""Characters of an answer that is read as mathematics; a longer one is compared as text alone."""
+
+_SIGNS = {
+    **dict.fromkeys("−–—‒﹣", "-"),
+    **dict.fromkeys("。｡．", "."),
+    **dict.fromkeys("、﹐", ","),
+    **dict.fromkeys("×✕", r"\times "),
+    **dict.fromkeys("·⋅•∙", r"\cdot "),
+    **dict.fromkeys("\u200b\ufeff\u2060", ""),
+    "÷": "/",
+    "∕": "/",
+    "√": r"\sqrt ",
+    "∛": r"\sqrt[3]",
+    "π": r"\pi ",
+    "∞": r"\infty ",
+    "±": r"\pm ",
+    "∓": r"\mp ",
+    "≤": r"\le ",
+    "≥": r"\ge ",
+    "≠": r"\ne ",
+    "∪": r"\cup ",
+    "∈": r"\in ",
+    "∅": r"\emptyset ",
+    "°": r"^\circ ",
+    "θ": r"\theta ",
+    "α": r"\alpha ",
+    "β": r"\beta ",
+    "λ": r"\lambda ",
+}
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n")
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ]+")
+_VULGAR = re.compile("[¼-¾⅐-⅞]")
+_ROOT = re.compile(r"\\sqrt +(\d+)")
+_EMPHASIS = re.compile(r"(\*{1,3}|_{2})(?![*_\s])(.{1,1000}?)\1", re.DOTALL)
+_FINAL = re.compile(r"####\s*(.*)", re.DOTALL)
+
+
+def signs(text: str) -> str:
+    """Write Unicode mathematics in LaTeX and ASCII, and take Markdown's marks away."""
+    text = text.strip()
+    if not text.isascii():
+        text = _SUPERSCRIPT.sub(lambda found: f"^{{{found[0].translate(_SUPERSCRIPTS)}}}", text)
+        text = _VULGAR.sub(_fraction, text)
+        text = unicodedata.normalize("NFKC", "".join(_SIGNS.get(sign, sign) for sign in text))
+        text = _ROOT.sub(r"\\sqrt{\1}", "".join(_SIGNS.get(sign, sign) for sign in text))
+    final = _FINAL.fullmatch(text)
+    text = final[1] if final else text
+    marked = _EMPHASIS.fullmatch(text)
+    return marked[2] if marked else text
+
+
+def _fraction(found: re.Match[str]) -> str:
+    top, _, bottom = unicodedata.normalize("NFKC", found[0]).partition("⁄")
+    return rf"\frac{{{top}}}{{{bottom}}}"
