@@ -14,6 +14,7 @@ from covlaw.llm.rewards.normal_form import as_number, compact, spaced
 _CHOICE = re.compile(r"\(?([A-Z])\)?")
 _CHOSEN = re.compile(r"(?:\(([A-Z])\)\s*|([A-Z])(?:[.:)]\s+|[.:)]?$))(?![A-Z]\b)")
 _BEYOND = re.compile(r"\\(?:sum|prod|int|lim|cap|setminus)(?![A-Za-z])")
+_BOUND_OR_COMMAND = re.compile(r"\\[A-Za-z]+|_\{[a-z]=-?\w+\}")
 _RISKY = re.compile(r"[A-Za-z]{2,}|[%$°!,=:]|\d\.\d|_\{?\d|\\circ")
 
 
@@ -67,5 +68,5 @@ def _read_and_compared(answer: str, reference: str) -> bool:
     except UnreadableError:
         texts = answer, reference
         beyond = any(map(_BEYOND.search, texts))
-        bare = [re.sub(r"\\[A-Za-z]+", "", text) for text in texts]
+        bare = [_BOUND_OR_COMMAND.sub("", text) for text in texts]
         return beyond and not any(map(_RISKY.search, bare)) and judge.ask(answer, reference)

@@ -5,7 +5,7 @@ from covlaw.llm.rewards.answers.commands import Commands
 from covlaw.llm.rewards.answers.tokens import Token, UnreadableError
 from covlaw.llm.rewards.answers.tree import Tree, number
 
-_STARTS = frozenset(("(", "[", "\\{", ",", "=", "{", "in", "+", "-", "<", ">", "<=", ">=", ":"))
+_STARTS = frozenset(("(", "[", "\\{", ",", "=", "∈", "∪", "+", "-", "<", ">", "<=", ">=", ":"))
 
 
 class Atoms(Commands):
@@ -63,7 +63,9 @@ class Atoms(Commands):
 
     def _word(self, token: Token) -> Tree:
         word = token.text
-        if self.place < 2 or self.tokens[self.place - 2].text in _STARTS:
+        before = self.tokens[self.place - 2].text if self.place > 1 else "("
+        known_unit = token.text.lower() in known.MEASURES
+        if before in _STARTS or (before == "{" and not known_unit):
             return self._text(token)
         if word in known.OF_UNITS and self.kind == "word":
             return ("power", self._word(self.next()), number(known.OF_UNITS[word]))

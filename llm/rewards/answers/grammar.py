@@ -13,7 +13,7 @@ from covlaw.llm.rewards.answers.atoms import Atoms
 from covlaw.llm.rewards.answers.tokens import UnreadableError, tokens
 from covlaw.llm.rewards.answers.tree import DEEPEST, Tree, number
 
-_RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "in")
+_RELATIONS = ("=", "<", ">", "<=", ">=", "!=", "∈")
 
 
 class Grammar(Atoms):
@@ -37,7 +37,7 @@ class Grammar(Atoms):
         return ("relation", tuple(signs), tuple(parts)) if signs else parts[0]
 
     def _union(self) -> Tree:
-        return self._joined("union", "cup", self.sum)
+        return self._joined("union", "∪", self.sum)
 
     def _joined(self, kind: str, sign: str, inner: Callable[[], Tree]) -> Tree:
         parts = [inner()]

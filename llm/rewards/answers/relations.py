@@ -34,7 +34,7 @@ def assignment(tree: Tree) -> tuple[Tree, Tree] | None:
 def values_of_chain(tree: Tree) -> list[Tree] | None:
     """List what must be equal in x = 2 + 3 = 5 (without the name), or what x lies in."""
     signs, parts = tree[1], tree[2]
-    if signs == ("in",):
+    if signs == ("∈",):
         return [parts[1]] if is_name(parts[0]) else None
     if any(sign != "=" for sign in signs):
         return None

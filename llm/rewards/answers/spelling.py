@@ -38,6 +38,7 @@ _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ]+")
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _ROOT = re.compile(r"\\sqrt +(\d+)")
 _EMPHASIS = re.compile(r"(\*{1,3}|_{2})(?![*_\s])(.{1,1000}?)\1", re.DOTALL)
+_LEAD = re.compile(r"^(\\text\{)?(?:the )?(?:final )?answer(?: is ?:?|:) +(?=\S)", re.IGNORECASE)
 _FINAL = re.compile(r"####\s*(.*)", re.DOTALL)
 
 
@@ -49,6 +50,7 @@ def signs(text: str) -> str:
         text = _VULGAR.sub(_fraction, text)
         text = unicodedata.normalize("NFKC", "".join(_SIGNS.get(sign, sign) for sign in text))
         text = _ROOT.sub(r"\\sqrt{\1}", "".join(_SIGNS.get(sign, sign) for sign in text))
+    text = rf"\sim {text[1:]}" if text.startswith("~") else _LEAD.sub(r"\1", text.strip("`"))
     final = _FINAL.fullmatch(text)
     text = final[1] if final else text
     marked = _EMPHASIS.fullmatch(text)

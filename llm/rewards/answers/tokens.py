@@ -51,8 +51,8 @@ _MARKS = {
     **{"\\cdot": "*", "\\times": "*", "\\ast": "*", "\\div": "/", "\\colon": ":", ";": ","},
     **{"**": "^", "\\$": "\\$", "\\%": "%", "\\lbrace": "\\{", "\\rbrace": "\\}"},
     **{"\\le": "<=", "\\leq": "<=", "\\leqslant": "<=", "\\ge": ">=", "\\geq": ">="},
-    **{"\\geqslant": ">=", "\\ne": "!=", "\\neq": "!=", "\\lt": "<", "\\gt": ">", "\\in": "in"},
-    **{"\\lvert": "|", "\\rvert": "|", "\\vert": "|", "\\cup": "cup", "\\pm": "±", "\\mp": "∓"},
+    **{"\\geqslant": ">=", "\\ne": "!=", "\\neq": "!=", "\\lt": "<", "\\gt": ">", "\\in": "∈"},
+    **{"\\lvert": "|", "\\rvert": "|", "\\vert": "|", "\\cup": "∪", "\\pm": "±", "\\mp": "∓"},
     **{"\\degree": "°", "\\varnothing": "\\emptyset", "\\dfrac": "\\frac", "\\tfrac": "\\frac"},
     **{"\\cfrac": "\\frac", "\\dbinom": "\\binom", "\\tbinom": "\\binom"},
 }
@@ -138,7 +138,7 @@ class _Reader:
             self.add("function", low)
         elif low in known.CONSTANTS and len(low) > 1:
             self.add("command", "\\" + low)
-        elif in_text or self._is_word(low):
+        elif in_text or self._is_word(low) or (len(text) == 1 and self._divides_unit()):
             self.add("word", low if len(text) > 1 else text)
         else:
             for letter in text:
@@ -151,6 +151,11 @@ class _Reader:
         if len(low) == 2:
             return (low in known.SYMBOLS and self._after_value()) or low in known.SMALL_WORDS
         return not any(set(low) <= letters for letters in known.PRODUCTS)
+
+    def _divides_unit(self) -> bool:
+        """In km/h the h is a unit too."""
+        last = self.tokens[-2:]
+        return len(last) == 2 and last[0].kind == "word" and last[1].text == "/"
 
     def _after_value(self) -> bool:
         last = self.tokens[-1] if self.tokens else Token("sign", "(")

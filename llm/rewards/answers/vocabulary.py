@@ -2,7 +2,7 @@
 
 _MEASURES = """
 m meter metre|mm millimeter millimetre|cm centimeter centimetre|km kilometer kilometre
-ft foot feet|inch inches|yd yard|mi mile|g gram gramme|mg milligram|kg kilogram|oz ounce|lb pound
+ft foot feet|inch inches in|yd yard|mi mile|g gram gramme|mg milligram|kg kilogram|oz ounce|lb pound
 l liter litre|ml milliliter millilitre|s sec second|min minute|h hr hour|day|week|month|yr year|ms
 cent|n newton|j joule|w watt|v volt|hz hertz|pa pascal|mol mole|kelvin|mph|kph|kmh|gallon|rad radian
 celsius|fahrenheit|acre|hectare|euro|am|pm|kw|kj|pt pint|qt quart|cup|knot|amp ampere|ohm|rpm
@@ -10,7 +10,7 @@ celsius|fahrenheit|acre|hectare|euro|am|pm|kw|kj|pt pint|qt quart|cup|knot|amp a
 _COUNTS = """
 percent pct|degree deg|dollar usd|unit|
 apple|orange|pear|ball|book|box boxes|boy|candy candies|car|card|child children|coin|cookie|customer
-egg|employee|girl|house|integer|marble|meal|member|number|page|pair|pen|pencil|people|person|piece
+egg|employee|girl|house|integer|marble|meal|member|number|page|pen|pencil|people|person|piece
 point|solution|square|student|subset|term|ticket|time|toy|tree|triangle|value|vote|way|worker
 """
 
@@ -50,6 +50,7 @@ OPERATORS = {
     "positive": "+",
     "times": "*",
     "per": "/",
+    "over": "/",
     "and": ",",
     "or": ",",
 }
