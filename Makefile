@@ -42,8 +42,8 @@ test-vllm: $(VLLM_VENV)/.ready  ## install vLLM for CPUs into .venv-vllm, test t
 	$(VLLM_VENV)/bin/python -m pytest -m vllm tests/llm/sampling/test_engine_contract.py \
 	  tests/llm/sampling/test_vllm_training.py tests/llm/distributed/test_distributed_vllm.py $(ARGS)
 
-test-trl: $(VENV)/.trl  ## install TRL, test the examples with it
-	$(BIN)/python -m pytest tests/examples $(ARGS)
+test-trl: $(VENV)/.trl  ## install TRL, test the plug-in and the examples in it
+	$(BIN)/python -m pytest tests/plugins/trl tests/examples $(ARGS)
 
 # Other packages' deprecations are theirs; pictures are compared under the pinned matplotlib only.
 test-lower-bounds: $(LOWER_VENV)/.ready  ## the oldest versions that pyproject admits (.venv-lower)

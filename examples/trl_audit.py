@@ -1,10 +1,11 @@
-"""A TRL run on three rewards, with covlaw's alarm before each step and what the step did after it.
+"""A TRL run on three rewards with a scalarizer, an audit and a guard: three lines of a TRL script.
 
     python examples/trl_audit.py                                # weights 1/3 each
     python examples/trl_audit.py --scalarizer covariance_mgda   # weights from covariances
+    python examples/trl_audit.py --guard                        # no reward is to fall
 
-It needs `pip install 'covlaw[llm]' trl`, and takes half a minute on a CPU once the small base model
-is there (`covlaw llm base`). For your own run: `Audit` and, if you like, `Score`.
+It needs `pip install 'covlaw[trl]'`, and takes half a minute on a CPU once the small base model is
+there (`covlaw llm base`). docs/trl.md says more.
 """
 
 import argparse
@@ -14,51 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
-from trl_callback import Audit, Rewards, reward_matrix
 
 from covlaw.llm.rewards.clarity import is_clear
-from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.scalarizers import Batch, Observation, make_scalarizer
-
-
-class Score:
-    """One reward for TRL, made of several by a covlaw scalarizer.
-
-    Raises:
-        CovlawError: for a scalarizer that needs what TRL does not hand out (gradients, losses,
-            the advantage).
-    """
-
-    def __init__(self, name: str, rewards: Rewards, **options: Any) -> None:
-        self.name, self.rewards = name, rewards
-        self.scalarizer = make_scalarizer(name, list(rewards), **options)
-        self.state = self.scalarizer.init()
-        missing = self.scalarizer.before | self.scalarizer.after - {"covariance", "values"}
-        if missing:
-            raise CovlawError(f"{name} needs {', '.join(sorted(missing))}: TRL does not give it")
-
-    def __call__(self, prompts: Sequence[Any], **columns: Any) -> list[float]:
-        """Score the batch that TRL trains on; the scalarizer may learn from it."""
-        rewards = reward_matrix(self.rewards, prompts=prompts, **columns)
-        seen: dict[str, int] = {}
-        prompt = torch.tensor([seen.setdefault(repr(text), len(seen)) for text in prompts])
-        self.state, score = self._signal(rewards, prompt)
-        return score.tolist()
-
-    def peek(self, rewards: Tensor, prompt: Tensor) -> Tensor:
-        """(N,) score of other completions, from which the scalarizer does not learn."""
-        return self._signal(rewards, prompt)[1]
-
-    def learn(self, seen: Observation) -> None:
-        """Adapt after a step."""
-        self.state = self.scalarizer.update(self.state, seen)
-
-    def _signal(self, rewards: Tensor, prompt: Tensor) -> tuple[Any, Tensor]:
-        state, signal = self.scalarizer.signal(self.state, Batch(rewards, prompt))
-        if signal.advantage is not None:
-            raise CovlawError(f"{self.name} sets the advantage: TRL makes its own of a score")
-        return state, signal.score
+from covlaw.trl import Audit, Guard, Scalarized
 
 
 def right(completions: Sequence[str], answer: Sequence[str], **_: Any) -> list[float]:
@@ -77,26 +36,22 @@ def clear(completions: Sequence[str], **_: Any) -> list[float]:
     return [float(is_clear(text)) for text in completions]
 
 
-REWARDS = {"right": right, "brief": brief, "clear": clear}
-
-
-def train(model: Any, tokenizer: Any, rows: list[dict[str, str]], scalarizer: str, **settings: Any):
+def train(model: Any, tokenizer: Any, rows: list[dict[str, str]], given: Any, **settings: Any):
     """Train on `rows` with TRL and return the audit."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    score = Score(scalarizer, REWARDS)
-    audit = Audit(REWARDS, rows[:32], score.peek, score.learn)
-    # for comparisons with the law: no length normalisation, no division by deviations, no KL
-    law = {"loss_type": "dr_grpo", "scale_rewards": "none", "beta": 0.0}
-    GRPOTrainer(
+    audit = Audit(rows=32, every=1)
+    trainer = Scalarized(GRPOTrainer)(
+        scalarizer=given.scalarizer,
+        callbacks=[audit, Guard(rows=32)] if given.guard else [audit],
         model=model,
         processing_class=tokenizer,
-        reward_funcs=score,
-        args=GRPOConfig(**law, **settings),
+        reward_funcs=[right, brief, clear],
+        args=GRPOConfig(**settings),
         train_dataset=Dataset.from_list(rows),
-        callbacks=[audit],
-    ).train()
+    )
+    trainer.train()
     return audit
 
 
@@ -108,18 +63,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="base", help="base, a folder or a hub id")
     parser.add_argument("--scalarizer", default="linear")
+    parser.add_argument("--guard", action="store_true")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     given = parser.parse_args()
     rows = [{"prompt": p.prompt, "answer": p.reference} for p in load_task("arithmetic", "train")]
     with tempfile.TemporaryDirectory() as folder:
-        train(
+        audit = train(
             *load_policy(given.model),
             rows,
-            given.scalarizer,
+            given,
             output_dir=folder,
             max_steps=given.steps,
             learning_rate=given.learning_rate,
+            # no length normalisation, no division by deviations: the step follows the law
+            loss_type="dr_grpo",
+            scale_rewards="none",
             per_device_train_batch_size=256,
             num_generations=16,
             max_completion_length=44,
@@ -131,6 +90,7 @@ def main() -> None:
             save_strategy="no",
             disable_tqdm=True,
         )
+    print(*audit.audited, sep="\n")
 
 
 if __name__ == "__main__":

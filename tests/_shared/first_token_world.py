@@ -4,8 +4,6 @@ Rewards depend on the token alone; `traded` is what `wanted` leaves, so that any
 `wanted` push it down: an interference that is planted, with nothing left to chance.
 """
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +11,6 @@ from torch import Tensor
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from covlaw.llm.model.tokenizer import build_tokenizer
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-sys.path.append(str(EXAMPLES))  # the examples import each other as scripts do
 
 WORDS = [f"w{i}" for i in range(9)]
 ROWS = [{"prompt": f"{a} {b}"} for a in WORDS for b in WORDS][::5]
