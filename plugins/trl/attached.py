@@ -30,7 +30,7 @@ def calling_trainer() -> Any:
     raise CovlawError("no trainer called this callback: pass it in a trainer's callbacks=[...]")
 
 
-class Attached(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+class Attached(TrainerCallback):
     """A callback that knows its trainer, and refuses one that it cannot follow.
 
     In `callbacks=[...]` the refusal comes as the trainer is built; after `add_callback`, as

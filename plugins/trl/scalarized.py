@@ -96,7 +96,7 @@ class _Scalarizes:
             load_state(Path(checkpoint), self.covlaw)
 
 
-class _Learns(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+class _Learns(TrainerCallback):
     def __init__(self, signals: Signals) -> None:
         self.signals = signals
 
