@@ -17,6 +17,8 @@ from covlaw.plugins.logs.log import Log
 from covlaw.theory._numerics.errors import CovlawError
 
 Array = NDArray[Any]
+BUFFER = 2**25 + 2**20
+"""Bytes: above the size from which the C library gives memory back at once."""
 
 
 class Collector:
@@ -25,8 +27,8 @@ class Collector:
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
         self.number: dict[Hashable, int] = {}
-        self.parts: dict[str, list[Array]] = {"step": [], "prompt": [], "rewards": []}
-        self.rest: dict[str, list[Array]] = {"advantage": [], "length": []}
+        self.parts = {name: _Rows() for name in ("step", "prompt", "rewards")}
+        self.rest = {name: _Rows() for name in ("advantage", "length")}
         self.rows = 0
 
     def add(self, table: Table, columns: Columns) -> None:
@@ -91,10 +93,9 @@ class Collector:
         Raises:
             CovlawError: where no prompt has two completions in a step.
         """
-        step, prompt = (torch.as_tensor(_joined(self.parts[n])) for n in ("step", "prompt"))
-        rewards = torch.as_tensor(_joined(self.parts["rewards"]))
+        step, prompt, rewards = (torch.as_tensor(part.joined()) for part in self.parts.values())
         rest = {
-            name: torch.as_tensor(_joined(parts)) if parts else None
+            name: torch.as_tensor(parts.joined()) if parts else None
             for name, parts in self.rest.items()
         }
         said = list(notes)
@@ -215,16 +216,43 @@ def _key(value: Any) -> Hashable:
     return value  # type: ignore[no-any-return]
 
 
-def _joined(parts: list[Array]) -> Array:
-    """Put blocks together, giving each one back as soon as it is copied."""
-    rows = sum(len(part) for part in parts)
-    whole = np.empty((rows, *parts[0].shape[1:]), parts[0].dtype)
-    start = 0
-    for k, part in enumerate(parts):
-        whole[start : start + len(part)] = part
-        start += len(part)
-        parts[k] = part[:0]
-    return whole
+class _Rows:
+    """Rows of blocks in few large buffers, which go back to the system as they are joined."""
+
+    def __init__(self) -> None:
+        self.buffers: list[Array] = []
+        self.used = BUFFER
+
+    def __bool__(self) -> bool:
+        return bool(self.buffers)
+
+    def append(self, part: Array) -> None:
+        """Copy a block."""
+        start = 0
+        while start < len(part):
+            if not self.buffers or self.used == len(self.buffers[-1]):
+                width = part.itemsize * int(np.prod(part.shape[1:], dtype=np.int64))
+                size = max(1, BUFFER // width)
+                self.buffers.append(np.empty((size, *part.shape[1:]), part.dtype))
+                self.used = 0
+            stop = min(len(part), start + len(self.buffers[-1]) - self.used)
+            self.buffers[-1][self.used : self.used + stop - start] = part[start:stop]
+            self.used += stop - start
+            start = stop
+
+    def joined(self) -> Array:
+        """All rows in one array; nothing is held any more."""
+        first = self.buffers[0]
+        rows = sum(map(len, self.buffers)) - len(self.buffers[-1]) + self.used
+        whole = np.empty((rows, *first.shape[1:]), first.dtype)
+        del first
+        start = 0
+        while self.buffers:
+            part = self.buffers.pop(0)
+            part = part[: rows - start]
+            whole[start : start + len(part)] = part
+            start += len(part)
+        return whole
 
 
 def _grouped(step: Tensor, prompt: Tensor) -> Tensor:
