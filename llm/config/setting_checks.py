@@ -12,6 +12,7 @@ from covlaw.llm.config.checks import (
     check_table,
 )
 from covlaw.llm.config.engine_checks import check_engine
+from covlaw.llm.guard.settings import GUARD
 from covlaw.llm.tasks import TASKS
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.advantages import NORMALISERS
@@ -40,6 +41,7 @@ _CHOICES = {
     "aggregation": AGGREGATIONS,
     "kl_estimator": KL_ESTIMATORS,
     "dtype": DTYPES,
+    "guard": GUARD,
     "observe": OBSERVED,
     "data_order": DATA_ORDERS,
     "long_prompts": LONG_PROMPTS,

@@ -9,6 +9,7 @@ from covlaw.llm.config.checks import check_kinds, check_needs, spread
 from covlaw.llm.config.options import by_objective, completed, merged
 from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
+from covlaw.llm.guard.settings import GuardSettings, completed_options
 from covlaw.llm.rewards import reward_names
 from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory._numerics.plugins import parse
@@ -93,6 +94,9 @@ class TrainConfig:
         gradient_checkpointing: Whether layers are computed anew on the way back: less memory.
         compile_layers: Whether `torch.compile` fuses each layer in training passes: faster on a
             GPU after a minute; other last bits (`covlaw.llm.model.compiled`).
+        guard: Whether each finished update is changed as little as keeps every objective (T58):
+            "off", "on", or "needed", where it would certainly take one below its floor.
+        guard_options: Table of the guard's options (`covlaw.llm.guard.settings.GuardSettings`).
         audits: How many audits, spread over the run (denser at its start); -1: as many as cost a
             tenth of the run, from 1 to 20 (`covlaw.llm.audit.schedule`); 0: none.
         audit_prompts: Prompts an audit.
@@ -165,6 +169,8 @@ class TrainConfig:
     dtype: str = "float32"
     gradient_checkpointing: bool = False
     compile_layers: bool = False
+    guard: str = "off"
+    guard_options: Mapping[str, Any] = field(default_factory=dict)
     audits: int = -1
     audit_prompts: int = 32
     audit_completions: int = 16
@@ -191,6 +197,8 @@ class TrainConfig:
         check_config(self)
         given = by_objective(self.options, self.scalarizer_name, self.objectives)
         object.__setattr__(self, "options", given)
+        guard = completed_options(self.guard, self.guard_options, self.objectives)
+        object.__setattr__(self, "guard_options", guard)
         check_needs(self.scalarizer_name, self.make_scalarizer())
         object.__setattr__(self, "options", completed(self.options, self.scalarizer))
 
@@ -209,6 +217,11 @@ class TrainConfig:
             dual_clip=self.dual_clip or None,
             aggregation=self.aggregation,
         )
+
+    @property
+    def guard_settings(self) -> GuardSettings | None:
+        """How updates are guarded, where they are."""
+        return None if self.guard == "off" else GuardSettings(**self.guard_options)
 
     @property
     def scalarizer_name(self) -> str:

@@ -28,6 +28,7 @@ def require_same_state(step: int, states: States, model: nn.Module) -> None:
         "the step": torch.tensor(step),
         "the scalarizer's state": _digest(states.scalarizer),
         "the rewards' state": _digest(states.rewards),
+        "the guard's state": _digest(states.guard),
         "the parameters": _checksum(model),
     }
     everyone = ranks.gather(own, "the check of its state")

@@ -1,5 +1,6 @@
 """The line of steps.jsonl: what a step was and what it saw (DESIGN, Records)."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -19,6 +20,8 @@ class Lines(NamedTuple):
     """A line of steps.jsonl."""
     samples: dict[str, Any] | None
     """A line of samples.jsonl, at steps that record samples."""
+    timing: Mapping[str, float] = {}
+    """Seconds of parts of the step, for its line of timing.jsonl."""
 
 
 def step_record(
@@ -29,6 +32,7 @@ def step_record(
     trace: StepTrace,
     audits: list[dict[str, Any]],
     answers_cut: int = 0,
+    guard: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Build the record of one step; means are over all completions drawn, errors by prompt.
 
@@ -53,5 +57,6 @@ def step_record(
         "engine_log_prob_gap": trace.engine_log_prob_gap,
         **({"answers_cut": answers_cut} if answers_cut else {}),
         "tokens": int(completions.mask.sum()),
+        **({} if guard is None else {"guard": guard}),
         "audits": audits,
     }

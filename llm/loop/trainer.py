@@ -1,6 +1,6 @@
 """One step of RL: sample, score, scalarize, update, observe, audit."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -9,6 +9,7 @@ from covlaw.llm.audit.terms import Transition
 from covlaw.llm.config.algorithms import warn_of_traps
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.rows import over_all_ranks
+from covlaw.llm.guard.guard import Guard
 from covlaw.llm.loop.observation import Observer
 from covlaw.llm.loop.optimizer import make_adamw
 from covlaw.llm.loop.policy_step import policy_step
@@ -29,6 +30,14 @@ from covlaw.llm.sampling.prompts import load_split, prompts_of
 from covlaw.llm.sampling.rollout import SampledRollouts, Sampler
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import Problem
+
+
+class Parts(NamedTuple):
+    """A step's rows, apart by what they are for."""
+
+    update: SampledRollouts
+    observed: SampledRollouts | None
+    guard: SampledRollouts | None
 
 
 class Trainer:
@@ -53,6 +62,7 @@ class Trainer:
         apart = config.evaluate_every or (config.audits and config.audit_held_out)
         held_out = self.prompts(load_split(config, SPLIT)) if apart else []
         sampled = [problem.prompt for problem in (*problems, *held_out)]
+        self.guard = Guard(self.model, self.optimizer, config)
         self.engine = make_engine(config, self.model, self.tokenizer, sampled)
         self.sampler = Sampler(self.engine, Rewards(config.rewards, config.reward_seconds), config)
         self.signals = Signals(self.scalarizer, self.model, self.reference, config)
@@ -66,7 +76,7 @@ class Trainer:
     def fresh(self) -> States:
         """States before the first step."""
         ones = torch.ones(1, dtype=torch.float64)
-        return States(self.scalarizer.init(), initial_state(ones))
+        return States(self.scalarizer.init(), initial_state(ones), self.guard.fresh())
 
     def step(self, step: int, states: States) -> tuple[States, Lines]:
         """Do one step: the states after it and its records."""
@@ -74,16 +84,19 @@ class Trainer:
         with budget.counting() as cuts:
             drawn, states = self._draw(step, states)
         cut = over_all_ranks(cuts.count, "answers that were cut")
-        train_rows, observed_rows = self._split(drawn)
+        train_rows, observed_rows, guard_rows = self._split(step, drawn)
+        states = states._replace(guard=self.guard.seen(states.guard, drawn))
         applied = self.signals.make(states.scalarizer, train_rows)
         observer = self._observer(observed_rows)
         pending = self.auditor.before(step, applied, states.rewards) if audited else None
+        unguarded = self.guard.before(guard_rows, states.guard) if guard_rows else None
         old, rate = (copy_of(self.model) if audited else {}), self._set_rate(step)
         batch = train_rows.weighted(applied.advantage)
         anchor = self.reference if config.kl_coefficient else None
         trace = policy_step(
             self.model, self.optimizer, TrainingBatch.of(batch), config, anchor, audited, step
         )
+        guarded = self.guard.correct(unguarded) if unguarded else None
         self.engine.sync(self.model)
         state = applied.state
         state = self.scalarizer.update(state, observer.see()) if observer else state
@@ -91,17 +104,21 @@ class Trainer:
         if pending:
             moved = Transition(old, trace, rate, anchor)
             audits = self.auditor.after(step, pending, batch, moved)
-        record = step_record(step, config, drawn, applied.weights, trace, audits, cut)
+        told = guarded.record() if guarded else None
+        record = step_record(step, config, drawn, applied.weights, trace, audits, cut, told)
         lengths = observe_lengths(
             states.rewards, drawn.completions.lengths.double(), config.length_decay
         )
-        return States(state, lengths), Lines(record, self._samples(step, train_rows, applied))
+        after = states._replace(scalarizer=state, rewards=lengths)
+        spent = {"guard_seconds": round(guarded.seconds, 4)} if guarded else {}
+        return after, Lines(record, self._samples(step, train_rows, applied), spent)
 
     def _draw(self, step: int, states: States) -> tuple[SampledRollouts, States]:
         config = self.config
         problems = self.order.batch(step)
         stream = torch_stream(config.seed, step, "completions", config.device)
-        count = config.completions + (config.observed if self._observes else 0)
+        seen = config.observed if self._observes else 0
+        count = config.completions + seen + self.guard.rows_at(step)
         completions = self.sampler.sample(problems, count, stream)
         if step == 0:  # nothing seen before: the first batch sets the mean length
             states = states._replace(rewards=initial_state(completions.lengths.double()))
@@ -117,9 +134,15 @@ class Trainer:
     def _observes(self) -> bool:
         return bool(self.scalarizer.after)
 
-    def _split(self, drawn: SampledRollouts) -> tuple[SampledRollouts, SampledRollouts | None]:
-        """Part the rows that make the update from those that only observe it."""
-        return drawn.parted(self.config.completions) if self._observes else (drawn, None)
+    def _split(self, step: int, drawn: SampledRollouts) -> Parts:
+        """Part the rows that make the update from those that observe it, and from the guard's."""
+        observed, guards = None, None
+        if self.guard.rows_at(step):
+            before = self.config.completions + (self.config.observed if self._observes else 0)
+            drawn, guards = drawn.parted(before)
+        if self._observes:
+            drawn, observed = drawn.parted(self.config.completions)
+        return Parts(drawn, observed, guards)
 
     def _observer(self, rows: SampledRollouts | None) -> Observer | None:
         return Observer(self.model, rows, self.scalarizer.after, self.config) if rows else None

@@ -37,14 +37,15 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
 def at(model: nn.Module, parameters: Parameters) -> Iterator[nn.Module]:
     """Use the model at other parameters, then put its own back."""
     own = copy_of(model)
-    _load(model, parameters)
+    load(model, parameters)
     try:
         yield model
     finally:
-        _load(model, own)
+        load(model, own)
 
 
 @torch.no_grad()
-def _load(model: nn.Module, parameters: Parameters) -> None:
+def load(model: nn.Module, parameters: Parameters) -> None:
+    """Give the model these parameters, in place."""
     for name, p in trainable(model).items():
         p.copy_(parameters[name])

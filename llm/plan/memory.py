@@ -7,6 +7,7 @@ import torch
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.model.chunked_head import CHUNK
 from covlaw.llm.plan.size import ModelSize
+from covlaw.llm.plan.work import step_draws
 
 FLOAT = 4
 """Bytes; parameters, gradients and optimiser states are float32 whatever the passes are."""
@@ -30,11 +31,14 @@ class Memory(NamedTuple):
     """Keys and values of all completions of a step, in the transformers engine; vLLM takes its
     share of the GPU instead."""
 
+    guard: int = 0
+    """The guard's copies of the parameters, its metric and the objectives' gradients."""
+
     @property
     def known(self) -> int:
         """Sum of the parts that are known, cache and activations not at the same time."""
         passing = max((self.activations or 0) + (self.logits or 0), self.cache or 0)
-        return self.weights + self.gradients + self.optimiser + passing
+        return self.weights + self.gradients + self.optimiser + self.guard + passing
 
 
 def estimate_memory(config: TrainConfig, size: ModelSize, longest: int) -> Memory:
@@ -45,14 +49,15 @@ def estimate_memory(config: TrainConfig, size: ModelSize, longest: int) -> Memor
 
     Formulas, P parameters: weights 4P a copy, gradients 4P, AdamW 8P; activations
     34·tokens·width·layers bytes at 16 bits, twice that at 32; with checkpointing one layer's, and
-    each layer's input; cache: rows·tokens·layers·(numbers a token)·4.
+    each layer's input; cache: rows·tokens·layers·(numbers a token)·4; guard, M objectives:
+    4P·(4 + M), the old and the new parameters, the step and its metric, M more where its Gramian is
+    crossed.
     """
     scalarizer = config.make_scalarizer()
     anchored = config.kl_coefficient or "log_ratio_to_reference" in scalarizer.before
     copies = 1 + bool(anchored) + (config.audits != 0)
     parameters = FLOAT * size.parameters
-    observed = config.observed if scalarizer.after else 0
-    rows = config.prompts * (config.completions + observed)
+    rows = step_draws(config)
     tokens = min(config.max_prompt_tokens or longest, longest) + config.max_tokens
     return Memory(
         copies * parameters,
@@ -61,7 +66,13 @@ def estimate_memory(config: TrainConfig, size: ModelSize, longest: int) -> Memor
         _activations(config, size, tokens),
         None if size.vocabulary is None else _logits(config, size.vocabulary),
         _cache(config, size, rows * tokens),
+        _guard_copies(config) * parameters,
     )
+
+
+def _guard_copies(config: TrainConfig) -> int:
+    settings = config.guard_settings
+    return 4 + len(config.rewards) * (1 + settings.crossed) if settings else 0
 
 
 def _activations(config: TrainConfig, size: ModelSize, row: int) -> int | None:

@@ -25,6 +25,8 @@ class Work(NamedTuple):
     """Of all passes, those of the audits."""
     evaluations: int
     """On the val split, in the run."""
+    guard_share: float = 0.0
+    """Of a step's work, sampling included, the guard's where it acts; audits apart."""
 
 
 def count_work(config: TrainConfig, steps: int, audits: int) -> Work:
@@ -39,22 +41,39 @@ def count_work(config: TrainConfig, steps: int, audits: int) -> Work:
         audit_draws(config) * longest,
         in_audits / (in_steps + in_audits),
         steps // config.evaluate_every + 1 if config.evaluate_every else 0,
+        _guard_share(config),
     )
 
 
 def step_draws(config: TrainConfig) -> int:
     """Completions that a step samples."""
-    return config.prompts * (config.completions + _observed(config))
+    return config.prompts * (config.completions + _observed(config) + _guarding(config))
 
 
 def step_passes(config: TrainConfig) -> int:
-    """Forward passes of one step, in completions: training, KL and observation."""
+    """Forward passes of one step, in completions: training, KL, observation and the guard."""
     rows, seen = config.prompts * config.completions, config.prompts * _observed(config)
     training = rows * config.epochs * (FORWARD + BACKWARD)
     anchor = rows * FORWARD if config.kl_coefficient else 0
     gramian = "gramian" in config.make_scalarizer().before
     gradients = rows * len(config.rewards) * (FORWARD + BACKWARD) if gramian else 0
-    return training + anchor + seen * 2 * FORWARD + gradients
+    return training + anchor + seen * 2 * FORWARD + gradients + guard_passes(config)
+
+
+def guard_passes(config: TrainConfig) -> int:
+    """Forward passes of the guard where it acts, in completions.
+
+    A gradient an objective of the rows that choose, from one forward pass; these rows are read
+    under both policies where the guard waits for a certain fall, or floors need an error; those
+    that judge under both and under the corrected one. A completion drawn twice counts once, so it
+    is less.
+    """
+    settings = config.guard_settings
+    if settings is None:
+        return 0
+    reads = 2 if config.guard == "needed" or settings.floors == "certified" else 0
+    choosing = reads * FORWARD + FORWARD + len(config.rewards) * BACKWARD
+    return config.prompts * (settings.rows * choosing + settings.check * 3 * FORWARD)
 
 
 def audit_draws(config: TrainConfig) -> int:
@@ -82,6 +101,17 @@ def audit_passes(config: TrainConfig) -> int:
     gramian = len(config.rewards) * (FORWARD + BACKWARD) if config.audit_gramian else 0
     fields = (3 if inner == 1 else 4) * along
     return sample * (reads + fields + gradient + gramian) + own + penalties
+
+
+def _guard_share(config: TrainConfig) -> float:
+    whole = step_passes(config) + step_draws(config) * FORWARD
+    own = guard_passes(config) + config.prompts * _guarding(config) * FORWARD
+    return own / whole
+
+
+def _guarding(config: TrainConfig) -> int:
+    settings = config.guard_settings
+    return settings.rows + settings.check if settings else 0
 
 
 def _observed(config: TrainConfig) -> int:

@@ -20,11 +20,17 @@ from covlaw.theory._numerics.errors import CovlawError
 _log = logging.getLogger("covlaw")
 
 
+class NoState(NamedTuple):
+    """Of what remembers nothing."""
+
+
 class States(NamedTuple):
     """What changes between steps besides the model and the optimizer."""
 
     scalarizer: Any
     rewards: RewardState
+    guard: Any = NoState()
+    """What restoring floors remember."""
 
 
 class CheckpointManager:
@@ -94,7 +100,7 @@ class CheckpointManager:
     def finished(self, lines: Lines, seconds: float, states: States) -> None:
         """Record a step that is done, and save a checkpoint where one is due."""
         record = lines.step
-        timing = {"step": record["step"], "seconds": seconds}
+        timing = {"step": record["step"], "seconds": seconds, **lines.timing}
         if lines.samples:
             records.append_line(self.folder / records.SAMPLES, lines.samples)
         records.append_line(self.folder / records.STEPS, record)

@@ -47,6 +47,23 @@ AUDIT = table(
         "tails": table({"heavy": truth}),
     },
 )
+MEASURED = table({"estimate": vector, "se": vector})
+GUARD = table(
+    {"floor": vector, "weights": vector, "factor": number, "refused": text},
+    {
+        "before": maybe(vector),
+        "after": maybe(vector),
+        "length": number,
+        "changed": number,
+        "rounds": count,
+        "passed": maybe(truth),
+        "gain": maybe(table({"estimate": number, "se": number})),
+        "forecast": maybe(MEASURED),
+        "change_before": maybe(MEASURED),
+        "change_after": maybe(MEASURED),
+        "notes": listed(text),
+    },
+)
 STEP = table(
     {
         "schema": exactly(SCHEMA),
@@ -69,6 +86,7 @@ STEP = table(
         "engine_log_prob_gap": number,
         "tokens": count,
         "answers_cut": count,
+        "guard": GUARD,
     },
 )
 SAMPLE = table(
@@ -85,7 +103,7 @@ EVALUATION = table(
     {"step": count, "split": text, "objectives": names, "reward_mean": vector, "reward_se": vector},
     {"n_prompts": count, "n_completions": count, "length_mean": number},
 )
-TIMING = table({"step": count, "seconds": number})
+TIMING = table({"step": count, "seconds": number}, {"guard_seconds": number})
 
 CONTROL = table({"name": text, "refuted": truth})
 VERDICT = table(

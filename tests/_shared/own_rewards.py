@@ -38,3 +38,26 @@ def odd_length(
     """1 for an odd number of tokens: right or wrong, and both occur."""
     del completions, references, state
     return lengths % 2
+
+
+def numeral(
+    completions: Sequence[str], references: Sequence[str], lengths: Tensor, state: RewardState
+) -> list[float]:
+    """1 for a digit alone."""
+    del references, lengths, state
+    return [float(text.isdigit()) for text in completions]
+
+
+def no_numeral(
+    completions: Sequence[str], references: Sequence[str], lengths: Tensor, state: RewardState
+) -> list[float]:
+    """What `numeral` leaves, so that whatever favours one of the two takes from the other."""
+    return [1 - value for value in numeral(completions, references, lengths, state)]
+
+
+def early(
+    completions: Sequence[str], references: Sequence[str], lengths: Tensor, state: RewardState
+) -> list[float]:
+    """1 for the first half of the digits and of the words: at odds with neither of them."""
+    del references, lengths, state
+    return [float(text in {*"01234", "step", "answer", "the"}) for text in completions]

@@ -25,6 +25,8 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, str]]:
         f"{work.step_tokens:,} tokens",
     )
     yield "tokens", f"at most {work.tokens:,} sampled in all steps"
+    if config.guard_settings:
+        yield "guard", _guard(plan)
     yield "audits", _audits(plan)
     if work.evaluations:
         yield "evaluations", f"{work.evaluations} on the val split"
@@ -45,6 +47,18 @@ def _options(plan: "Plan") -> str:
 def _passes(plan: "Plan") -> str:
     passes = plan.config.data_epochs
     return f" ({passes} passes over the prompts)" if passes else ""
+
+
+def _guard(plan: "Plan") -> str:
+    config, settings = plan.config, plan.config.guard_settings
+    assert settings  # noqa: S101  # asked before
+    times = 1 / (1 - plan.work.guard_share)
+    often = f"every {settings.every} steps" if settings.every > 1 else "every step"
+    when = "where a certain fall is seen" if config.guard == "needed" else often
+    return (
+        f"{settings.floors} floors, {when}; {settings.rows} completions a prompt choose and "
+        f"{settings.check} judge; a step that it corrects costs at most {times:.1f} times as much"
+    )
 
 
 def _audits(plan: "Plan") -> str:
