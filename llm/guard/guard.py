@@ -30,9 +30,6 @@ from covlaw.theory.guard import (
 from covlaw.theory.guard.floors import critical
 
 _log = logging.getLogger("covlaw")
-SURE = 1.0
-"""Standard errors that what a correction is for must rise by on rows that did not choose it: noise
-passes once in six times, and is never longer than the step."""
 _TOLD = ("not guarded", "plain metric", "left alone")
 
 
@@ -160,7 +157,7 @@ class Guard:
         reader, first = pending.check, pending.check.see()
         gain, error = reader.gain(guarded.weights, first, plain)
         outcome = outcome.judged(first.judged, gain, error)
-        if not gain > SURE * error:
+        if not gain > 0:
             load(self.model, new)
             return outcome.refused()
         if not self._on.backtracking:

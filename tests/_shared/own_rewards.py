@@ -55,9 +55,9 @@ def no_numeral(
     return [1 - value for value in numeral(completions, references, lengths, state)]
 
 
-def early(
+def low_numeral(
     completions: Sequence[str], references: Sequence[str], lengths: Tensor, state: RewardState
 ) -> list[float]:
-    """1 for the first half of the digits and of the words: at odds with neither of them."""
+    """1 for one of five digits: on the side of `numeral`."""
     del references, lengths, state
-    return [float(text in {*"01234", "step", "answer", "the"}) for text in completions]
+    return [float(text in {*"01234"}) for text in completions]

@@ -20,6 +20,7 @@ from covlaw.records.runs import STEPS, TIMING
 from covlaw.theory._numerics.errors import CovlawError
 
 OPTIONS = {"rows": 4, "check": 2}
+WIDE = {"rows": 8, "check": 8}
 ROUNDING = 2e-3  # float32 gradients summed in another order, through Adam's 1/(√v + ε)
 
 
@@ -41,7 +42,7 @@ def guards(run: Path) -> list[Any]:
 
 
 def test_a_guarded_run_says_what_the_guard_did(config: TrainConfig) -> None:
-    run = train(replace(config, audits=2))
+    run = train(replace(config, audits=2, prompts=8, steps=8, guard_options=WIDE))
     found = guards(run)
     assert read_records(run / STEPS)  # the one schema takes them
     for guard in found:
@@ -56,7 +57,8 @@ def test_a_guarded_run_says_what_the_guard_did(config: TrainConfig) -> None:
     assert all(line["guard_seconds"] > 0 for line in read_lines(run / TIMING))
     assert "seconds" not in json.dumps(found)
     tokens = [line["tokens"] for line in read_lines(run / STEPS)]
-    assert max(tokens) <= make_plan(config).work.step_tokens == 4 * (6 + 4 + 2) * 6
+    planned = replace(config, out=str(run.with_name("plan")), prompts=8, guard_options=WIDE)
+    assert max(tokens) <= make_plan(planned).work.step_tokens == 8 * (6 + 8 + 8) * 6
 
 
 def test_without_a_guard_nothing_of_it_is_recorded(config: TrainConfig) -> None:

@@ -22,8 +22,8 @@ from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model.parameters import copy_of, load, trainable
 from covlaw.theory.guard import optimiser_metric
 
-REWARDS = ("numeral", "no_numeral", "early")
-ALGORITHMS = ("linear", "gdpo", "ctwa", "upgrad", "lagrangian", "tchebycheff")
+REWARDS = ("numeral", "low_numeral", "no_numeral")
+ALGORITHMS = ("linear", "gdpo", "dynamic", "gradnorm")
 LOSS = 0.1
 """Of an expected reward in [0, 1], from where on it counts as lost."""
 
@@ -38,7 +38,7 @@ def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
         prompts=16,
         completions=8,
         observed=4,
-        learning_rate=2e-3,
+        learning_rate=5e-4,
         audits=0,
         steps=30,
     )
@@ -53,8 +53,8 @@ class World:
         size = self.trainer.model.config.vocab_size
         texts = [tokenizer.decode([k], skip_special_tokens=True) for k in range(size)]
         numeral = torch.tensor([float(t.isdigit()) for t in texts])
-        early = torch.tensor([float(t in {*"01234", "step", "answer", "the"}) for t in texts])
-        self.table = torch.stack([numeral, 1 - numeral, early], 1).double()
+        low = torch.tensor([float(t in {*"01234"}) for t in texts])
+        self.table = torch.stack([numeral, low, 1 - numeral], 1).double()
         prompts = sorted({p.prompt for p in self.trainer.order.problems})
         self.inputs = tokenizer(prompts, return_tensors="pt", padding=True, padding_side="left")
 
@@ -82,13 +82,13 @@ def test_every_unguarded_algorithm_loses_an_objective_and_the_guarded_none(
     config: TrainConfig, scalarizer: str
 ) -> None:
     config = replace(config, scalarizer=scalarizer, options={})
-    guard = {"rows": 8, "check": 4, "strength": 0.5}
+    guard = {"rows": 8, "check": 4, "objectives": ["no_numeral"], "strength": 0.5}
     plain = change_of_a_run(config)
     kept = change_of_a_run(replace(config, guard="on", guard_options=guard))
     print(scalarizer, plain.tolist(), kept.tolist())
     assert float(plain.min()) < -LOSS
     assert float(kept.min()) > -LOSS
-    assert float(kept[2]) > LOSS  # nor does it only stand still
+    assert float(kept[1]) > 0  # nor does it only stand still
 
 
 # -- heavy noise ----------------------------------------------------------------------------------
