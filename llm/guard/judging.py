@@ -1,4 +1,4 @@
-"""What a step does, seen on completions of the policy before it that did not choose it (T8, T63)."""
+"""What a step does, on completions of the old policy that did not choose it (T8, T63)."""
 
 from typing import Any, NamedTuple
 

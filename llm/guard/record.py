@@ -106,7 +106,9 @@ class Outcome:
             "rounds": self.rounds,
             "passed": self.passed,
             "refused": self.refusal,
-            "gain": None if self.gain is None else dict(zip(("estimate", "se"), self.gain, strict=True)),
+            "gain": None
+            if self.gain is None
+            else dict(zip(("estimate", "se"), self.gain, strict=True)),
             "forecast": _pair(self.forecast),
             "change_before": _pair(self.plain),
             "change_after": _pair(self.last),

@@ -1,7 +1,8 @@
-"""A conflict that is planted: every unguarded algorithm loses an objective, a guarded one none.
+"""A conflict that is planted: unguarded algorithms lose an objective, guarded ones none.
 
 Completions are one token long, so that expected rewards are sums over the vocabulary, and two of
-the three rewards add up to a constant: any move between them takes from one.
+the three rewards add up to a constant: any move between them takes from one. The guard sees both
+through samples only.
 """
 
 from dataclasses import replace
@@ -14,6 +15,7 @@ from small_runs import small_run
 from torch import Tensor
 
 from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.guard.gradients import objective_gradients
 from covlaw.llm.guard.guard import Guard
 from covlaw.llm.loop.policy_step import policy_step
 from covlaw.llm.loop.randomness import torch_stream
@@ -23,7 +25,12 @@ from covlaw.llm.model.parameters import copy_of, load, trainable
 from covlaw.theory.guard import optimiser_metric
 
 REWARDS = ("numeral", "low_numeral", "no_numeral")
-ALGORITHMS = ("linear", "gdpo", "dynamic", "gradnorm")
+ALGORITHMS = (
+    "linear",
+    *(pytest.param(n, marks=pytest.mark.slow) for n in ("gdpo", "dynamic", "gradnorm")),
+)
+"""Those that such a conflict misleads; MGDA, UPGrad and CTWA stand still or nearly so between two
+objectives that are opposed exactly."""
 LOSS = 0.1
 """Of an expected reward in [0, 1], from where on it counts as lost."""
 
@@ -35,12 +42,12 @@ def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
         tmp_path / "run",
         rewards=tuple(f"{name}=own_rewards:{name}" for name in REWARDS),
         max_tokens=1,
-        prompts=16,
+        prompts=8,
         completions=8,
         observed=4,
         learning_rate=5e-4,
         audits=0,
-        steps=30,
+        steps=20,
     )
 
 
@@ -78,14 +85,13 @@ def change_of_a_run(config: TrainConfig) -> Tensor:
 
 
 @pytest.mark.parametrize("scalarizer", ALGORITHMS)
-def test_every_unguarded_algorithm_loses_an_objective_and_the_guarded_none(
+def test_an_unguarded_algorithm_loses_an_objective_and_the_guarded_one_none(
     config: TrainConfig, scalarizer: str
 ) -> None:
     config = replace(config, scalarizer=scalarizer, options={})
-    guard = {"rows": 8, "check": 4, "objectives": ["no_numeral"], "strength": 0.5}
+    guard = {"rows": 32, "check": 8, "objectives": ["no_numeral"], "strength": 1.0}
     plain = change_of_a_run(config)
     kept = change_of_a_run(replace(config, guard="on", guard_options=guard))
-    print(scalarizer, plain.tolist(), kept.tolist())
     assert float(plain.min()) < -LOSS
     assert float(kept.min()) > -LOSS
     assert float(kept[1]) > 0  # nor does it only stand still
@@ -93,13 +99,11 @@ def test_every_unguarded_algorithm_loses_an_objective_and_the_guarded_none(
 
 # -- heavy noise ----------------------------------------------------------------------------------
 
-SEEDS = 60
+SEEDS = 40
 
 
 def naive_step(old: Any, new: Any, rows: Any, guard: Guard) -> None:
     """The crossed Gramian as it is, without a bound, a check or shrinkage: what did harm."""
-    from covlaw.llm.guard.gradients import objective_gradients
-
     model = guard.model
     weight = optimiser_metric(guard.optimizer, list(trainable(model).values())).values
     u = torch.cat([(new[n] - old[n]).reshape(-1) for n in old]).double()
@@ -138,16 +142,14 @@ def paired(policy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
         guard_options={"rows": 4, "check": 2, "crossed": True, "floors": "zero"},
     )
     world = World(config)
-    trainer, found = world.trainer, {"plain": [], "guarded": [], "naive": [], "indefinite": []}
+    trainer, found = world.trainer, {"plain": [], "guarded": [], "naive": []}
     start, base = world.values(), copy_of(trainer.model)
     for seed in range(SEEDS):
         load(trainer.model, base)
         optimizer = torch.optim.AdamW(trainer.model.parameters(), lr=config.learning_rate)
         guard = Guard(trainer.model, optimizer, config)
         stream = torch_stream(seed, 0, "completions", "cpu")
-        drawn = trainer.sampler.draw(
-            trainer.order.batch(seed), 14, trainer.fresh().rewards, stream
-        )
+        drawn = trainer.sampler.draw(trainer.order.batch(seed), 14, trainer.fresh().rewards, stream)
         noise = torch.randn(drawn.rewards.shape, generator=stream, dtype=torch.float64)
         drawn = replace(drawn, rewards=drawn.rewards + 2 * noise)
         batch, rows = drawn.parted(8)
@@ -174,7 +176,6 @@ def test_with_few_completions_and_heavy_noise_the_guard_does_no_harm(
     paired: dict[str, Tensor],
 ) -> None:
     harm = paired["guarded"] - paired["plain"]
-    print({name: float(v.mean()) for name, v in paired.items() if len(v)}, z_of(harm))
     assert z_of(harm) < 2
 
 
