@@ -8,19 +8,21 @@ from covlaw.theory.estimators.interference import SACRIFICE
 from covlaw.theory.estimators.sign_certificate import CERTAIN
 
 __all__ = [
+    "BASELINE",
     "BUDGET_TERMS",
     "CERTAIN",
     "CLEAR",
+    "DIAGNOSES",
     "END_SHARE",
     "END_STEPS",
-    "FORECASTS",
-    "FORECAST_WORDS",
     "HORIZONS",
     "LAWS",
     "OWN_BATCH",
     "POWER",
+    "PREDICTIONS",
+    "PREDICTION_WORDS",
     "SACRIFICE",
-    "SHOWN_FORECASTS",
+    "SHOWN_PREDICTIONS",
 ]
 
 CLEAR = 2.0
@@ -38,25 +40,36 @@ HORIZONS = (5, 20)
 """Steps of the stretches that forecasts are judged on, besides the audited steps themselves."""
 
 LAWS = ("law", "clipped", "clipped_centred")
-"""An audit's forecasts by a covariance with the signal: in its units, times `scale` changes."""
+"""The forecast, an audit's covariances with the signal: in its units, times `scale` changes. Only
+they are known before the step; their scale is that of the finished one, and only its sign and the
+order of objectives are forecast."""
 
 OWN_BATCH = "own_batch"
 """The exact form on the samples that made the update: optimistic, for comparison."""
 
-FORECASTS = (*LAWS, "first_order", "exact_change", OWN_BATCH)
-"""Every forecast that is judged."""
+DIAGNOSES = ("first_order", "exact_change", OWN_BATCH)
+"""What is known only after the step: the first order needs the finished step, the exact form the
+new policy. They say what the step does before a reward curve can show it."""
 
-FORECAST_WORDS = {
-    "law": "law",
-    "clipped": "clipped law",
-    "clipped_centred": "clipped law, centred",
-    "first_order": "first order",
-    "exact_change": "exact form",
-    OWN_BATCH: "exact form, own batch",
+PREDICTIONS = (*LAWS, *DIAGNOSES)
+"""Everything that is judged by what happened."""
+
+BASELINE = "measured"
+"""The obvious alternative to a diagnosis, at the same number of completions: the plain difference
+of the mean rewards of fresh completions of the new and of the old policy."""
+
+PREDICTION_WORDS = {
+    "law": "forecast: law",
+    "clipped": "forecast: clipped law",
+    "clipped_centred": "forecast: clipped law, centred",
+    "first_order": "diagnosis: first order",
+    "exact_change": "diagnosis: exact form",
+    OWN_BATCH: "diagnosis: exact form, own batch",
+    BASELINE: "baseline: difference of means",
 }
 """What tables call them."""
 
-SHOWN_FORECASTS = ("law", "first_order", "exact_change", OWN_BATCH)
+SHOWN_PREDICTIONS = ("law", "first_order", "exact_change", OWN_BATCH)
 """Those that a terminal has room for; files have them all."""
 
 BUDGET_TERMS = ("f0", "kernel", "clipping", "sampling", "optimiser", "logit", "tilt")

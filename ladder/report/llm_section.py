@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covlaw.records.constants import BUDGET_TERMS, CLEAR, FORECAST_WORDS
+from covlaw.records.constants import BUDGET_TERMS, CLEAR, PREDICTION_WORDS
 from covlaw.records.findings import agreement
 from covlaw.records.ladder import Array, Audit, LlmRun, audits
 from covlaw.records.reading import Recorded
 
-FORECASTS = {n: FORECAST_WORDS[n] for n in ("law", "clipped", "first_order", "exact_change")}
+PREDICTIONS = {n: PREDICTION_WORDS[n] for n in ("law", "clipped", "first_order", "exact_change")}
 """An audit's forecasts on a page; those on the own batch have a table of their own."""
 SAMPLES = {
     "independent": "on samples that took no part in the update",
@@ -64,7 +64,7 @@ def llm_sections(recorded: Recorded) -> list[dict[str, Any]]:
 def agreements(runs: list[LlmRun]) -> list[dict[str, Any]]:
     """How often each forecast met the measured change."""
     made = audits(runs)
-    found = [(word, agreement(made, name)) for name, word in FORECASTS.items()] if made else []
+    found = [(word, agreement(made, name)) for name, word in PREDICTIONS.items()] if made else []
     return [{"name": word, "within": row.within, "n": row.n} for word, row in found]
 
 
@@ -91,7 +91,7 @@ def _row(audit: Audit, k: int) -> AuditRow:
     measured, error = (float(part[k]) for part in audit.change("measured"))
     clear = abs(measured) > CLEAR * error
     forecasts = []
-    for name in FORECASTS:
+    for name in PREDICTIONS:
         value, own_error = (float(part[k]) for part in audit.change(name))
         judged = clear and math.isfinite(value)
         forecasts.append(ShownChange(value, own_error, value * measured > 0 if judged else None))

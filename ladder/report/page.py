@@ -11,7 +11,7 @@ from covlaw.ladder.report import filters
 from covlaw.ladder.report.comparison import comparison
 from covlaw.ladder.report.llm_section import (
     CURVE,
-    FORECASTS,
+    PREDICTIONS,
     SAMPLES,
     agreements,
     llm_sections,
@@ -89,7 +89,7 @@ def _common() -> dict[str, Any]:
         "version": __version__,
         "style": style(),
         "marks": MARKS,
-        "forecasts": FORECASTS,
+        "forecasts": PREDICTIONS,
         "terms": BUDGET_TERMS,
         "sample_words": SAMPLES,
         "curve_size": CURVE,

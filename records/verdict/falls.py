@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from covlaw.records.alarms import lead_time
-from covlaw.records.constants import CERTAIN, FORECASTS
+from covlaw.records.constants import BASELINE, CERTAIN, PREDICTIONS
 from covlaw.records.ends import window
 from covlaw.records.verdict.horizons import difference
 from covlaw.records.verdict.rows import Estimate, Run
@@ -29,7 +29,8 @@ class Fall(NamedTuple):
     sacrificed: bool
     """Whether that is too much (`records.ends`); a fall may be certain and small."""
     lead: dict[str, int | None]
-    """By forecast, how many steps before that it announced the fall; None: it did not."""
+    """By prediction, and by the baseline, how many steps before that it announced the fall; None:
+    it did not."""
 
 
 def falls(run: Run) -> Iterator[Fall]:
@@ -51,7 +52,7 @@ def falls(run: Run) -> Iterator[Fall]:
             below.index(True) + width - 1,
             float(ends.lost[j]),
             bool(ends.sacrificed[j]),
-            {name: _lead(run, name, objective, levels, below) for name in FORECASTS},
+            {n: _lead(run, n, objective, levels, below) for n in (*PREDICTIONS, BASELINE)},
         )
 
 
@@ -69,12 +70,12 @@ def _certain(change: Estimate) -> bool:
 
 
 def _lead(
-    run: Run, forecast: str, objective: str, levels: list[Estimate], below: list[bool]
+    run: Run, name: str, objective: str, levels: list[Estimate], below: list[bool]
 ) -> int | None:
     raised = torch.zeros(len(run.values), dtype=torch.bool)
     for pair in run.audits:
         if pair.objective == objective:
-            raised[pair.step] = _certain(pair.forecasts[forecast])
+            raised[pair.step] = _certain(pair.of(name))
     path = torch.tensor([level.value for level in levels], dtype=torch.float64)
     width = len(run.values) - len(levels) + 1
     found = lead_time(path, raised[:-1], torch.tensor(below), width)

@@ -5,7 +5,7 @@ from math import hypot
 
 import numpy as np
 
-from covlaw.records.constants import FORECASTS
+from covlaw.records.constants import PREDICTIONS
 from covlaw.records.verdict.rows import Estimate, Pair, Run
 from covlaw.theory.estimators.calibration import Slope, calibration_slope
 
@@ -64,7 +64,7 @@ def _cumulated(
     known = sorted(audits)
     used = [max(a for a in known if a <= step) for step in steps]
     found = {}
-    for name in FORECASTS:
+    for name in PREDICTIONS:
         parts = [(used.count(a), audits[a][objective].forecasts[name]) for a in sorted(set(used))]
         value = sum(n * f.value for n, f in parts)
         found[name] = Estimate(value, hypot(*(n * f.error for n, f in parts)))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covlaw.records.constants import CERTAIN, CLEAR, FORECASTS, OWN_BATCH
+from covlaw.records.constants import BASELINE, CERTAIN, CLEAR, OWN_BATCH, PREDICTIONS
 from covlaw.records.ends import Ends
 from covlaw.records.ladder import Array, Audit, LlmRun, audits, llm_run
 from covlaw.records.runs import read_config
@@ -42,10 +42,14 @@ class Pair(NamedTuple):
     """Where the stretch begins."""
     objective: str
     forecasts: dict[str, Estimate]
-    """By name of `FORECASTS`."""
+    """By name of `PREDICTIONS`."""
     realised: Estimate
     correlation: dict[str, float] = {}  # noqa: RUF012 - never changed
     """By forecast: of its error and that of `realised`; left out where they share no prompts."""
+
+    def of(self, name: str) -> Estimate:
+        """A prediction, or what was measured under the name of the baseline."""
+        return self.realised if name == BASELINE else self.forecasts[name]
 
 
 class Run(NamedTuple):
@@ -106,10 +110,10 @@ def read_runs(folders: list[Path]) -> list[Run]:
 
 
 def _add(run: Run, audit: Audit, own: Audit | None) -> None:
-    found = {n: _estimates(*audit.change(n)) for n in FORECASTS if n != OWN_BATCH}
+    found = {n: _estimates(*audit.change(n)) for n in PREDICTIONS if n != OWN_BATCH}
     unknown = [Estimate(float("nan"), float("inf"))] * len(run.objectives)
     found[OWN_BATCH] = _estimates(*own.change("exact_change")) if own else unknown
-    shared = {n: audit.correlation(n).tolist() for n in FORECASTS if n != OWN_BATCH}
+    shared = {n: audit.correlation(n).tolist() for n in PREDICTIONS if n != OWN_BATCH}
     for name, pairs in (("measured", run.audits), ("held_out", run.held_out)):
         if name in audit.record:
             for j, realised in enumerate(_estimates(*audit.change(name))):

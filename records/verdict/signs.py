@@ -44,6 +44,15 @@ class Alarms(NamedTuple):
     """Those without an alarm."""
 
 
+class Pairs(NamedTuple):
+    """Which audited changes could be compared with a prediction."""
+
+    of: int
+    compared: int
+    dropped: int
+    """Nothing varied on one side, e.g. no fresh completion differed: no error, and no sign."""
+
+
 class Power(NamedTuple):
     """How large a change in one step has to be, in units of the objective."""
 
@@ -91,6 +100,19 @@ def power(pairs: Sequence[Pair], forecast: str) -> Power:
     error = median(f.error for f in found) if found else float("nan")
     beyond = CERTAIN + NormalDist().inv_cdf(POWER)
     return Power(CERTAIN * error, beyond * error, sum(f.certified for f in found), len(found))
+
+
+def precision(pairs: Sequence[Pair], name: str) -> float:
+    """Median standard error of a prediction or of the baseline; NaN where it was never measured."""
+    found = [p.of(name).error for p in pairs if p.of(name).measured]
+    return median(found) if found else float("nan")
+
+
+def compared(pairs: Sequence[Pair], forecast: str) -> Pairs:
+    """Count the pairs that signs can be read from, and those that drop out."""
+    both = [(p.forecasts[forecast], p.realised) for p in pairs]
+    kept = sum(f.measured and m.measured and f.value * m.value != 0 for f, m in both)
+    return Pairs(len(both), kept, len(both) - kept)
 
 
 def _agreements(both: Sequence[tuple[Estimate, Estimate]]) -> int:

@@ -4,11 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from covlaw.records.constants import FORECASTS, HORIZONS
+from covlaw.records.constants import BASELINE, HORIZONS, PREDICTIONS
 from covlaw.records.verdict.falls import Fall, falls
 from covlaw.records.verdict.horizons import calibration, windows
 from covlaw.records.verdict.rows import Pair, Run, read_runs
-from covlaw.records.verdict.signs import Alarms, Power, Signs, alarms, power, signs
+from covlaw.records.verdict.signs import (
+    Alarms,
+    Pairs,
+    Power,
+    Signs,
+    alarms,
+    compared,
+    power,
+    precision,
+    signs,
+)
 from covlaw.theory.estimators.calibration import Slope
 
 SCHEMA = 1
@@ -32,6 +42,10 @@ class RunVerdict(NamedTuple):
     power: dict[str, dict[str, Power]]
     """By objective and forecast."""
     falls: list[Fall]
+    precision: dict[str, float]
+    """By prediction, and of the baseline: the median standard error, where there is one."""
+    pairs: dict[str, Pairs]
+    """By prediction: how many of the audits' changes it could be compared with."""
 
     @property
     def audits(self) -> list[Pair]:
@@ -53,6 +67,8 @@ class RunVerdict(NamedTuple):
             "alarms": _plain(self.alarms),
             "power": _plain(self.power),
             "falls": _plain(self.falls),
+            "precision": self.precision,
+            "pairs": _plain(self.pairs),
             "heavy_tails": dict(zip(("heavy", "audits"), self.heavy_tails, strict=True)),
             "audits": _plain(self.audits),
         }
@@ -70,7 +86,7 @@ def run_verdict(folders: Sequence[Path]) -> RunVerdict:
     for horizon in HORIZONS:
         stretches[str(horizon)] = [pair for run in runs for pair in windows(run, horizon)]
     agreement = {
-        name: {f: Agreement(signs(pairs, f), calibration(pairs, f)) for f in FORECASTS}
+        name: {f: Agreement(signs(pairs, f), calibration(pairs, f)) for f in PREDICTIONS}
         for name, pairs in stretches.items()
         if pairs
     }
@@ -78,12 +94,14 @@ def run_verdict(folders: Sequence[Path]) -> RunVerdict:
     return RunVerdict(
         runs,
         agreement,
-        {name: alarms(audits, name) for name in FORECASTS},
+        {name: alarms(audits, name) for name in PREDICTIONS},
         {
-            o: {f: power([p for p in audits if p.objective == o], f) for f in FORECASTS}
+            o: {f: power([p for p in audits if p.objective == o], f) for f in PREDICTIONS}
             for o in objectives
         },
         [fall for run in runs for fall in falls(run)],
+        {name: precision(audits, name) for name in (*PREDICTIONS, BASELINE)},
+        {name: compared(audits, name) for name in PREDICTIONS},
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from covlaw.records.verdict.falls import falls
 from covlaw.records.verdict.horizons import windows
-from covlaw.records.verdict.rows import FORECASTS, OWN_BATCH, Estimate, Pair, read_run
+from covlaw.records.verdict.rows import OWN_BATCH, PREDICTIONS, Estimate, Pair, read_run
 from covlaw.records.verdict.signs import alarms, power, signs
 from covlaw.records.verdict.verdict import run_verdict
 from covlaw.theory._numerics.errors import CovlawError
@@ -109,7 +109,7 @@ def test_stretches_hold_the_newest_forecast_and_share_no_batch(tmp_path: Path) -
 
 
 def pair(forecast: tuple[float, float], realised: tuple[float, float]) -> Pair:
-    return Pair("r", 0, "o", dict.fromkeys(FORECASTS, Estimate(*forecast)), Estimate(*realised))
+    return Pair("r", 0, "o", dict.fromkeys(PREDICTIONS, Estimate(*forecast)), Estimate(*realised))
 
 
 ALARMED = [
@@ -155,7 +155,7 @@ def test_a_fall_is_announced_before_the_curve_shows_it(tmp_path: Path) -> None:
     assert 21 <= found.step <= 26
     assert found.lead["exact_change"] == found.step - 20
     silent = [
-        p._replace(forecasts=dict.fromkeys(FORECASTS, Estimate(0.0, 1.0))) for p in run.audits
+        p._replace(forecasts=dict.fromkeys(PREDICTIONS, Estimate(0.0, 1.0))) for p in run.audits
     ]
     (missed,) = falls(run._replace(audits=silent))
     assert missed.lead["law"] is None

@@ -23,12 +23,12 @@ def audit(
     rows: bool = False,
     json: Path | None = None,
 ) -> None:
-    """Show what the law forecast at the audits of one or several runs, and what then happened.
+    """Show what the law forecast at the audits, what it diagnosed, and what then happened.
 
     Args:
         runs: Run folders, judged together.
         rows: Whether to show every audit of several runs; one run's are shown anyway.
-        json: File for the whole verdict, every forecast and audit included.
+        json: File for the whole verdict, every prediction and audit included.
     """
     require_llm()
     with stoppable():
@@ -46,9 +46,9 @@ def _show(verdict: "RunVerdict", rows: bool) -> None:
     if rows:
         _titled("Change of each objective in one step, ± standard error clustered by prompt")
         _audits(verdict).show(console())
-    _titled("Signs and size: what happened, compared with each forecast")
+    _titled("Signs and size: what happened, compared with each prediction")
     _agreement(verdict).show(console())
-    _titled("Alarms: certified forecasts of a fall, and the step's measured change")
+    _titled("Alarms: certified predictions of a fall, and the step's measured change")
     _alarms(verdict).show(console())
     _titled("Power: change in one step that the exact form certifies")
     _power(verdict).show(console())
@@ -57,6 +57,8 @@ def _show(verdict: "RunVerdict", rows: bool) -> None:
         _falls(verdict).show(console())
     else:
         console().print("none")
+    for line in _costs(verdict):
+        console().print(line)
     heavy, tails = verdict.heavy_tails
     if tails:
         console().print(
@@ -70,9 +72,9 @@ def _titled(title: str) -> None:
 
 
 def _audits(verdict: "RunVerdict") -> Rows:
-    from covlaw.records.constants import FORECAST_WORDS, SHOWN_FORECASTS
+    from covlaw.records.constants import PREDICTION_WORDS, SHOWN_PREDICTIONS
 
-    law, first, exact, own = (FORECAST_WORDS[name] for name in SHOWN_FORECASTS)
+    law, first, exact, own = (PREDICTION_WORDS[name] for name in SHOWN_PREDICTIONS)
     columns = ("run", "step", "objective", law, first, exact, "measured", own)
     table = Rows(columns, {"run", "objective"}, keys=3)
     for pair in verdict.audits:
@@ -84,14 +86,23 @@ def _audits(verdict: "RunVerdict") -> Rows:
 
 
 def _agreement(verdict: "RunVerdict") -> Rows:
-    from covlaw.records.constants import FORECAST_WORDS
+    from covlaw.records.constants import PREDICTION_WORDS
 
-    columns = ("over", "forecast", "sign right", "expected", "certified", "slope", "95 %", "points")
-    table = Rows(columns, {"over", "forecast"}, keys=2)
+    columns = (
+        "over",
+        "prediction",
+        "sign right",
+        "expected",
+        "certified",
+        "slope",
+        "95 %",
+        "points",
+    )
+    table = Rows(columns, {"over", "prediction"}, keys=2)
     for horizon, forecasts in verdict.agreement.items():
         over = _TIMES.get(horizon, f"{horizon} steps")
         for name in _shown(forecasts):
-            table.add(over, FORECAST_WORDS[name], *_agreement_cells(forecasts[name]))
+            table.add(over, PREDICTION_WORDS[name], *_agreement_cells(forecasts[name]))
             over = ""
     return table
 
@@ -108,12 +119,12 @@ def _agreement_cells(found: "Agreement") -> Iterable[str]:
 
 
 def _alarms(verdict: "RunVerdict") -> Rows:
-    from covlaw.records.constants import FORECAST_WORDS
+    from covlaw.records.constants import PREDICTION_WORDS
 
-    columns = ("forecast", "alarms", "confirmed", "false", "undecided", "clear falls", "missed")
-    table = Rows(columns, {"forecast"})
+    columns = ("prediction", "alarms", "confirmed", "false", "undecided", "clear falls", "missed")
+    table = Rows(columns, {"prediction"})
     for name in _shown(verdict.alarms):
-        table.add(FORECAST_WORDS[name], *map(str, verdict.alarms[name]))
+        table.add(PREDICTION_WORDS[name], *map(str, verdict.alarms[name]))
     return table
 
 
@@ -129,23 +140,32 @@ def _power(verdict: "RunVerdict") -> Rows:
 
 
 def _falls(verdict: "RunVerdict") -> Rows:
-    from covlaw.records.constants import FORECAST_WORDS, SHOWN_FORECASTS
+    from covlaw.records.constants import BASELINE, PREDICTION_WORDS, SHOWN_PREDICTIONS
 
-    warned = (f"by {FORECAST_WORDS[name]}" for name in SHOWN_FORECASTS)
+    shown = (*SHOWN_PREDICTIONS, BASELINE)
+    warned = (PREDICTION_WORDS[name] for name in shown)
     columns = ("run", "objective", "change", "lost", "sacrificed", "shows at step", *warned)
     table = Rows(columns, {"run", "objective"}, keys=2)
     for fall in verdict.falls:
-        leads = (fall.lead[name] for name in SHOWN_FORECASTS)
+        leads = (fall.lead[name] for name in shown)
         cells = ("no warning" if lead is None else f"{lead} ahead" for lead in leads)
         size = (_estimate(fall.change), f"{fall.lost:.0%}", "yes" if fall.sacrificed else "no")
         table.add(fall.run, fall.objective, *size, str(fall.step), *cells)
     return table
 
 
-def _shown(forecasts: Iterable[str]) -> list[str]:
-    from covlaw.records.constants import SHOWN_FORECASTS
+def _costs(verdict: "RunVerdict") -> Iterable[str]:
+    exact, plain = (verdict.precision[name] for name in ("exact_change", "measured"))
+    yield f"\nMedian standard error: exact form {exact:.4f}, difference of fresh means {plain:.4f}."
+    found = verdict.pairs["exact_change"]
+    why = "nothing differed on one side"
+    yield f"Of {found.of} audited changes {found.dropped} have no sign: {why}."
 
-    return [name for name in forecasts if name in SHOWN_FORECASTS]
+
+def _shown(forecasts: Iterable[str]) -> list[str]:
+    from covlaw.records.constants import SHOWN_PREDICTIONS
+
+    return [name for name in forecasts if name in SHOWN_PREDICTIONS]
 
 
 def _estimate(found: "Estimate") -> str:

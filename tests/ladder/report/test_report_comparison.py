@@ -65,7 +65,12 @@ def test_objectives_and_forecasts_of_each(two: tuple[Path, Path]) -> None:
     linear, ctwa = found["outcomes"]["clarity"]
     paying = [(o.scalarizer, o.sacrificed, o.seeds) for o in (*linear, *ctwa)]
     assert paying == [("linear", 1, 1), ("ctwa", 0, 1)]
-    assert list(found["agreements"]) == ["law", "clipped law", "first order", "exact form"]
+    assert list(found["agreements"]) == [
+        "forecast: law",
+        "forecast: clipped law",
+        "diagnosis: first order",
+        "diagnosis: exact form",
+    ]
     assert all(cell["n"] == 12 for cells in found["agreements"].values() for cell in cells)
 
 
