@@ -27,7 +27,7 @@ from covlaw.records.findings import counted, interference_claim, scalarizers, se
 from covlaw.records.ladder import Array, Audit, LlmRun, audits, llm_runs
 from covlaw.records.study import percent
 
-FORECASTS = {"law": "bare law\nc·Cov(r, s)", "first_order": "law along the\noptimiser's step"}
+PREDICTIONS = {"law": "forecast:\nbare law", "first_order": "diagnosis:\nlaw along step"}
 """Prediction of an audit → its row beneath the curves."""
 DODGE = 0.9
 """Steps between the markers of two scalarizers at one audit."""
@@ -37,7 +37,7 @@ def draw(run: Path) -> Figure:
     """Draw reward curves (top) and the law's forecasts at the audits (beneath)."""
     runs = llm_runs(run)
     looks = scalarizer_looks(scalarizers(runs))
-    rows = FORECASTS if audits(runs) else {}
+    rows = PREDICTIONS if audits(runs) else {}
     figure = new_figure(2.7 + 1.1 * len(rows))
     axes = objective_columns(figure, len(runs[0].objectives), (2.3, *(1 for _ in rows)))
     for column, name in enumerate(runs[0].objectives):
@@ -71,10 +71,11 @@ def describe(run: Path) -> Description:
     )
     if count:
         caption += (
-            "Beneath: by how much one update was forecast to change the objective, mean over "
-            f"seeds, at {counted(count, 'audit')} on samples apart from its batch; the markers of "
-            "one audit stand side by side. The law along the optimiser's step is "
-            "Cov(r, ⟨∇log π, u⟩). Bars are ± 2 standard errors: "
+            "Beneath: by how much one update changes the objective, as the bare law c·Cov(r, s) "
+            "forecasts it before the step and as the law along the optimiser's finished step "
+            f"diagnoses it, mean over seeds, at {counted(count, 'audit')} on samples apart from "
+            "its batch; the markers of one audit stand side by side. The law along the "
+            "optimiser's step is Cov(r, ⟨∇log π, u⟩). Bars are ± 2 standard errors: "
             "what samples of these runs would say; other seeds differ by more."
         )
     return Description(interference_claim(runs), caption)

@@ -11,7 +11,7 @@ from report_tags import Page
 
 from covlaw.ladder.report import write_report
 from covlaw.ladder.report.filters import number, signed, spelled
-from covlaw.ladder.report.llm_section import FORECASTS, audit_rows
+from covlaw.ladder.report.llm_section import PREDICTIONS, audit_rows
 from covlaw.records.constants import BUDGET_TERMS
 from covlaw.records.ladder import LlmRun
 from covlaw.records.lines import read_records
@@ -24,7 +24,7 @@ def run_with(**changes: object) -> LlmRun:
     """One step with one audit whose numbers are all known."""
     same = {"estimate": [0.5, -0.5, 0.5], "se": [0.1] * 3}
     audit = {
-        "sample": "independent", "scale": 2.0, **dict.fromkeys(FORECASTS, same),
+        "sample": "independent", "scale": 2.0, **dict.fromkeys(PREDICTIONS, same),
         "measured": {"estimate": [0.3, 0.3, 0.01], "se": [0.1] * 3},
         "budget": {term: [k + 1.0, 0.0, 0.0] for k, term in enumerate(BUDGET_TERMS)},
     }  # fmt: skip
