@@ -50,7 +50,7 @@ def counts(verdicts: Iterable[Mapping[str, Any]], rungs: Iterable[str] = ()) -> 
     for column in ("rung", *(f"{mark.symbol} {mark.word}" for mark in MARKS.values())):
         table.add_column(column, justify="left" if column == "rung" else "right")
     for rung in dict.fromkeys((*rungs, *found)):
-        own = found.get(rung, {})
+        own: Mapping[str, int] = found.get(rung, {})
         table.add_row(rung, *(str(own.get(key) or "") for key in MARKS))
     return table
 

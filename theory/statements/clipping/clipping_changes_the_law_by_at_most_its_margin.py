@@ -42,8 +42,8 @@ def smaller(which: int) -> SidesOf:
 
     def variant(step: InnerStep, _: np.random.Generator) -> Sides:
         three = _bounds(step, _sequence_level(step), 0.9)
-        own = [side.chunk(3)[which] for side in three[:3]]
-        return Sides(*own)
+        measured, predicted, tolerance = (side.chunk(3)[which] for side in three[:3])
+        return Sides(measured, predicted, tolerance)
 
     return variant
 

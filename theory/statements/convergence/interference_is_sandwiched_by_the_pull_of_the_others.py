@@ -62,7 +62,7 @@ def _sandwich(batch: TangledBatch, theta: Tensor, power: int = 2) -> list[Part]:
     """Both ends, least ≤ gap and gap ≤ most, for every objective: (B·M,) each."""
     gradients, gap = batch.gradients(theta), batch.losses(theta)
     bounds = sacrifice_bounds(batch.weights, gradients, batch.mu, batch.smoothness)
-    bounds = bounds._make(bound * batch.weights ** (2 - power) for bound in bounds)
+    least, most = (bound * batch.weights ** (2 - power) for bound in bounds)
     # θ* is stationary up to a residual, and h is −λ_j∇J_j up to the same
     residual = batch.total_gradient(theta).norm(dim=1, keepdim=True)
     size = batch.smoothness * (theta.norm(dim=1) + batch.centre.norm(dim=2).amax(0))[:, None]
@@ -70,12 +70,12 @@ def _sandwich(batch: TangledBatch, theta: Tensor, power: int = 2) -> list[Part]:
     pull, miss = interference(batch.weights, gradients).norm(dim=2), residual + noise
     error = (2 * pull + miss) * miss / batch.weights.square()
     error = torch.stack([error / (2 * batch.smoothness), error / (2 * batch.mu)])
-    error = error + rounding(torch.stack(list(bounds)), 2000)
+    error = error + rounding(torch.stack([least, most]), 2000)
     error = error + (2 * batch.smoothness * gap).sqrt() * rounding(size / batch.smoothness, 200)
     found = (residual <= 1e3 * noise)[:, 0]
     return [
         tuple(side[found].flatten() for side in part)  # type: ignore[misc]
-        for part in ((bounds.least, gap, error[0]), (gap, bounds.most, error[1]))
+        for part in ((least, gap, error[0]), (gap, most, error[1]))
     ]
 
 

@@ -53,6 +53,8 @@ def turned_reward(update: Update) -> Tensor:
     """
     groups, weight = group_by_prompt(update.rollouts.prompt), row_weight(update.rollouts)
     mass = update.rollouts.mass
+    if mass is None:  # of samples, the same for all of a prompt
+        mass = 1 / groups.counts[groups.position].to(torch.float64)
     law = groups.centre(_budget(update).scale * update.fields.score, mass)
     ratio = groups.centre(torch.expm1(update.fields.log_ratio), mass)
     cross, size = weight @ (law * ratio), weight @ ratio.square()
