@@ -17,6 +17,12 @@ from covlaw.theory.statements.checking import Examination, examine, not_applicab
 from covlaw.theory.statements.checking import verdict as to_verdict
 from covlaw.theory.statements.registry import OUTSIDE
 
+_SHORT = {
+    OUTCOMES["exact"]: "holds",
+    OUTCOMES["sampled"]: "holds",
+    OUTCOMES["estimator"]: "estimator",
+}
+"""What the table has room for, beside the symbol."""
 FEW = 4
 """Up to so many statements are described above their table."""
 
@@ -85,7 +91,7 @@ def _table(verdicts: list[Verdict]) -> Table:
         control = verdict.negative_control
         table.add_row(
             verdict.id,
-            Text(f"{mark.symbol} {mark.word}", style=mark.style),
+            Text(f"{mark.symbol} {_SHORT.get(mark.word, mark.word)}", style=mark.style),
             *(_number(x) for x in (verdict.measured, verdict.predicted)),
             _number(verdict.tolerance, 1),
             str(verdict.n or ""),

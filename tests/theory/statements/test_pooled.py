@@ -14,11 +14,11 @@ from scipy.stats import binom
 from covlaw.theory.estimators.budget import ScoreFields
 from covlaw.theory.estimators.rollouts import Rollouts
 from covlaw.theory.statements._pooled import FEWEST, Pooled, pooled
+from covlaw.theory.statements._support.scaled import scaled
 from covlaw.theory.statements.base import Halves, Sides
 from covlaw.theory.statements.judge import judge
 from covlaw.theory.statements.updates.change_is_the_covariance_with_the_importance_ratio import (
     STATEMENT,
-    scaled,
     sides,
 )
 from covlaw.theory.worlds.updates import Update
@@ -74,7 +74,7 @@ def test_a_true_identity_is_rejected_as_often_as_stated() -> None:
 def test_the_nearest_false_variants_are_refuted_together(scale: float) -> None:
     for seed in range(2):
         rng = np.random.default_rng(0)
-        variant = scaled(scale)
+        variant = scaled(sides, scale)
         judgement = judge("identity", [variant(update, rng) for update in audits(seed)])
         assert judgement is not None
         assert judgement.violations > 0

@@ -15,6 +15,7 @@ from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.solvers.min_norm import MinNorm, min_norm_point
 from covlaw.theory.statements import STATEMENTS, check
 from covlaw.theory.statements.ctwa import _bundles_and_weights as bundles_and_weights
+from covlaw.theory.statements.ctwa import _climbing as climbing
 from covlaw.theory.statements.ctwa import _symbolic_ctwa as symbolic
 from covlaw.theory.statements.ctwa import _whitening_examples as whitening_examples
 from covlaw.theory.statements.ctwa import all_objectives_can_rise_unless_a_bundle_is_constant as t30
@@ -87,8 +88,8 @@ MUTATIONS: list[Mutation] = [
     ("T35", bundles_and_weights, "headroom", off_optimum),
     ("T35", bundles_and_weights, "grpo_signal", shrink(1.001, grpo_signal)),
     ("T36", t36, "headroom", off_optimum),
-    ("T37", t37, "grpo_weight_bound", shrink(0.1, ctwa_bounds.grpo_weight_bound)),
-    ("T37", t37, "grpo_potential", shrink(0.4, ctwa_bounds.grpo_potential)),
+    ("T37", climbing, "grpo_weight_bound", shrink(0.1, ctwa_bounds.grpo_weight_bound)),
+    ("T37", climbing, "grpo_potential", shrink(0.4, ctwa_bounds.grpo_potential)),
     ("T37", t37, "grpo_potential", shrink(2.0, ctwa_bounds.grpo_potential)),
     ("T38", t38, "own_gains", shrink(1.001, whitening_examples.own_gains)),
     ("T39", t39, "STEP", 0.04),
