@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.groups import group_by_prompt
+from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.enumeration import tilted_derivative
@@ -59,7 +59,10 @@ def _follow(world: World, log_ratio: Tensor, clip: float) -> tuple[Tensor, Tenso
     batch = frozen_batch(world)._replace(log_ratio_to_reference=log_ratio[:, None], mask=token)
     score = scalarizer.signal(scalarizer.init(), batch)[1].score
     columns = _columns(world, log_ratio)
-    size = 4 * world.rewards.abs().max()  # W = s*·ρ·1 ≤ 1.5·2·max|r|, s* from centred rewards
+    # W = s*·ρ·1 ≤ 1.5/2; s* rounds on the scale of r over its std
+    spread = _spreads(world)
+    relative = torch.where(spread > 0, world.rewards.abs().amax(0) / spread, 0.0)
+    size = 4 * (1 + relative.max())
     return tilted_derivative(world, columns, score, 0.0), covariance_rounding(
         world, columns, size[None]
     )
@@ -75,10 +78,20 @@ def _log_ratio(world: World, rng: np.random.Generator) -> Tensor:
 
 
 def _least_mean_gain(world: World) -> Tensor:
-    """s* = min_i E A_i⁺."""
-    groups, mass = group_by_prompt(world.prompt), world.log_prob_at().exp()
-    mean = torch.stack([groups.spread(groups.sum(mass * r)) for r in world.rewards.T], 1)
-    return (world.row_weight() @ (world.rewards - mean).clamp(min=0.0)).min()
+    """s* = min_i E A_i⁺, A_i = (r_i − mean)/std over all completions; 0 where one is constant."""
+    weight, gains = world.row_weight(), []
+    for reward, spread in zip(world.rewards.T, _spreads(world), strict=True):
+        gain = (reward - weight @ reward).clamp(min=0.0)
+        gains.append(weight @ gain / spread if spread > 0 else torch.zeros_like(spread))
+    return torch.stack(gains).min()
+
+
+def _spreads(world: World) -> Tensor:
+    """Std of each objective over all completions, 0 where it is rounding: (M,)."""
+    weight = world.row_weight()
+    second = weight @ (world.rewards - weight @ world.rewards).square()
+    noise = rounding(world.rewards.abs().amax(0), 4 * len(world.rewards))
+    return torch.where(second.sqrt() > noise, second.sqrt(), 0.0)
 
 
 def _covariance(world: World, columns: Tensor, signal: Tensor) -> Tensor:
@@ -102,6 +115,7 @@ STATEMENT = Statement(
     r"s^*Bp(1-p)\,\mathbb{E}\Bigl[\tfrac1{S+L_1}-\tfrac1{S+L_2}\Bigr]",
     assumptions=(
         "first order, along the tilt; a completion as one token",
+        "s* the least mean of A_i⁺, A_i whitened over the batch",
         "drift: two responses, probability p and 1−p, at the reference policy, S the length of the"
         " batch's B−1 others",
     ),
