@@ -35,7 +35,7 @@ NO_REWARD = {
 VERL_ADVICE = (
     "this log of verl has the total score alone: return a dict {'score': …, 'accuracy': …, "
     "'format': …} from the reward function and the reward manager puts its entries beside the "
-    "score (the older trainer, `use_legacy_worker_impl`, or `covlaw.plugins.verl`, writes them)"
+    "score (the older trainer does; the default one only in versions with that fix)"
 )
 
 
