@@ -11,6 +11,7 @@ from covlaw.theory.guard import guard_step
 from covlaw.theory.guard.gramian import sampled_gramian_bias
 from covlaw.theory.solvers.least_change import least_change
 from covlaw.theory.solvers.min_norm import min_norm_point
+from covlaw.theory.statements import check
 from covlaw.theory.statements.false_claims import (
     protecting_the_gradient_does_not_protect_the_step as f18,
 )
@@ -111,3 +112,10 @@ def test_t64_a_constant_error_leaves_exactly_its_size_over_kappa() -> None:
     steady = -torch.ones(400, 2).double() * 0.01
     given = t64.Restorations(strength, torch.ones(2).double(), steady)
     assert t64.path(given)[-1].tolist() == pytest.approx([0.01 / 0.3, 0.01 / 0.05], rel=1e-6)
+
+
+@pytest.mark.parametrize("id", ["T58", "T59", "T60", "T61", "T62"])
+def test_on_bandits_it_holds_and_every_nearer_variant_falls(id: str) -> None:
+    verdict = check(id, "bandit", seed=3, instances=24)
+    assert verdict.status == "holds", verdict
+    assert verdict.n > 0
