@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from covlaw.theory._numerics.errors import unknown
-from covlaw.theory.losses import find_loss, make_loss
+from covlaw.theory.losses.names import find_loss
 
 _log = logging.getLogger("covlaw")
 
@@ -61,6 +61,8 @@ def filled(config: Any) -> dict[str, Any]:
     if config.algorithm and config.algorithm not in ALGORITHMS:
         raise unknown("algorithm", config.algorithm, tuple(ALGORITHMS))
     chosen = ALGORITHMS[config.algorithm] if config.algorithm else UNNAMED
+    from covlaw.theory.losses import make_loss  # with torch: listings of presets need none
+
     published = find_loss(config.loss).published_aggregation
     own = make_loss(config.loss)
     ranges = {

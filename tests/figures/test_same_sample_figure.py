@@ -44,7 +44,10 @@ def flattering(audits: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ("change", "claim"),
     [
         (honest, "promise the same"),
-        (flattering, "promise, beyond others: accuracy +0.020 (2.0×); the rest within 95 %"),
+        (
+            flattering,
+            "promise, beyond others: accuracy +0.020 (2.0×); the rest within 2 standard errors",
+        ),
         (lambda audits: audits[:1], "No audit was made on the update's own samples"),
     ],
 )
@@ -69,9 +72,9 @@ def test_differences_are_paired_by_audit(tmp_path: Path) -> None:
     found = excess(llm_runs(run), "same", "measured")
     assert found.mean == pytest.approx(gaps.mean(0))
     assert found.error == pytest.approx(gaps.std(0, ddof=1) / len(gaps) ** 0.5)
-    # t.975 with n − 1 = 7 degrees of freedom, from a printed table
+    # two standard errors' share, 95.45 %, at n − 1 = 7 degrees of freedom: GUM, table G.2
     assert len(gaps) == 8
-    assert found.half_width == pytest.approx(2.3646 * found.error, rel=1e-4)
+    assert found.half_width == pytest.approx(2.43 * found.error, rel=2e-3)
     [panel] = draw(run).axes
     heights = panel.containers[1].lines[0].get_ydata()
     assert np.asarray(heights) == pytest.approx(gaps.mean(0))

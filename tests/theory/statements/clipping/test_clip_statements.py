@@ -56,7 +56,8 @@ def sampled(step: InnerStep, completions: int, rng: np.random.Generator) -> Inne
 @pytest.mark.parametrize("rung", ["theory", "bandit", "tabular"])
 @pytest.mark.parametrize("name", IDS)
 def test_holds_and_refutes_its_control(name: str, rung: str) -> None:
-    verdict = check_on(STATEMENTS[name], instances(name, rung), rung)
+    count = 150 if name == "T27" else 30  # each bound a tenth smaller fails where it is reached
+    verdict = check_on(STATEMENTS[name], instances(name, rung, count), rung)
     assert verdict.status == "holds"
     assert verdict.negative_control["refuted"]
 
