@@ -175,7 +175,11 @@ def test_e6_refutes_squared_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_e7_refutes_an_advantage_without_the_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pama.Pama, "_ratio_kept", lambda self, batch: torch.ones(1, 1).double())
+    def all_kept(self: pama.Pama, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        assert batch.mask is not None
+        return batch.mask.to(torch.bool), batch.mask.to(torch.float64)
+
+    monkeypatch.setattr(pama.Pama, "_ratio_kept", all_kept)
     assert refuted("E7")
 
 
