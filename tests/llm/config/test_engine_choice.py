@@ -1,6 +1,7 @@
 """Choosing an engine: what is missing, broken or unfit is said before any work is spent."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,15 @@ VLLM = TrainConfig(engine="vllm")
 
 def found(_: str) -> object:
     return object()
+
+
+@pytest.fixture(autouse=True)
+def environment_as_before() -> Iterator[None]:
+    """Starting vLLM sets variables of the process, torch's compiler among them."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def test_a_missing_vllm_is_said_before_there_is_a_folder(
