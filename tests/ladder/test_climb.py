@@ -13,7 +13,7 @@ from covlaw.theory.statements import STATEMENTS
 
 VERDICT_KEYS = [
     *("id", "rung", "kind", "status", "measured", "predicted", "slack", "tolerance"),
-    *("violations", "n", "tightness", "negative_control", "note"),
+    *("violations", "n", "tightness", "negative_control", "judged", "note"),
 ]
 
 
@@ -117,7 +117,7 @@ def test_a_refuted_claim_gives_exit_code_1(
 
     monkeypatch.setattr(run, "work", refute)
     assert climb(tmp_path) == 1
-    assert "1 refuted" in capsys.readouterr().out
+    assert "✗ refuted" in capsys.readouterr().out
     assert "refuted are T8 on bandit" in (tmp_path / "report.html").read_text()
 
 

@@ -89,7 +89,7 @@ def _batches(world: World, size: int) -> tuple[Tensor, Tensor]:
 
 def _tilt(world: World, weights: Tensor, rng: np.random.Generator) -> Part:
     """Samples in a policy's exact proportions: their tilt is the policy's, by plain sums."""
-    counts = rng.integers(3, 9, size=len(world.prompt))
+    counts = rng.integers(8, 14, size=len(world.prompt))
     rows = torch.as_tensor(np.repeat(np.arange(len(counts)), counts))
     width = float((world.rewards @ weights).abs().max())
     strength = 0.5 / width if width > 0 else 1.0
