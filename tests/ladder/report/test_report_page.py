@@ -137,4 +137,4 @@ def test_an_older_record_has_a_page_that_says_what_is_missing(tmp_path: Path) ->
     del record["terms"]
     (folder / "budgets.jsonl").write_text("\n".join([json.dumps(record), *others]) + "\n")
     text = write_report(folder).read_text()
-    assert "budgets.jsonl" in text
+    assert "lacks &#39;terms&#39;: record the run anew" in text
