@@ -41,7 +41,9 @@ def min_norm_point(gram: Tensor) -> MinNorm:
 
     Args:
         gram: (..., M, M) symmetric positive semidefinite, e.g. inner products of M gradients or a
-            covariance matrix; a leading batch is solved at once. Any scale; worked in float64.
+            covariance matrix; a leading batch is solved at once. Any scale; worked in float64. Among
+            others or in a batch of one, a Gramian has the same weights to the last bit; without a
+            batch dimension it takes a shorter way, which agrees to rounding.
 
     Raises:
         CovlawError: if it is not square or not finite, or not symmetric positive semidefinite to
@@ -54,7 +56,7 @@ def min_norm_point(gram: Tensor) -> MinNorm:
     exponent = torch.frexp(flat.diagonal(dim1=1, dim2=2).amax(1)).exponent.clamp(-1000, 1000)
     exponent = exponent.to(flat)  # of integers torch 2.4 makes a float32 power
     scaled = torch.ldexp(flat, -exponent[:, None, None])
-    weights = least_norm_weights(scaled)
+    weights = least_norm_weights(scaled, alone=not batch)
     value, gap = value_and_gap(scaled, weights)
     value = torch.ldexp(value, exponent)
     return MinNorm(weights.reshape(*batch, count), value.reshape(batch), gap.amax(1).reshape(batch))

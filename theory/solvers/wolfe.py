@@ -15,9 +15,13 @@ _CYCLES = 50
 """Limit on the cycles of the method, a row; random problems take 1 to 3."""
 
 
-def least_norm_weights(gram: Tensor) -> Tensor:
-    """Weights (B, M) on the simplex that minimise λ'Gλ to rounding, for (B, M, M) of scale 1."""
-    if len(gram) == 1 and gram.device.type == "cpu":
+def least_norm_weights(gram: Tensor, *, alone: bool = False) -> Tensor:
+    """Weights (B, M) on the simplex that minimise λ'Gλ to rounding, for (B, M, M) of scale 1.
+
+    `alone` says that there is one problem and never will be more. A batch of one isn't that: runs
+    of a study drop out of their batch, and what is left must go on as before, bit for bit.
+    """
+    if alone and gram.device.type == "cpu":
         return torch.as_tensor(least_norm_point(gram[0].detach().numpy(), _CYCLES))[None]
     return _polished(gram, _wolfe(_convex(gram)))
 

@@ -175,6 +175,16 @@ def test_a_problem_alone_and_in_a_batch_have_one_answer() -> None:
             assert torch.allclose(alone.weights, weights, rtol=0.0, atol=error)
 
 
+def test_a_batch_of_one_is_bitwise_what_it_is_among_others() -> None:
+    """Runs of a study leave their batch one by one; the last one's numbers must not change."""
+    generator = torch.Generator().manual_seed(5)
+    rows = torch.randn(50, 3, 4, generator=generator, dtype=torch.float64)
+    grams = rows @ rows.mT
+    together = min_norm_point(grams).weights
+    for r in range(50):
+        assert torch.equal(min_norm_point(grams[r : r + 1]).weights[0], together[r])
+
+
 def test_degenerate_problems_alone_are_certified() -> None:
     """Equal rows, opposed rows, a row of zeros, all zeros: a minimiser, whichever."""
     row = torch.tensor([1.0, 2.0, -1.0], dtype=torch.float64)
