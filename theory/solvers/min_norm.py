@@ -41,7 +41,7 @@ def min_norm_point(gram: Tensor) -> MinNorm:
 
     Args:
         gram: (..., M, M) symmetric positive semidefinite, e.g. inner products of M gradients or a
-            covariance matrix; a leading batch is solved at once. Any scale; worked in float64. Among
+            covariance matrix; a leading batch is solved at once. Any scale; in float64. Among
             others or in a batch of one, a Gramian has the same weights to the last bit; without a
             batch dimension it takes a shorter way, which agrees to rounding.
 

@@ -211,7 +211,7 @@ def test_every_step_of_the_batch_is_observed_apart(config: TrainConfig) -> None:
     """The rows that the scalarizer observes took no part in the update."""
     trainer = Trainer(config)
     drawn, _ = trainer._draw(0, States(None, None))  # type: ignore[arg-type]
-    made, observed = trainer._split(drawn)
+    made, observed, _ = trainer._split(0, drawn)
     assert observed is not None
     assert len(made.completions.text) == config.prompts * config.completions
     assert len(observed.completions.text) == config.prompts * config.observed

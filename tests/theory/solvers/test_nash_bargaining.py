@@ -72,7 +72,7 @@ def test_opposed_gradients_have_no_bargain_and_stop_the_step() -> None:
     gram = rows @ rows.T
     found = nash_bargain(gram)
     assert torch.isinf(found.residual)
-    assert torch.equal(found.weights, min_norm_weights(gram))
+    assert torch.equal(found.weights, min_norm_weights(gram[None])[0])
     assert (found.weights @ rows).abs().max() <= rounding(6.0, 64)
 
 

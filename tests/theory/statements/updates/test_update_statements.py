@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chi2
 
 from covlaw.theory.statements import STATEMENTS, check_on
 from covlaw.theory.statements._support.random_instances import RUNG
@@ -68,10 +69,13 @@ def _draw(prompt, mass, completions, rng) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def audits() -> list[Update]:
-    """Sampled updates of bandits with 64 prompts, so that errors by prompt are near normal."""
+    """Sampled updates of bandits with 64 prompts, so that errors by prompt are near normal.
+
+    So many that twice and half the covariance can be told from the covariance.
+    """
     rng = np.random.default_rng(7)
-    exact = varied_updates(lambda r: bandit_world(r, prompts=64, arms=4, objectives=2), rng, 12)
-    return [sampled(update, 16, rng) for update in exact]
+    exact = varied_updates(lambda r: bandit_world(r, prompts=64, arms=4, objectives=2), rng, 24)
+    return [sampled(update, 128, rng) for update in exact]
 
 
 @pytest.mark.parametrize("rung", ["theory", "bandit", "tabular"])
@@ -99,10 +103,10 @@ def test_t8_uses_the_errors_of_both_sides(audits: list[Update]) -> None:
     error = torch.cat([s.standard_error for s in sides])
     own = torch.cat([update.change_error for update in audits])
     assert (error > own).all()
-    # Twelve updates of two objectives: a standard error that is right gives about unit spread.
+    # a standard error that is right gives about unit spread
     score = torch.cat([s.measured - s.predicted for s in sides]) / error
-    chi_square = float(score.square().sum())
-    assert 6.9 < chi_square < 54.9  # χ²(24): 1e-4 and 1 − 3e-4 quantiles
+    low, high = chi2(len(score)).ppf([1e-4, 1 - 1e-4])
+    assert low < float(score.square().sum()) < high
 
 
 def test_t9_is_an_identity_on_samples(audits: list[Update]) -> None:
