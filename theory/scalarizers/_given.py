@@ -5,6 +5,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.prompts import by_prompt
+from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.scalarizers.protocol import Batch, Observation
 
 
@@ -62,3 +63,10 @@ def row_weight(batch: Batch) -> Tensor:
     even = torch.full((count,), 1 / count, dtype=torch.float64)
     outer = even if batch.prompt_mass is None else batch.prompt_mass
     return groups.share(batch.mass) * groups.spread(outer)
+
+
+def per_root_mean_square(advantage: Tensor, batch: Batch) -> Tensor:
+    """An advantage (N,) in units of its root mean square over the batch; noise is left alone."""
+    spread = (row_weight(batch) @ advantage.square()).sqrt()
+    noise = rounding(advantage.abs().max(), 4 * advantage.shape[0])
+    return advantage / torch.where(spread > noise, spread, 1.0)

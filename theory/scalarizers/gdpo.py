@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory._numerics.weighting import Grouping, weighting
-from covlaw.theory.scalarizers._given import given_rewards, row_weight
+from covlaw.theory._numerics.weighting import Grouping, Weighting, weighting
+from covlaw.theory.scalarizers._given import given_rewards, per_root_mean_square
 from covlaw.theory.scalarizers._options import shares
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal
 
@@ -55,9 +55,7 @@ class Gdpo:
         rewards = given_rewards(batch, self.weights.shape[0], "gdpo")
         advantage = standardised_by_prompt(rewards, batch) @ self.weights
         if self.whiten:
-            spread = (row_weight(batch) @ advantage.square()).sqrt()
-            noise = rounding(advantage.abs().max(), 4 * advantage.shape[0])
-            advantage = advantage / torch.where(spread > noise, spread, 1.0)
+            advantage = per_root_mean_square(advantage, batch)
         return state, Signal(advantage, advantage, self.weights)
 
     def update(self, state: GdpoState, seen: Observation) -> GdpoState:
@@ -73,11 +71,17 @@ class Gdpo:
 def standardised_by_prompt(rewards: Tensor, batch: Batch) -> Tensor:
     """(r_j − E_x r_j)/sd_x(r_j): (N, M); 0 where r_j does not vary within the prompt."""
     weights = weighting(Grouping(batch.prompt, batch.mass, batch.prompt_mass))
+    deviation = deviations_by_prompt(rewards, weights)
+    gap = weights.groups.centre(rewards, weights.row)
+    return gap / weights.groups.spread(torch.where(deviation > 0, deviation, torch.inf))
+
+
+def deviations_by_prompt(rewards: Tensor, weights: Weighting) -> Tensor:
+    """sd_x(r_j): (P, M), unbiased variance of samples; exactly 0 where it is below rounding."""
     groups = weights.groups
     gap = groups.centre(rewards, weights.row)
     variance = groups.sum(weights.row[:, None] * gap.square()) * weights.correction[:, None]
     position = groups.position[:, None].expand_as(rewards)
     largest = torch.zeros_like(variance).scatter_reduce(0, position, rewards.abs(), "amax")
     noise = rounding(largest, 4 * int(groups.counts.max()))
-    spread = torch.where(variance.sqrt() > noise, variance.sqrt(), torch.inf)
-    return gap / groups.spread(spread)
+    return torch.where(variance.sqrt() > noise, variance.sqrt(), 0.0)
