@@ -13,6 +13,8 @@ from covlaw.plugins.inspection.signals import COMPARED
 from covlaw.plugins.inspection.words import signal_words
 from covlaw.records.constants import CLEAR
 
+ROUNDING = 1e-12
+"""Relative error that is none: every prompt says the same."""
 SHOWN_STEPS = 12
 """Steps whose law is shown; files have them all."""
 
@@ -162,7 +164,7 @@ def _number(value: float, error: float) -> str:
     """An estimate to two digits of its error."""
     if isnan(value):
         return "–"
-    if not error > 0 or not isfinite(error):
+    if not error > ROUNDING * abs(value) or not isfinite(error):
         return f"{value:+.3g}"
     digits = max(0, min(8, 1 - _exponent(error)))
     return f"{value:+.{digits}f}±{error:.{digits}f}"

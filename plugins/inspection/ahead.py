@@ -18,6 +18,8 @@ REACHES = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0
 """Strengths, in units of one standard deviation of the score within prompts."""
 SMALLEST = 4
 """Completions of a group that a look ahead needs."""
+FURTHER = 1.01
+"""Ratio of two KLs in a row below which the samples' own best completions are reached."""
 
 
 class Point(NamedTuple):
@@ -92,7 +94,7 @@ def look_ahead(start: Base, weights: Tensor) -> Ahead:
     strengths = _strengths(start, weights, prepared)
     found = frontier(start.rewards, start.prompt, weights, strengths)
     change, error = change_along(start.rewards, prepared, weights, strengths)
-    there = (~torch.isnan(found.kl)).nonzero()[:, 0].tolist()
+    there = _moving(found.kl)
     tilts = [
         Point(
             float(strengths[k]),
@@ -105,6 +107,13 @@ def look_ahead(start: Base, weights: Tensor) -> Ahead:
         for k in there
     ]
     return Ahead(start.steps, len(prepared.prompt), tilts, _best(start, weights), _turns(tilts))
+
+
+def _moving(kl: Tensor) -> list[int]:
+    """Places that the samples show, up to where a stronger tilt changes nothing any more."""
+    there: list[int] = (~torch.isnan(kl)).nonzero()[:, 0].tolist()
+    still = [k for k in there[1:] if not kl[k] > FURTHER * kl[k - 1]]
+    return [k for k in there if not still or k < still[0]]
 
 
 def _strengths(start: Base, weights: Tensor, prepared: Weighting) -> Tensor:

@@ -19,8 +19,11 @@ CAVEAT = (
 
 def headline(found: "Inspection") -> list[str]:
     """Who is traded away; then what would change it, what fell, what taught nothing."""
-    lines = [*_trades(found), *_mix(found), *_falls(found), *_dead(found), *_normaliser(found)]
-    return [*lines, *_ahead(found), CAVEAT]
+    first = [*_trades(found), *_mix(found)]
+    fell = list(_falls(found))
+    # a fall that no alarm announced matters more than that there was none
+    first = [*first, *fell] if trades(found) else [*fell, *first]
+    return [*first, *_dead(found), *_normaliser(found), *_ahead(found), CAVEAT]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -41,7 +44,8 @@ def _trades(found: "Inspection") -> Iterator[str]:
     if not lost:
         steps = len(found.scan.laws)
         over = "in the one step logged" if steps == 1 else f"in {steps} logged steps"
-        yield f"No reward is certainly being traded away {over}."
+        even = "By the bare law no" if found.falls else "No"
+        yield f"{even} reward is certainly being traded away {over}."
         for j, k in opposed(found):
             yield (
                 f"But {names[j]} and {names[k]} oppose each other within prompts (correlation "

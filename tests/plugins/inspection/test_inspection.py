@@ -1,5 +1,6 @@
 """An inspection's numbers against the plain estimators; a planted conflict, and none."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,26 @@ def test_without_a_conflict_nothing_is_said_to_be_traded() -> None:
     found = inspect_log(read_log(rollouts(steps=10, prompts=32, conflict_from=None)))
     assert alarms(found) == []
     assert found.headline[0].startswith("No reward is certainly being traded away in 10")
+
+
+def test_a_fall_without_an_alarm_comes_before_that_there_was_none() -> None:
+    rows = rollouts(steps=12, prompts=32, conflict_from=None)
+    for row in rows:  # whole groups fall, which no covariance within them shows
+        row["format"] -= row["step"]
+    lines = inspect_log(read_log(rows)).headline
+    assert lines[0].startswith("format fell from")
+    assert "no alarm came before it" in lines[0]
+    assert lines[1].startswith("By the bare law no reward is certainly being traded away")
+
+
+def test_the_look_ahead_ends_where_a_stronger_tilt_changes_nothing() -> None:
+    """Half of the completions are right: the tilt ends on them, at KL log 2."""
+    given = {"prompt": np.repeat(np.arange(40), 16), "r": np.tile([1.0] * 8 + [0.0] * 8, 40)}
+    found = inspect_log(read_log(given))
+    assert found.ahead is not None
+    kl = [point.kl for point in found.ahead.tilts]
+    assert all(more > 1.01 * less for less, more in pairwise(kl))
+    assert kl[-1] == pytest.approx(float(np.log(2)), rel=0.02)
 
 
 def noise(seed: int, rare: float) -> Log:
