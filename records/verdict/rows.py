@@ -17,6 +17,9 @@ class Estimate(NamedTuple):
 
     value: float
     error: float
+    sure: bool | None = None
+    """Whether the audit, which had the samples, certified the sign (T21); None where it did not
+    say: of measured values, and in older records."""
 
     @property
     def clear(self) -> bool:
@@ -25,8 +28,8 @@ class Estimate(NamedTuple):
 
     @property
     def certified(self) -> bool:
-        """Whether the sign is taken as certain."""
-        return abs(self.value) > CERTAIN * self.error
+        """Whether the sign is certain: by the audit's own rule, else beyond 3 standard errors."""
+        return abs(self.value) > CERTAIN * self.error if self.sure is None else self.sure
 
     @property
     def measured(self) -> bool:
@@ -110,9 +113,9 @@ def read_runs(folders: list[Path]) -> list[Run]:
 
 
 def _add(run: Run, audit: Audit, own: Audit | None) -> None:
-    found = {n: _estimates(*audit.change(n)) for n in PREDICTIONS if n != OWN_BATCH}
+    found = {n: _forecasts(audit, n) for n in PREDICTIONS if n != OWN_BATCH}
     unknown = [Estimate(float("nan"), float("inf"))] * len(run.objectives)
-    found[OWN_BATCH] = _estimates(*own.change("exact_change")) if own else unknown
+    found[OWN_BATCH] = _forecasts(own, "exact_change") if own else unknown
     shared = {n: audit.correlation(n).tolist() for n in PREDICTIONS if n != OWN_BATCH}
     for name, pairs in (("measured", run.audits), ("held_out", run.held_out)):
         if name in audit.record:
@@ -123,6 +126,13 @@ def _add(run: Run, audit: Audit, own: Audit | None) -> None:
                 pairs.append(Pair(*place, forecasts, realised, own_prompts))
     if "tails" in audit.record:
         run.tails.append(audit.record["tails"])
+
+
+def _forecasts(audit: Audit, name: str) -> list[Estimate]:
+    """A prediction for each objective, with what the audit says of its sign."""
+    made = _estimates(*audit.change(name))
+    said = audit.record.get("certified", {}).get(name) or [None] * len(made)
+    return [estimate._replace(sure=sure) for estimate, sure in zip(made, said, strict=True)]
 
 
 def _estimates(values: Array, errors: Array) -> list[Estimate]:

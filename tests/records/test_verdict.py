@@ -136,6 +136,24 @@ def test_signs_count_all_certified_and_clear_pairs() -> None:
     assert found.expected == pytest.approx(4 * 0.99766 + 0.92135, abs=2e-5)
 
 
+def test_a_sign_is_certified_as_its_audit_certified_it(tmp_path: Path) -> None:
+    """The audit saw the rare completions and few prompts that recorded numbers don't show."""
+    run = record_run(tmp_path / "r", changes(), every=30)
+    lines = [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
+    for line in lines:
+        for audit in line["audits"]:
+            said = [line["step"] == 0, line["step"] > 0]
+            audit.update({"certified": {"law": said, "exact_change": said}})
+    (run / "steps.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for found in read_run(run).audits:
+        expected = (found.step == 0) == (found.objective == "r0")
+        assert found.forecasts["law"].certified == expected
+        assert found.forecasts["exact_change"].certified == expected
+        assert found.forecasts[OWN_BATCH].certified == expected
+        plain = found.forecasts["first_order"]  # not said: 3 standard errors
+        assert plain.certified == (abs(plain.value) > 3 * plain.error)
+
+
 def test_power_is_in_units_of_the_objective() -> None:
     found = power(ALARMED, "law")
     assert found.certified_from == pytest.approx(0.3)
