@@ -49,7 +49,8 @@ def calibration(pairs: Sequence[Pair], forecast: str) -> Slope:
     """
     kept = [p for p in pairs if p.forecasts[forecast].measured and p.realised.measured]
     stretches = {key: n for n, key in enumerate(dict.fromkeys((p.run, p.step) for p in kept))}
-    columns = np.array([[*p.forecasts[forecast], *p.realised] for p in kept]).reshape(-1, 4).T
+    both = [[*p.forecasts[forecast][:2], *p.realised[:2]] for p in kept]
+    columns = np.array(both).reshape(-1, 4).T
     cluster = np.array([stretches[p.run, p.step] for p in kept], dtype=np.int64)
     shared = [p.correlation.get(forecast, 0.0) for p in kept]
     r = min(float(np.mean(shared)), MOST_SHARED) if kept else 0.0

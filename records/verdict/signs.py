@@ -126,5 +126,5 @@ def _chance(pair: tuple[Estimate, Estimate]) -> float:
 
 def _columns(estimates: Sequence[Estimate]) -> tuple[torch.Tensor, torch.Tensor]:
     """Values and errors, (n, 1) each."""
-    columns = torch.tensor(estimates, dtype=torch.float64)
+    columns = torch.tensor([estimate[:2] for estimate in estimates], dtype=torch.float64)
     return columns[:, :1], columns[:, 1:]
