@@ -1,26 +1,40 @@
 """The page of an inspection: the verdict, then every table, in one file."""
 
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from covlaw import __version__
+from covlaw.ladder.report.filters import spelled
 from covlaw.ladder.report.llm_section import CURVE, Curve, curve
 from covlaw.ladder.report.page import environment
-from covlaw.ladder.report.script import style
+from covlaw.ladder.report.script import script, style
 from covlaw.plugins.inspection.conflicts import opposed, trades
 from covlaw.plugins.inspection.inspection import Inspection
+from covlaw.plugins.inspection.losers import Loser
 from covlaw.plugins.inspection.words import signal_words
+from covlaw.plugins.logs.texts import Group, Text
 
+MOST = 16
+"""Completions of a group that are shown."""
+EMPTY: Mapping[Group, Sequence[Text]] = {}
 LAST = 40
 """Steps in the table of laws; the curves show all."""
 NORMALISER_WORDS = {"dr_grpo": "raw", "grpo": "group std", "gdpo": "GDPO"}
 
 
-def inspection_page(found: Inspection) -> str:
-    """Return the whole page."""
+def inspection_page(
+    found: Inspection, worst: Sequence[Loser] = (), texts: Mapping[Group, Sequence[Text]] = EMPTY
+) -> str:
+    """Return the whole page.
+
+    Args:
+        found: What it is about.
+        worst: Groups whose completions are shown.
+        texts: Their completions, from `read_texts`; none: the log has no texts.
+    """
     record = found.to_dict()
     template = environment().get_template("inspection.html.jinja")
     return template.render(
@@ -35,7 +49,8 @@ def inspection_page(found: Inspection) -> str:
         curve_size=CURVE,
         version=__version__,
         style=style(),
-        script_source=Markup("'none'"),
+        lost_most=[_loser(found, loser, texts) for loser in worst if texts],
+        **script("tables.js"),
     )
 
 
@@ -54,6 +69,21 @@ def _reward(found: Inspection, record: dict[str, Any], j: int) -> dict[str, Any]
         "alarms": sum(alarm["reward"] == name for alarm in record["alarms"]),
         "law_curve": _curve(name, [float(law.estimate[j]) for law in found.scan.laws]),
         "mean_curve": _curve(name, [float(law.mean[j]) for law in found.scan.laws]),
+    }
+
+
+def _loser(
+    found: Inspection, loser: Loser, texts: Mapping[Group, Sequence[Text]]
+) -> dict[str, Any]:
+    own = texts.get((loser.step, loser.prompt), ())
+    rows = sorted(own, key=lambda text: -(text.advantage or 0.0))
+    return {
+        "reward": found.log.names[loser.reward],
+        "step": loser.step,
+        "law": loser.law,
+        "prompt": spelled(str(loser.prompt)),
+        "rows": [text._asdict() | {"completion": spelled(text.completion)} for text in rows[:MOST]],
+        "more": max(len(rows) - MOST, 0),
     }
 
 

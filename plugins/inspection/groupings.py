@@ -11,6 +11,9 @@ from covlaw.theory._numerics.groups import Groups
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory._numerics.weighting import mean_and_error
 
+SMALLEST = 4
+"""Completions of a group from which fourth moments can be told without bias."""
+
 
 class GroupSize(NamedTuple):
     """Completions a prompt, now and at the best for a fixed budget (T21); (M,) each."""
@@ -31,7 +34,7 @@ class Tally:
         self.filtered, self.kept = (
             torch.zeros(clusters, rewards, rewards, dtype=torch.float64) for _ in range(2)
         )
-        self.moments = torch.zeros(5, rewards, dtype=torch.float64)
+        self.moments = torch.zeros(6, rewards, dtype=torch.float64)
         self.least = torch.full((rewards,), torch.inf, dtype=torch.float64)
 
     def add(self, chunk: Chunk, law: Pairs, prompt: Tensor, signal: Tensor) -> None:
@@ -83,27 +86,33 @@ class Tally:
         self.couples += float((counts * (counts - 1)).sum())
 
     def _moments(self, chunk: Chunk, law: Pairs, signal: Tensor) -> None:
-        """Sums for T21, of groups in which a reward is known throughout."""
+        """Sums for T21, of groups of four or more in which a reward is known throughout."""
         groups = chunk.groups
         count = groups.counts.to(signal)[:, None]
-        whole = law.counts[..., 0] == count
+        whole = (law.counts[..., 0] == count) & (count >= SMALLEST)
         share = groups.share(None)
         squares = groups.sum(share[:, None] * groups.centre(chunk.rewards, share).square())
         spread = groups.sum(share * groups.centre(signal, share).square())[:, None]
         own = law.mean[..., 0]
-        bessel = count / (count - 1)
-        product = bessel.square() * squares * spread + own.square()
-        mixed = law.square[..., 0] / bessel.square()  # E[(r − E r)²(s − E s)²]
-        noise = (mixed - own.square()).clamp(min=0) / count + product / (count * (count - 1))
-        for k, part in enumerate((torch.ones_like(own), own, own.square(), product, noise)):
+        mixed = law.square[..., 0] * ((count - 1) / count).square()
+        within, product = unbiased(count, mixed, own, squares, spread)
+        noise = within / count + product / (count * (count - 1))
+        sums = (torch.ones_like(own), own, own.square(), product, noise, within)
+        for k, part in enumerate(sums):
             self.moments[k] += torch.where(whole, part, 0.0).sum(0)
 
     def group_size(self) -> GroupSize:
         """Completions a prompt now, and the best for a fixed budget."""
-        number, total, squares, product, noise = self.moments
-        between = squares / number - (total / number).square() - noise / number
-        best = 1 + (product / number / between.clamp(min=0)).sqrt()
+        between, _, product = self.variances()
+        best = 1 + (product / between).sqrt()
         return GroupSize(self.rows / max(self.groups, 1), best)
+
+    def variances(self) -> tuple[Tensor, Tensor, Tensor]:
+        """T21's Var_x(C_x), E(μ₂₂ − C²) and E(σ_r²σ_s² + C²), (M,) each."""
+        number, total, squares, product, noise, within = self.moments
+        between = squares / number - (total / number).square() - noise / number
+        parts = (between, within / number, product / number)
+        return tuple(part.clamp(min=0) for part in parts)
 
     def filter_law(self, by: int, reward: int) -> tuple[float, float]:
         """Law of one reward over the groups in which reward `by` varies, with its error."""
@@ -114,6 +123,37 @@ class Tally:
         share = kept[there] / kept[there].sum()
         estimate, error = mean_and_error((mean[there] / kept[there])[:, None], share)
         return float(estimate[0]), float(error[0])
+
+
+def unbiased(
+    count: Tensor, mixed: Tensor, own: Tensor, squares: Tensor, spread: Tensor
+) -> tuple[Tensor, Tensor]:
+    """μ₂₂ − C² and σ_r²σ_s² + C² of a group without bias, from its centred sums; K ≥ 4.
+
+    With n completions and S_ab = Σ(r − r̄)^a(s − s̄)^b the expectations of S_22·n²/(n − 1),
+    S_11²·n/(n − 1) and S_20·S_02·n/(n − 1) are linear in μ₂₂, σ_r²σ_s² and C².
+
+    Args:
+        count: (G, 1) n.
+        mixed: (G, M) S_22/n.
+        own: (G, M) S_11/(n − 1).
+        squares: (G, M) S_20/n.
+        spread: (G, 1) S_02/n.
+    """
+    n = count.clamp(min=SMALLEST)
+    sums = torch.stack(
+        [mixed * n**3 / (n - 1), own.square() * (n - 1) * n, squares * spread * n**3 / (n - 1)], -1
+    )
+    sizes, place = torch.unique(n[:, 0], return_inverse=True)
+    k, one = sizes - 1, torch.ones_like(sizes)
+    rows = [
+        [k * k - k + one, 2 * k - 1, 4 * k - 2],
+        [k, one, k * k + 1],
+        [k, k * k, 2 * one],
+    ]
+    inverse = torch.linalg.inv(torch.stack([torch.stack(row, -1) for row in rows], -2))
+    fourth, spreads, square = torch.einsum("gij,gmj->igm", inverse[place], sums)
+    return fourth - square, spreads + square
 
 
 def _extreme(values: Tensor, groups: Groups, how: str) -> Tensor:

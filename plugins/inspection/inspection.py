@@ -12,6 +12,7 @@ from covlaw.plugins.inspection.mixes import Mix, Rising, correlation, covariance
 from covlaw.plugins.inspection.plain import as_dict
 from covlaw.plugins.inspection.scan import Scan, scan
 from covlaw.plugins.inspection.signals import as_weights
+from covlaw.plugins.inspection.targets import Needed, Room, needed_for, room_for
 from covlaw.plugins.inspection.words import headline
 from covlaw.plugins.logs.log import Log
 
@@ -37,6 +38,10 @@ class Inspection:
     """Along the weights, from the last steps; None where groups are too small."""
     front: list[Vertex]
     """Of two or three rewards."""
+    room: Room | None = None
+    """For targets, where they were given."""
+    needed: Needed | None = None
+    """Group sizes for a precision, where one was given."""
 
     @property
     def headline(self) -> list[str]:
@@ -49,7 +54,12 @@ class Inspection:
 
 
 def inspect_log(
-    log: Log, weights: Sequence[float] | None = None, advantage: str = "auto"
+    log: Log,
+    weights: Sequence[float] | None = None,
+    advantage: str = "auto",
+    *,
+    targets: Sequence[float] | None = None,
+    precision: float | None = None,
 ) -> Inspection:
     """Say who is being traded away in a run, since when, how surely, and what would change it.
 
@@ -64,9 +74,13 @@ def inspect_log(
         weights: (M,) of the rewards in the score, in the order of `log.names`; None: all 1.
         advantage: "auto" (the log's column if it has one, else "dr_grpo"), "column", "gdpo", or a
             name of `NORMALISERS`.
+        targets: (M,) least covariances with the group-std advantage, in units of reward: is there
+            room for them (T36)?
+        precision: Standard error that one step's law is to have: how large must groups be (T21)?
 
     Raises:
-        CovlawError: for weights that do not fit, an unknown advantage, or "column" without one.
+        CovlawError: for weights or targets that do not fit, an unknown advantage, or "column"
+            without one.
     """
     ours = as_weights(weights, log.names)
     found = scan(log, ours, advantage)
@@ -85,4 +99,6 @@ def inspect_log(
         falls(found),
         look_ahead(start, ours) if start is not None and moves else None,
         front(start) if start is not None else [],
+        None if targets is None else room_for(start, targets, log.names),
+        None if precision is None else needed_for(found.tally, precision, len(log.steps)),
     )

@@ -8,6 +8,7 @@ from torch import Tensor
 from covlaw.plugins.inspection.conflicts import alarms, opposed
 from covlaw.plugins.inspection.pools import Pool
 from covlaw.plugins.inspection.signals import COMPARED
+from covlaw.plugins.inspection.targets import Room
 from covlaw.plugins.inspection.words import CAVEAT, snippet
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def as_dict(found: "Inspection") -> dict[str, Any]:
             "left_out": [names[j] for j in found.rising.idle],
             "snippet": snippet(found),
         },
+        "targets": None if found.room is None else _room(found.room, names),
+        "precision": None if found.needed is None else found.needed._asdict(),
         "frontier": None if found.ahead is None else [p._asdict() for p in found.ahead.tilts],
         "best_of_n": None if found.ahead is None else [p._asdict() for p in found.ahead.best],
         "ahead_from": None
@@ -114,6 +117,16 @@ def _laws(found: "Inspection") -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _room(room: Room, names: list[str]) -> dict[str, Any]:
+    return {
+        "targets": dict(zip(names, room.targets, strict=True)),
+        "headroom": float(room.found.factor),
+        "certified": float(room.found.lower),
+        "bundle": dict(zip(names, room.found.bundle.tolist(), strict=True)),
+        "sentence": room.sentence,
+    }
 
 
 def _columns(pool: Pool, column: int, names: list[str]) -> dict[str, Any]:

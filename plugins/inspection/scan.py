@@ -107,7 +107,7 @@ def scan(log: Log, weights: Tensor, advantage: str) -> Scan:
     for step, rows in log.by_step():
         own = Pool(count, 1, clusters)
         score = scores(log.rewards[rows], weights)
-        signal = _given(log, rows, name, score)
+        signal = given(log, rows, name, score)
         parts = [
             _take(chunk, name, weights, lengths, pool, own, tally)
             for chunk in pieces(log, rows, score, signal)
@@ -117,7 +117,7 @@ def scan(log: Log, weights: Tensor, advantage: str) -> Scan:
     return Scan(name, laws, pool, tally, lengths)
 
 
-def _given(log: Log, rows: slice, name: str, score: Tensor) -> Tensor | None:
+def given(log: Log, rows: slice, name: str, score: Tensor) -> Tensor | None:
     """The signal, where it does not come from each group alone."""
     if name == COLUMN and log.advantage is not None:
         return log.advantage[rows]

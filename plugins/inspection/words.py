@@ -23,7 +23,7 @@ def headline(found: "Inspection") -> list[str]:
     fell = list(_falls(found))
     # a fall that no alarm announced matters more than that there was none
     first = [*first, *fell] if trades(found) else [*fell, *first]
-    return [*first, *_dead(found), *_normaliser(found), *_ahead(found), CAVEAT]
+    return [*first, *_asked(found), *_dead(found), *_normaliser(found), *_ahead(found), CAVEAT]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -79,6 +79,20 @@ def _mix(found: "Inspection") -> Iterator[str]:
     }[rising.answer]
     left = "".join(f"; {names[j]} never varies within a prompt" for j in rising.idle)
     yield f"Over all logged steps every reward rises under {snippet(found)} ({how}{left})."
+
+
+def _asked(found: "Inspection") -> Iterator[str]:
+    if found.room is not None:
+        yield f"The {found.room.sentence}."
+    if found.needed is not None:
+        sizes = [
+            f"{name} {'no size is enough' if k is None else k}"
+            for name, k in zip(found.log.names, found.needed.completions, strict=True)
+        ]
+        yield (
+            f"For a standard error of {found.needed.precision:.3g} of a step's law, with "
+            f"{found.needed.groups:.3g} groups a step, completions a group: {', '.join(sizes)}."
+        )
 
 
 def _falls(found: "Inspection") -> Iterator[str]:

@@ -79,7 +79,7 @@ class Collector:
             for k in np.argsort(first).tolist():
                 numbers[k] = self.number.setdefault(found[k].item(), len(self.number))
             return numbers[inverse]
-        keys = [_key(value) for value in values]
+        keys = [prompt_key(value) for value in values]
         if None in keys:
             raise CovlawError(
                 f"{place.at(keys.index(None))}: no prompt in column {self.columns.group!r}; drop "
@@ -203,7 +203,7 @@ def _entries(rows: Sequence[Any], name: str) -> list[Any]:
     return [row.get(name) if isinstance(row, dict) else None for row in rows]
 
 
-def _key(value: Any) -> Hashable:
+def prompt_key(value: Any) -> Hashable:
     """What tells prompts apart: themselves, or the JSON of a conversation."""
     if isinstance(value, np.generic):
         value = value.item()

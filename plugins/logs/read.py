@@ -50,7 +50,7 @@ def read_log(
     first: Columns | None = None
     notes: list[str] = []
     empty: list[str] = []
-    for table in _tables(paths):
+    for table in tables(paths):
         if not table.head:
             empty.append(table.place)
             continue
@@ -83,7 +83,8 @@ def _as_first(table: Table, columns: Columns, first: Columns) -> Columns:
     return first._replace(notes=columns.notes)
 
 
-def _tables(paths: Any) -> Iterator[Table]:
+def tables(paths: Any) -> Iterator[Table]:
+    """Open what was given, file after file."""
     if isinstance(paths, str | Path):
         paths = [paths]
     if not isinstance(paths, list | tuple) or not all(isinstance(p, str | Path) for p in paths):
