@@ -1,5 +1,6 @@
 """The command `covlaw`: arguments in, exit code out, no traceback for a user's mistake."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 from covlaw import __version__
 from covlaw.ladder.commands.llm.settings import spread_settings
 from covlaw.ladder.commands.table import COMMANDS, LLM_COMMANDS
-from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, INTERRUPTED, READER_GONE
+from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, READER_GONE, SIGNALLED
 from covlaw.ladder.terminal import fall_silent, reader_gone, stoppable
 from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory._numerics.sources import first_line
@@ -50,7 +51,7 @@ def _run(arguments: list[str]) -> int:
     except KeyboardInterrupt as interrupt:
         kept = "interrupted; what was recorded is kept, the same command without --fresh continues"
         _complain(str(interrupt) or kept)
-        return INTERRUPTED
+        return SIGNALLED + getattr(interrupt, "number", signal.SIGINT)
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # so says rich
             raise stop.__context__ from None

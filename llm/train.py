@@ -14,7 +14,8 @@ from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.loop.validation import SPLIT, Validation
 from covlaw.llm.runs.board import require_board
 from covlaw.llm.runs.checkpoint_manager import CheckpointManager, States
-from covlaw.llm.runs.lock import alone_in
+from covlaw.llm.runs.same_run import Claim, claimed, inputs_of, require_same_inputs
+from covlaw.llm.runs.stop_signals import Stopped, stop_signals
 from covlaw.llm.sampling.engines import require_engine
 from covlaw.llm.sampling.prompts import load_split
 from covlaw.llm.sampling.scoring import Rewards
@@ -24,9 +25,6 @@ from covlaw.theory._numerics.errors import CovlawError
 
 Progress = Callable[[int, int, dict[str, Any]], None]
 """(steps done, steps in all, the newest record and its `seconds`)."""
-
-UNRECORDED = ("out", "checkpoint_every", "keep_checkpoints", "tensorboard", "rank_seconds")
-"""Settings that no record depends on: a run may be continued with others."""
 
 
 def train(config: TrainConfig, progress: Progress | None = None) -> Path:
@@ -52,37 +50,25 @@ def _train(config: TrainConfig, progress: Progress | None) -> Path:
     if config.tensorboard:
         require_board()
     folder = Path(config.out)
-    with ranks_of_run(config) as (ranks, own):
-        known = ranks.first and _holds(folder, config)
-        if not ranks.yes(is_finished(folder), "whether the run is finished"):
-            loop = TrainingLoop(Trainer(own), folder)
-            if ranks.first and not known:  # what cannot start leaves nothing to continue
-                records.start_run(folder, config.to_dict(), own.device, ranks.size)
-            with alone_in(folder) if ranks.first else nullcontext():
-                loop.finish(progress if ranks.first else None)
+    with (
+        ranks_of_run(config) as (ranks, own),
+        claimed(folder, config) if ranks.first else nullcontext(Claim()) as claim,
+    ):
+        if not ranks.yes(claim.finished, "whether the run is finished"):
+            _begin(folder, own, known=claim.known, progress=progress)
     return folder
 
 
-def is_finished(folder: Path) -> bool:
-    """Whether the run's model is there; it is written whole, and an empty folder is none."""
-    return (folder / "model" / "config.json").is_file()
-
-
-def _holds(folder: Path, config: TrainConfig) -> bool:
-    settings = config.to_dict()
-    return records.holds_run(folder, settings, lambda found: up_to_date(found, config))
-
-
-def up_to_date(found: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
-    """A recorded config with the settings that it is too old to have, at their defaults."""
-    try:
-        recorded = TrainConfig.from_dict(found).to_dict()
-    except CovlawError as error:
-        raise CovlawError(
-            f"{config.out} holds a run that this version cannot continue ({error}): choose "
-            "another folder, or the version that began it"
-        ) from error
-    return recorded | {name: getattr(config, name) for name in UNRECORDED}
+def _begin(folder: Path, own: TrainConfig, *, known: bool, progress: Progress | None) -> None:
+    """Start, or go on, in a folder that is ours; what cannot start leaves nothing to continue."""
+    ranks = active()
+    inputs = inputs_of(own) if ranks.first else {}
+    if known:
+        require_same_inputs(folder, inputs)
+    loop = TrainingLoop(Trainer(own), folder)
+    if ranks.first and not known:
+        records.start_run(folder, own.to_dict(), own.device, ranks.size, inputs)
+    loop.finish(progress if ranks.first else None)
 
 
 class TrainingLoop:
@@ -109,18 +95,25 @@ class TrainingLoop:
 
         Raises:
             CovlawError: if something fails, after saving a checkpoint of the last whole state.
+            Stopped: at SIGTERM or SIGHUP, after the step at work and a checkpoint of it.
             KeyboardInterrupt: saying how to continue.
         """
         self.checkpoints.restore(self.trainer.fresh())
         self._check(self.checkpoints.done, self.checkpoints.states)
         self.trainer.engine.sync(self.trainer.model)
         try:
-            while self.checkpoints.done < self.steps:
-                self._advance(progress)
-            self._validate()
-            self.checkpoints.finish(self.trainer.tokenizer)
+            with stop_signals(active().alone) as asked:
+                while self.checkpoints.done < self.steps:
+                    self._advance(progress)
+                    if asked():
+                        raise Stopped(asked())
+                self._validate()
+                self.checkpoints.finish(self.trainer.tokenizer)
         except CovlawError as error:
             raise CovlawError(self.checkpoints.stopped(error)) from error
+        except Stopped as told:
+            self.checkpoints.keep()
+            raise Stopped(told.number, self.checkpoints.word()) from told
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(f"interrupted ({self.checkpoints.word()})") from interrupt
         finally:

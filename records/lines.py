@@ -91,8 +91,10 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def cut_back(path: Path, step: int) -> int:
+def cut_back(path: Path, step: int | None = None) -> int:
     """Keep only the records of steps before `step` (on resume), and return how many they are.
+
+    Without `step` all records are kept.
 
     What stays is what was recorded, byte for byte. A line that is no record is moved to
     `<name>.unreadable` with its number, and hides none of those after it.
@@ -105,7 +107,11 @@ def cut_back(path: Path, step: int) -> int:
         total += len(line.content)
         if not line.cut and line.record is None:
             aside.append(line)
-        elif not line.cut and line.record is not None and _before(line.record, step):
+        elif (
+            not line.cut
+            and line.record is not None
+            and (step is None or _before(line.record, step))
+        ):
             kept.append(line.content)
     for line in aside:
         shown = line.content.decode("utf-8", "backslashreplace").rstrip("\n")

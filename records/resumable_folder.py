@@ -1,13 +1,17 @@
 """A folder whose rows are appended as work finishes, so that a kill loses only what was at work."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from covlaw.records.lines import cut_back
+from covlaw.records.lock import alone_in
 from covlaw.records.runs import (
     CONFIG,
     AnotherRunError,
     append_line,
+    holds_run,
     open_run,
     read_config,
     read_lines,
@@ -41,35 +45,52 @@ class ResumableFolder:
 
     def __init__(self, path: Path, settings: dict[str, Any], fresh: bool = False) -> None:
         self.path = path
-        if fresh and path.exists() and any(path.iterdir()):
-            self.clear()
-            start_run(path, settings)  # files that are not ours stay beside it
-        try:
-            open_run(path, settings)
-        except AnotherRunError as error:
-            raise CovlawError(f"{error}, or start over in it with --fresh") from error
-        (path / FAILURES).unlink(missing_ok=True)  # what crashed is tried again
+        self.settings_record = settings
+        fresh = fresh and path.exists() and any(path.iterdir())
+        self._require_ours(fresh)  # before there is a lock in somebody else's folder
+        with alone_in(path):
+            if fresh:
+                self.clear()
+                start_run(path, settings)  # files that are not ours stay beside it
+            self._open()
+            (path / FAILURES).unlink(missing_ok=True)  # what crashed is tried again
 
-    def clear(self) -> None:
-        """Remove what earlier work of this kind left.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only process at work in it, and find it as it was when it was opened.
 
         Raises:
-            CovlawError: if the folder holds anything else instead.
+            CovlawError: if another process is at work in it, or has made it another's since.
         """
-        path = self.path
-        if not (path / CONFIG).exists() or read_config(path).get("kind") != self.kind:
-            raise CovlawError(
-                f"{path} holds no {self.kind}: nothing is removed; choose another folder"
-            )
+        with alone_in(self.path):
+            self._open()
+            yield
+
+    def _open(self, look: Callable[..., object] = open_run) -> None:
+        try:
+            look(self.path, self.settings_record)
+        except AnotherRunError as error:
+            raise CovlawError(f"{error}, or start over in it with --fresh") from error
+
+    def _require_ours(self, fresh: bool) -> None:
+        """Refuse a folder of something else, and leave it as it is."""
+        if fresh:
+            if not (self.path / CONFIG).exists() or read_config(self.path).get("kind") != self.kind:
+                raise CovlawError(
+                    f"{self.path} holds no {self.kind}: nothing is removed; choose another folder"
+                )
+        else:
+            self._open(holds_run)
+
+    def clear(self) -> None:
+        """Remove what earlier work of this kind left."""
         for name in (*self.ours, self.rows, FAILURES):
-            (path / name).unlink(missing_ok=True)
+            (self.path / name).unlink(missing_ok=True)
 
     def recorded(self) -> list[dict[str, Any]]:
-        """Rows recorded so far; a line cut by a kill is removed."""
-        rows = list(read_lines(self.path / self.rows))
-        if (self.path / self.rows).exists():  # the next must not be appended to half a line
-            self.write_lines(self.rows, rows)
-        return rows
+        """Rows recorded so far; a line cut by a kill is removed, an unreadable one set aside."""
+        cut_back(self.path / self.rows)  # the next must not be appended to half a line
+        return list(read_lines(self.path / self.rows))
 
     def append(self, row: dict[str, Any]) -> None:
         """Record one row."""

@@ -1,7 +1,7 @@
 """A run's folder: plain files, written so that a kill at any moment loses nothing recorded."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import tomli_w
 from covlaw.records.environment import describe
 from covlaw.records.files import append_line, to_json, write_text, writing_to
 from covlaw.records.lines import cut_back, read_lines, recorded_steps
-from covlaw.records.parsing import read_toml
+from covlaw.records.parsing import read_json, read_toml
 from covlaw.records.schema.files import WHOLE
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -29,10 +29,12 @@ __all__ = [
     "open_run",
     "read_config",
     "read_lines",
+    "recorded_inputs",
     "recorded_steps",
     "start_run",
     "to_json",
     "write_text",
+    "writing_to",
 ]
 
 CONFIG, STEPS, TIMING = "config.toml", "steps.jsonl", "timing.jsonl"
@@ -77,17 +79,35 @@ def holds_run(folder: Path, config: dict[str, Any], completed: Completed = dict)
 
 
 def start_run(
-    folder: Path, config: dict[str, Any], device: str = "cpu", processes: int = 1
+    folder: Path,
+    config: dict[str, Any],
+    device: str = "cpu",
+    processes: int = 1,
+    inputs: Mapping[str, str] | None = None,
 ) -> None:
-    """Write what a run is and what it runs on.
+    """Write what a run is, what it runs on, and the digests of its `inputs` by what they are.
 
     Raises:
         CovlawError: if the folder cannot be written.
     """
     with writing_to(folder):
         environment = describe(device) | {"processes": processes}
+        environment |= {"inputs": dict(inputs)} if inputs else {}
         write_text(folder / ENVIRONMENT, to_json(environment, indent=1) + "\n")
         write_text(folder / CONFIG, tomli_w.dumps(config))
+
+
+def recorded_inputs(folder: Path) -> dict[str, str]:
+    """Digests of what a run read when it began; {} where none are recorded, as in older runs.
+
+    Raises:
+        CovlawError: if environment.json is damaged.
+    """
+    try:
+        found = read_json(folder / ENVIRONMENT, WHOLE[ENVIRONMENT])
+    except FileNotFoundError:
+        return {}
+    return dict(found.get("inputs", {}))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -26,7 +26,17 @@ def climb(
 
     Finished checks are found in the folder and not repeated; LLM runs continue where they stood.
     A job that crashes is recorded and counted; the others go on, in new processes where one died.
+
+    Raises:
+        CovlawError: if another process is at work in the folder.
     """
+    with folder.held():
+        return _climb(folder, settings, jobs, show)
+
+
+def _climb(
+    folder: LadderFolder, settings: Settings, jobs: int, show: Callable[[ClimbState], None]
+) -> ClimbState:
     done = folder.finished()
     state = ClimbState(settings, folder.path, dict(done))
     waiting = [j for j in exact_jobs(settings) if j.name not in done]

@@ -34,12 +34,10 @@ def carry_out(folder: StudyFolder, settings: StudySettings, jobs: int, show: Sho
         CovlawError: if another process is at work in the folder, or a job finds the settings at
             fault.
     """
-    from covlaw.llm.runs.lock import alone_in  # filelock comes with the extra llm
-
-    with alone_in(folder.path):
+    with folder.held():
         rows = folder.finished()
         everything = study_jobs(settings)
-        waiting = [left for job in everything if (left := _left(job, rows)).runs]
+        waiting = [job for job in everything if any(run.name not in rows for run in job.runs)]
         total = sum(len(job.runs) for job in everything)
         os.environ["OMP_NUM_THREADS"] = "1"  # before the workers import torch
         show(len(rows), total, "starting")
@@ -51,11 +49,6 @@ def carry_out(folder: StudyFolder, settings: StudySettings, jobs: int, show: Sho
                     stop(pool)
                     raise
         return rows
-
-
-def _left(job: StudyJob, rows: Rows) -> StudyJob:
-    """A job without the runs that are recorded: no run's numbers depend on its neighbours."""
-    return job._replace(runs=tuple(run for run in job.runs if run.name not in rows))
 
 
 def _drive(
@@ -90,5 +83,7 @@ def _finish(job: StudyJob, future: Future[Any], folder: StudyFolder, rows: Rows)
     if error is not None:
         folder.fail(job.name, "".join(traceback.format_exception(error)))
         return
-    folder.add(future.result())
-    rows.update({row["run"]: row for row in future.result()})
+    # a job that a kill cut short is done again as a whole: last bits depend on a run's neighbours
+    new = {row["run"]: row for row in future.result() if row["run"] not in rows}
+    folder.add(new.values())
+    rows.update(new)

@@ -24,9 +24,9 @@ from covlaw.llm.base.sft import (
 )
 from covlaw.llm.loop.optimizer import make_adamw
 from covlaw.llm.runs import checkpoint
-from covlaw.llm.runs.lock import alone_in
 from covlaw.llm.runs.whole_folder import remove, written_whole
 from covlaw.records import runs as records
+from covlaw.records.lock import alone_in
 from covlaw.theory._numerics.errors import CovlawError
 
 LOSSES = "losses.jsonl"

@@ -42,5 +42,8 @@ class WorkerCheckpoints(CheckpointManager):
     def save(self) -> None:
         """Rank 0 does."""
 
+    def keep(self) -> None:
+        """Rank 0 does."""
+
     def finish(self, tokenizer: Any) -> None:
         """Rank 0 does."""

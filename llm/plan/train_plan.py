@@ -15,11 +15,10 @@ from covlaw.llm.loop.validation import SPLIT
 from covlaw.llm.plan.memory import Memory, estimate_memory
 from covlaw.llm.plan.size import ModelSize, size_of
 from covlaw.llm.plan.work import Work, count_work
+from covlaw.llm.runs.same_run import holds
 from covlaw.llm.sampling.engines import require_engine
 from covlaw.llm.sampling.prompts import load_split
 from covlaw.llm.sampling.scoring import Rewards
-from covlaw.llm.train import up_to_date
-from covlaw.records.runs import holds_run
 from covlaw.theory._numerics.errors import CovlawError
 
 _HUB_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
@@ -89,8 +88,7 @@ def _check_folder(config: TrainConfig) -> bool:
     """Whether the run is in its folder already; nothing is created."""
     folder = Path(config.out)
     if folder.is_dir():
-        settings = config.to_dict()
-        return holds_run(folder, settings, lambda found: up_to_date(found, config))
+        return holds(folder, config)
     parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise CovlawError(f"cannot write to {folder}: {parent} is no folder that can be written")

@@ -20,6 +20,7 @@ from covlaw.llm.model.quiet import quiet
 from covlaw.llm.runs.checkpoint_reading import SEAL, Checkpoint, read
 from covlaw.llm.runs.optimizer_state import optimizer_tensors
 from covlaw.llm.runs.whole_folder import checksums, remove, written_whole
+from covlaw.records.runs import AnotherRunError
 from covlaw.theory._numerics.errors import CovlawError
 
 KEEP = 2
@@ -35,8 +36,11 @@ def save(
     states: Mapping[str, Any],
     keep: int = KEEP,
     ranks: int = 1,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the checkpoint of `step`, made by so many `ranks`; drop all but the newest `keep`.
+
+    It names the run's `settings`, so that it cannot serve another.
 
     Raises:
         CovlawError: if it cannot be written, e.g. on a full disk; earlier ones stay.
@@ -52,6 +56,7 @@ def save(
         }
         save_file(tensors, target / "states.safetensors")
         seal = {"step": step, "ranks": ranks, "sha256": checksums(target)}
+        seal |= {"settings": dict(settings)} if settings else {}
         (target / SEAL).write_text(json.dumps(seal), encoding="utf-8")
     for old in _found(folder)[keep:]:
         remove(old)
@@ -63,6 +68,7 @@ def restore(
     optimizer: torch.optim.Optimizer,
     states: Mapping[str, Any],
     recorded: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[Checkpoint | None, list[str]]:
     """Load the newest checkpoint that is whole; say which ones were not.
 
@@ -73,14 +79,17 @@ def restore(
         states: Fresh states; their fields and shapes say what a whole checkpoint holds.
         recorded: Steps whose records are there. A checkpoint ahead of them is used only where no
             other is whole: from an earlier one the missing lines are made again.
+        settings: Of the run; a checkpoint that names others is refused.
 
     Returns:
         The checkpoint (None if there is none) and a warning for each one skipped.
 
     Raises:
         CovlawError: if checkpoints exist but none can be used: starting over would discard the
-            records, so that is left to the user.
+            records, so that is left to the user; if one is of another run.
     """
+    if folder.exists() and not folder.is_dir():
+        raise CovlawError(f"{folder} is no folder: move it away, or choose another run folder")
     for rubbish in folder.glob(".step-*.tmp"):  # of a kill
         remove(rubbish)
     found, reasons = _found(folder), list[str]()
@@ -88,8 +97,10 @@ def restore(
     reasons += [f"checkpoint {p.name} is ahead of the {recorded} steps recorded" for p in ahead]
     for path in (*(p for p in found if p not in ahead), *ahead):
         try:
-            used = read(path, model, optimizer, states)
+            used = read(path, model, optimizer, states, settings or {})
             return used, _warnings(reasons, path if path in ahead else None)
+        except AnotherRunError:
+            raise
         except _DAMAGE as error:
             reasons.append(f"checkpoint {path.name} is corrupt ({error})")
     if found:

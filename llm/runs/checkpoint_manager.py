@@ -13,6 +13,7 @@ from covlaw.llm.rewards import RewardState
 from covlaw.llm.runs import checkpoint
 from covlaw.llm.runs.board import Board
 from covlaw.llm.runs.checkpoint_reading import Checkpoint
+from covlaw.llm.runs.same_run import of_checkpoints
 from covlaw.records import runs as records
 from covlaw.records.files import CannotWriteError
 from covlaw.theory._numerics.errors import CovlawError
@@ -54,6 +55,8 @@ class CheckpointManager:
         """After the steps done, once restored."""
         self._moved = False
         """Whether parameters have moved since then."""
+        self._evaluations = set[Any]()
+        """Steps whose evaluations are recorded."""
         self.board: Board | None = None
         optimizer.register_step_pre_hook(self._on_move)
 
@@ -73,12 +76,17 @@ class CheckpointManager:
             self.optimizer,
             fresh._asdict(),
             recorded=records.recorded_steps(steps),
+            settings=of_checkpoints(self.config),
         )
         for warning in (*warnings, *_other_size(found)):
             _log.warning(warning)
         self.done = self.saved = found.step if found else 0
         for name in records.BY_STEP:
-            records.cut_back(self.folder / name, self.done)
+            # an evaluation of step k is of the policy before that step
+            beyond = self.done + (name == records.EVALUATIONS and self.done > 0)
+            records.cut_back(self.folder / name, beyond)
+        evaluations = records.read_lines(self.folder / records.EVALUATIONS)
+        self._evaluations = {record.get("step") for record in evaluations}
         self.states = States(**found.states) if found else fresh
         if self.config.tensorboard:
             self.board = Board(self.folder)
@@ -92,7 +100,9 @@ class CheckpointManager:
         return self.done % self.config.checkpoint_every == 0 or self.done == self.config.steps
 
     def evaluated(self, record: dict[str, Any]) -> None:
-        """Record an evaluation."""
+        """Record an evaluation, once: a run that goes on beyond its end has its last one."""
+        if record["step"] in self._evaluations:
+            return
         records.append_line(self.folder / records.EVALUATIONS, record)
         if self.board:
             self.board.add(record)
@@ -116,8 +126,14 @@ class CheckpointManager:
         folder, keep = self.folder / "checkpoints", self.config.keep_checkpoints
         states = self.states._asdict()
         size = active().size
-        checkpoint.save(folder, self.done, self.model, self.optimizer, states, keep, size)
+        settings = of_checkpoints(self.config)
+        checkpoint.save(folder, self.done, self.model, self.optimizer, states, keep, size, settings)
         self.saved = self.done
+
+    def keep(self) -> None:
+        """Save a checkpoint of the steps done, unless there is one."""
+        if self.done > self.saved:
+            self.save()
 
     def finish(self, tokenizer: Any) -> None:
         """Write the finished model: a plain Hugging Face folder."""

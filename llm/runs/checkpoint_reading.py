@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from covlaw.llm.model.parameters import trainable
 from covlaw.llm.runs.optimizer_state import check_optimizer, restore_optimizer
 from covlaw.llm.runs.whole_folder import checksums
+from covlaw.records.runs import AnotherRunError
 
 SEAL = "step.json"
 """The file that names the step and the other files' checksums."""
@@ -33,6 +34,7 @@ def read(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     states: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> Checkpoint:
     """Load one checkpoint: check everything, then change the model and the optimizer.
 
@@ -40,8 +42,9 @@ def read(
 
     Raises:
         OSError, KeyError, TypeError, ValueError, SafetensorError: saying what is wrong with it.
+        AnotherRunError: if it is whole and of a run with other settings.
     """
-    step, ranks = _check_seal(path)
+    step, ranks = _check_seal(path, settings)
     parameters = load_file(path / "model.safetensors")
     moments = load_file(path / "optimizer.safetensors")
     tensors = load_file(path / "states.safetensors")
@@ -58,7 +61,7 @@ def read(
     return Checkpoint(step, loaded, ranks)
 
 
-def _check_seal(path: Path) -> tuple[int, int]:
+def _check_seal(path: Path, settings: Mapping[str, Any]) -> tuple[int, int]:
     """(steps, processes that made them)."""
     seal = json.loads((path / SEAL).read_text(encoding="utf-8"))
     step = int(seal["step"])
@@ -68,7 +71,25 @@ def _check_seal(path: Path) -> tuple[int, int]:
     for name, expected in seal.get("sha256", {}).items():  # older runs have none
         if sums.get(name) != expected:
             raise ValueError(f"{name} is damaged or missing")
+    changed = _differing(seal.get("settings", {}), settings)  # older runs have none
+    if changed:
+        raise AnotherRunError(
+            f"checkpoint {path} is of another run: {changed} differs; choose another folder, or "
+            "move its checkpoints away to start over"
+        )
     return step, int(seal.get("ranks", 1))
+
+
+def _differing(found: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Name a setting that both have, and not alike; "" if there is none."""
+    for name in sorted(found.keys() & own.keys()):
+        here, there = own[name], found[name]
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            if inner := _differing(there, here):
+                return f"{name}.{inner}"
+        elif here != there:
+            return name
+    return ""
 
 
 def _state(tensors: dict[str, Tensor], name: str, fresh: Any) -> Any:

@@ -165,7 +165,9 @@ CONFIG = table(
     {},
     {"kind": text, "seed": count, "steps": count, "scalarizer": text, "reward_worst": anything},
 )
-ENVIRONMENT = table({}, {"packages": mapped(text), "command": text, "python": text})
+ENVIRONMENT = table(
+    {}, {"packages": mapped(text), "command": text, "python": text, "inputs": mapped(text)}
+)
 
 LINES: Mapping[str, Kind] = {
     "steps.jsonl": STEP,

@@ -1,10 +1,8 @@
-"""One process a run: two that write into the same folder would spoil both's records."""
+"""One process a folder: two that write into the same one would spoil both's records."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -13,9 +11,13 @@ from covlaw.theory._numerics.errors import CovlawError
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold a run's folder; the system lets go of it when the process ends, however it ends.
 
+    What is checked before it is held may have changed: check again inside.
+
     Raises:
         CovlawError: if another process holds it, or it cannot be written.
     """
+    from filelock import FileLock, Timeout  # torch brings it
+
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(blocking=False)
