@@ -33,3 +33,19 @@ def kl_to_reference(log_prob: Tensor, reference_log_prob: Tensor, estimator: str
     if estimator == "k2":
         return log_ratio.square() / 2
     return torch.expm1(-log_ratio) + log_ratio
+
+
+def kl_signal(log_ratio: Tensor, estimator: str = "k3") -> Tensor:
+    """What a KL loss adds to the law's signal for each unit of β, up to a constant a prompt (T55).
+
+    −dk/d log π less the constant: k1 0, k2 −d, k3 +e^{−d} = π_ref/π, d = log π − log π_ref of the
+    whole completion. In the reward the penalty −β·d has k2's.
+
+    Raises:
+        CovlawError: for an unknown estimator.
+    """
+    if estimator not in KL_ESTIMATORS:
+        raise unknown("KL estimator", estimator, KL_ESTIMATORS)
+    if estimator == "k1":
+        return torch.zeros_like(log_ratio)
+    return -log_ratio if estimator == "k2" else torch.expm1(-log_ratio)

@@ -76,5 +76,5 @@ class Dvao:
         return state
 
     def predictions(self) -> tuple[str, ...]:
-        """T23, of the z-scores."""
-        return ("T23",)
+        """E11."""
+        return ("E11",)

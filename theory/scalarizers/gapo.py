@@ -57,8 +57,8 @@ class Gapo:
         return state
 
     def predictions(self) -> tuple[str, ...]:
-        """E5, for what MGDA's weights do in another geometry."""
-        return ("E5",)
+        """E12."""
+        return ("E12",)
 
 
 def rescaled_min_norm_weights(gram: Tensor, power: float) -> Tensor:

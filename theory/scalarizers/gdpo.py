@@ -64,8 +64,8 @@ class Gdpo:
         return state
 
     def predictions(self) -> tuple[str, ...]:
-        """T23, reward by reward."""
-        return ("T23",)
+        """E9, and T54 reward by reward."""
+        return ("E9", "T54")
 
 
 def standardised_by_prompt(rewards: Tensor, batch: Batch) -> Tensor:

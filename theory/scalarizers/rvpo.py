@@ -73,8 +73,8 @@ class Rvpo:
         return state
 
     def predictions(self) -> tuple[str, ...]:
-        """T23, of the z-scores."""
-        return ("T23",)
+        """E10."""
+        return ("E10",)
 
 
 def soft_minimum(values: Tensor, weights: Tensor, sharpness: float) -> Tensor:

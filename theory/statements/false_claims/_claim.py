@@ -25,7 +25,7 @@ class Claim:
     """A plausible claim that is false; a module holds it beside the statement of its refutation.
 
     Args:
-        id: That of the statement, F1 … F15.
+        id: That of the statement, F1 … F18.
         sentence: The false claim.
         forecast: What `Contrast.forecast` is, e.g. "Cov(r, s)".
         outcome: What `Contrast.outcome` is.

@@ -57,7 +57,7 @@ def test_forecast_and_outcome_disagree_exactly(id: str) -> None:
 
 
 def test_every_false_claim_of_the_theory_can_be_searched() -> None:
-    assert list(CLAIMS) == [f"F{k}" for k in (*range(1, 16), 18)]
+    assert list(CLAIMS) == [f"F{k}" for k in range(1, 19)]
 
 
 EXAMPLES = {
@@ -68,6 +68,7 @@ EXAMPLES = {
     "F5": {"π_old": ("1/4", "1/4", "1/2"), "π_θ": ("1/4", "1/2", "1/4"), "s": (1, 2, 0)},
     "F6": {"π": ("1/4", "1/4", "1/2"), "r": (0, 1, 1), "s": (1, 4, 0)},
     "F14": {"r": ((0, 1), (10, 11)), "s": ((1, 0), (11, 10))},
+    "F17": {"π": ("1/4",) * 4, "r₁ = r₂": (0, 0, 0, 1), "r₃": (0, 1, 1, 0)},
 }
 """THEORY's own counterexamples, in these units."""
 
