@@ -22,7 +22,7 @@ def find(claim: Annotated[str, tyro.conf.Positional] = "", seconds: float = 60.0
     """Print the smallest rational counterexample to a plausible but false claim.
 
     Args:
-        claim: An id (F1 … F15) or words of the claim, e.g. "natural gradient"; none: list them.
+        claim: An id (F1 … F18) or words of the claim, e.g. "natural gradient"; none: list them.
         seconds: Give up after so long.
     """
     console = Console()

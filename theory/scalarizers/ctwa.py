@@ -9,13 +9,13 @@ from torch import Tensor
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.dynamics.ctwa_signals import SIGNALS
 from covlaw.theory.scalarizers._batch_headroom import batch_covariances
-from covlaw.theory.scalarizers._ctwa_gate import (
+from covlaw.theory.scalarizers._ctwa.gate import (
     PUBLISHED,
     gate_levels,
     mean_rewards,
     reference_statistic,
 )
-from covlaw.theory.scalarizers._ctwa_targets import OBSERVED, STATISTICS, TargetRule
+from covlaw.theory.scalarizers._ctwa.targets import OBSERVED, STATISTICS, TargetRule
 from covlaw.theory.scalarizers._given import given_rewards, weighted
 from covlaw.theory.scalarizers._options import choice, per_objective, positive
 from covlaw.theory.scalarizers.protocol import Batch, Observation, Signal

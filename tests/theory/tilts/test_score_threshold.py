@@ -18,7 +18,7 @@ from covlaw.theory.geometry.kernel_spectrum import (
     score_kernel_spectrum,
     sign_threshold,
 )
-from covlaw.theory.statements.false_claims._explicit_worlds import explicit_bandit
+from covlaw.theory.statements.false_claims._explicit.worlds import explicit_bandit
 from covlaw.theory.statements.gradients._gradient_pairs import measure
 from covlaw.theory.worlds.rungs import load_rung
 from covlaw.theory.worlds.world import World

@@ -13,7 +13,7 @@ from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.statements._support.random_instances import RUNG
 from covlaw.theory.statements._support.random_trees import LONGEST, random_shape
-from covlaw.theory.statements.false_claims._explicit_trees import fan_tree
+from covlaw.theory.statements.false_claims._explicit.trees import fan_tree
 from covlaw.theory.worlds.rungs import load_rung
 from covlaw.theory.worlds.token_law import token_values
 from covlaw.theory.worlds.token_tree import TokenTree, single_token_tree, softmax_tree

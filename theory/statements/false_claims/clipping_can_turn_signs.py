@@ -16,7 +16,7 @@ from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.clipping._clipped_ascent import Bandits
 from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
-from covlaw.theory.statements.false_claims._explicit_worlds import (
+from covlaw.theory.statements.false_claims._explicit.worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,

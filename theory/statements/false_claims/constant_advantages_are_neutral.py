@@ -25,8 +25,8 @@ from covlaw.theory.statements._support.token_losses import (
 )
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
-from covlaw.theory.statements.false_claims._explicit_trees import fan_tree
-from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor
+from covlaw.theory.statements.false_claims._explicit.trees import fan_tree
+from covlaw.theory.statements.false_claims._explicit.worlds import as_tensor
 from covlaw.theory.statements.false_claims._rationals import (
     covariance,
     growing_policies,

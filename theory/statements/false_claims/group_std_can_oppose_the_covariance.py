@@ -21,8 +21,8 @@ from covlaw.theory.statements._support.batches import all_batches
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement, joined
 from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
-from covlaw.theory.statements.false_claims._explicit_prompts import explicit_prompts, flat
-from covlaw.theory.statements.false_claims._explicit_worlds import (
+from covlaw.theory.statements.false_claims._explicit.prompts import explicit_prompts, flat
+from covlaw.theory.statements.false_claims._explicit.worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,

@@ -15,7 +15,7 @@ from torch import Tensor
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast
-from covlaw.theory.statements.false_claims._explicit_objectives import (
+from covlaw.theory.statements.false_claims._explicit.objectives import (
     claimed_gain,
     explicit_objectives,
     gradient_direction,

@@ -14,7 +14,7 @@ from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
-from covlaw.theory.statements.false_claims._explicit_worlds import (
+from covlaw.theory.statements.false_claims._explicit.worlds import (
     as_tensor,
     explicit_bandit,
     forecast_against_change,

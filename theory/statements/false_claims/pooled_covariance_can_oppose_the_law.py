@@ -15,8 +15,8 @@ from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements._support.inapplicable import AN_EXPLICIT_BANDIT
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.statements.false_claims._claim import Case, Claim, Contrast, opposed
-from covlaw.theory.statements.false_claims._explicit_prompts import Rows, explicit_prompts, flat
-from covlaw.theory.statements.false_claims._explicit_worlds import forecast_against_change
+from covlaw.theory.statements.false_claims._explicit.prompts import Rows, explicit_prompts, flat
+from covlaw.theory.statements.false_claims._explicit.worlds import forecast_against_change
 from covlaw.theory.statements.false_claims._rationals import covariance, integer_vectors, uniform
 from covlaw.theory.worlds.world import World
 

@@ -17,7 +17,7 @@ from covlaw.theory.losses import effective_weight
 from covlaw.theory.solvers.min_norm import min_norm_weights
 from covlaw.theory.statements import CLAIMS, Found, find_claim, smallest
 from covlaw.theory.statements.false_claims._claim import opposed
-from covlaw.theory.statements.false_claims._explicit_worlds import explicit_bandit
+from covlaw.theory.statements.false_claims._explicit.worlds import explicit_bandit
 from covlaw.theory.statements.false_claims._rationals import (
     alignment,
     covariance,

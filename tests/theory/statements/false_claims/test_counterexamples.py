@@ -13,7 +13,7 @@ from covlaw.theory.statements import check
 from covlaw.theory.statements.false_claims import large_tilts_can_oppose_the_covariance as f4
 from covlaw.theory.statements.false_claims import natural_gradient_can_oppose_the_covariance as f2
 from covlaw.theory.statements.false_claims import policy_gradient_can_oppose_the_covariance as f1
-from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor, explicit_bandit
+from covlaw.theory.statements.false_claims._explicit.worlds import as_tensor, explicit_bandit
 from covlaw.theory.statements.gradients.natural_gradient_projects_the_score import natural_alignment
 from covlaw.theory.tilts.thresholds import step_threshold
 

@@ -16,8 +16,8 @@ from covlaw.theory.statements.false_claims import pooled_covariance_can_oppose_t
 from covlaw.theory.statements.false_claims import (
     two_arms_can_oppose_the_covariance_over_prompts as f3,
 )
-from covlaw.theory.statements.false_claims._explicit_prompts import explicit_prompts, flat
-from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor, explicit_bandit
+from covlaw.theory.statements.false_claims._explicit.prompts import explicit_prompts, flat
+from covlaw.theory.statements.false_claims._explicit.worlds import as_tensor, explicit_bandit
 
 
 @pytest.mark.parametrize("statement_id", ["F3", "F6", "F14"])

@@ -19,7 +19,7 @@ from covlaw.theory.statements.false_claims import (
 from covlaw.theory.statements.false_claims import (
     tchebycheff_lifts_the_worst_objective_on_average as f15,
 )
-from covlaw.theory.statements.false_claims._explicit_objectives import explicit_objectives
+from covlaw.theory.statements.false_claims._explicit.objectives import explicit_objectives
 from covlaw.theory.statements.scalarization._frozen_worlds import mgda_weights, policy_gradients
 from covlaw.theory.worlds.world import World
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from covlaw.theory.estimators.covariance import Covariance, within_prompt_covariance
 from covlaw.theory.statements import STATEMENTS, check
 from covlaw.theory.statements._support.random_instances import RUNG
-from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor, explicit_bandit
+from covlaw.theory.statements.false_claims._explicit.worlds import as_tensor, explicit_bandit
 from covlaw.theory.statements.judge import judge
 from covlaw.theory.statements.sampling import sample_covariance_is_unbiased_with_k_minus_one as t19
 

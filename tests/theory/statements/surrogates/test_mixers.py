@@ -10,7 +10,7 @@ from covlaw.theory.scalarizers import Batch, make_scalarizer
 from covlaw.theory.statements import CLAIMS, check, smallest
 from covlaw.theory.statements.false_claims import any_dynamic_sampling_is_harmless as f16
 from covlaw.theory.statements.false_claims import gdpo_protects_every_objective as f17
-from covlaw.theory.statements.false_claims._explicit_objectives import explicit_objectives
+from covlaw.theory.statements.false_claims._explicit.objectives import explicit_objectives
 from covlaw.theory.statements.false_claims._rationals import uniform
 from covlaw.theory.statements.scalarization import (
     rvpo_lies_between_gdpo_and_the_worst_z_score as e10,

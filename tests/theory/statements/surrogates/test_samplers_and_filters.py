@@ -12,8 +12,8 @@ from covlaw.theory.estimators.truncation import truncated_weight, truncation_mar
 from covlaw.theory.losses.kl_penalty import KL_ESTIMATORS, kl_signal, kl_to_reference
 from covlaw.theory.statements import check
 from covlaw.theory.statements._support.enumeration import tilted_derivative
-from covlaw.theory.statements.false_claims._explicit_prompts import explicit_prompts
-from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor, explicit_bandit
+from covlaw.theory.statements.false_claims._explicit.prompts import explicit_prompts
+from covlaw.theory.statements.false_claims._explicit.worlds import as_tensor, explicit_bandit
 from covlaw.theory.statements.surrogates import _symbolic_surrogates as symbolic
 from covlaw.theory.statements.surrogates import another_samplers_covariance_is_the_law as t52
 from covlaw.theory.statements.surrogates import dynamic_sampling_only_rescales as t53

@@ -14,7 +14,7 @@ from torch import Tensor
 from covlaw.theory._numerics.weighting import Grouping
 from covlaw.theory.statements import STATEMENTS, check
 from covlaw.theory.statements._support.random_instances import RUNG
-from covlaw.theory.statements.false_claims._explicit_worlds import as_tensor, explicit_bandit
+from covlaw.theory.statements.false_claims._explicit.worlds import as_tensor, explicit_bandit
 from covlaw.theory.statements.tilts import third_cumulants_are_bounded_by_the_ranges as t4
 from covlaw.theory.statements.tilts import tilt_series_is_made_of_joint_cumulants as t3
 from covlaw.theory.statements.tilts._cumulants import joint_cumulants

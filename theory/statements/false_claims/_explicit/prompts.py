@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from covlaw.theory._numerics.softmax import log_softmax_by_prompt
-from covlaw.theory.statements.false_claims._explicit_worlds import Rationals, as_tensor
+from covlaw.theory.statements.false_claims._explicit.worlds import Rationals, as_tensor
 from covlaw.theory.worlds.world import World
 
 Rows = Sequence[Rationals]

@@ -9,7 +9,7 @@ from torch import Tensor
 from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.statements._support.tolerances import change_rounding
 from covlaw.theory.statements.base import Sides
-from covlaw.theory.statements.false_claims._explicit_worlds import (
+from covlaw.theory.statements.false_claims._explicit.worlds import (
     Rationals,
     as_tensor,
     explicit_bandit,

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import torch
 
-from covlaw.theory.statements.false_claims._explicit_worlds import Rationals, as_tensor
+from covlaw.theory.statements.false_claims._explicit.worlds import Rationals, as_tensor
 from covlaw.theory.worlds.token_tree import TokenTree, TreeShape, softmax_tree
 
 

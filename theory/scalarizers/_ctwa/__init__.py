@@ -1,0 +1,1 @@
+"""What CTWA is made of beside its rule: the published gate, and targets."""

@@ -1,0 +1,1 @@
+"""Worlds from exact rational data: what the counterexamples of part F are made of."""
