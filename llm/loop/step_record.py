@@ -1,6 +1,7 @@
 """The line of steps.jsonl: what a step was and what it saw (DESIGN, Records)."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -33,9 +34,11 @@ def step_record(
     audits: list[dict[str, Any]],
     answers_cut: int = 0,
     guard: dict[str, Any] | None = None,
+    shares: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Build the record of one step; means are over all completions drawn, errors by prompt.
 
+    `shares` says how much of the batch could teach nothing (`group_shares`).
     `answers_cut` counts the answers that were refused because comparing them took too long; it is
     there only where there are any.
     """
@@ -55,6 +58,7 @@ def step_record(
         **({} if trace.entropy is None else {"entropy": trace.entropy}),
         "grad_norm": trace.grad_norm,
         "engine_log_prob_gap": trace.engine_log_prob_gap,
+        **shares,
         **({"answers_cut": answers_cut} if answers_cut else {}),
         "tokens": int(completions.mask.sum()),
         **({} if guard is None else {"guard": guard}),

@@ -10,6 +10,7 @@ from covlaw.llm.config.algorithms import warn_of_traps
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.rows import over_all_ranks
 from covlaw.llm.guard.guard import Guard
+from covlaw.llm.loop.group_shares import group_shares
 from covlaw.llm.loop.observation import Observer
 from covlaw.llm.loop.optimizer import make_adamw
 from covlaw.llm.loop.policy_step import policy_step
@@ -105,7 +106,8 @@ class Trainer:
             moved = Transition(old, trace, rate, anchor)
             audits = self.auditor.after(step, pending, batch, moved)
         told = guarded.record() if guarded else None
-        record = step_record(step, config, drawn, applied.weights, trace, audits, cut, told)
+        shares = group_shares(train_rows, applied.advantage, self.tokenizer.eos_token_id)
+        record = step_record(step, config, drawn, applied.weights, trace, audits, cut, told, shares)
         lengths = observe_lengths(
             states.rewards, drawn.completions.lengths.double(), config.length_decay
         )

@@ -86,6 +86,8 @@ STEP = table(
         "engine_log_prob_gap": number,
         "tokens": count,
         "answers_cut": count,
+        "dead_groups": mapped(number),
+        "truncated": mapped(number),
         "guard": GUARD,
     },
 )

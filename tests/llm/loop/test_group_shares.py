@@ -1,0 +1,40 @@
+"""Dead groups and truncated completions are counted by group, on rows by hand."""
+
+import pytest
+import torch
+
+from covlaw.llm.loop.group_shares import group_shares, truncated
+from covlaw.llm.sampling.engine import Completions
+from covlaw.llm.sampling.rollout import SampledRollouts
+
+EOS = 2
+
+
+def rows() -> SampledRollouts:
+    """Two prompts of two completions; the first group is cut off throughout."""
+    tokens = torch.tensor([[5, 5, 5], [5, 6, 7], [5, EOS, 0], [5, 5, 6]])
+    mask = torch.tensor([[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 1, 1]]).bool()
+    zeros, one = torch.zeros(4, 3), torch.ones(4, 1)
+    prompt = torch.tensor([0, 0, 1, 1])
+    completions = Completions(one.long(), one.bool(), tokens, mask, zeros, prompt, ["a"] * 4)
+    rewards = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0], [0.0, 2.0]], dtype=torch.float64)
+    return SampledRollouts.of(completions, rewards, ("first", "second"))
+
+
+def test_shares_by_hand() -> None:
+    """`first` is constant in both groups, `second` in one, and so is the advantage."""
+    advantage = torch.tensor([-0.5, 0.5, 0.0, 0.0], dtype=torch.float64)
+    found = group_shares(rows(), advantage, EOS)
+    assert found["dead_groups"] == {"first": 1.0, "second": 0.5, "score": 0.5}
+    assert found["truncated"] == {"completions": 0.75, "groups": 0.5}
+
+
+def test_a_token_level_advantage_is_dead_only_where_every_token_is() -> None:
+    advantage = torch.zeros(4, 3, dtype=torch.float64)
+    advantage[2, 1], advantage[3, 1] = 1.0, -1.0  # they cancel, and still teach
+    assert group_shares(rows(), advantage, EOS)["dead_groups"]["score"] == 0.5
+
+
+@pytest.mark.parametrize(("eos", "cut"), [(EOS, [1, 1, 0, 1]), (7, [1, 0, 1, 1])])
+def test_what_ends_with_its_own_last_token_is_not_truncated(eos: int, cut: list[int]) -> None:
+    assert truncated(rows().completions, eos).long().tolist() == cut
