@@ -10,21 +10,24 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, OBJECTIVES, new_figure, zero_line_across
 from covlaw.figures.registry import Description
-from covlaw.records.study import ALL, study_summary
+from covlaw.records.study import ALL, LEAD, in_order, study_summary
 
 MEASURES = {"sacrifices": ("sacrifices, points", 100.0), "hypervolume": ("hypervolume", 1.0)}
 """Measure of `price` → (words, unit)."""
+SPREAD = 0.75
+"""Share of a row's height over which the markers of its worlds are spread."""
 
 
 def draw(run: Path) -> Figure:
     """Draw the differences with their intervals, a row a scalarizer and a marker a world."""
     prices = priced(study_summary(run))
     names, worlds = _names(prices), _worlds(prices)
-    figure = new_figure(0.9 + 0.38 * len(names))
+    figure = new_figure(1.3 + 0.42 * len(names))
     panels = figure.subplots(1, len(MEASURES), sharey=True)
     for axes, measure in zip(panels, MEASURES, strict=True):
         _panel(axes, prices, measure, (names, worlds))
-    panels[0].legend(loc="lower right")
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3)
     return figure
 
 
@@ -38,7 +41,7 @@ def describe(run: Path) -> Description:
     better = [p["scalarizer"] for p in last if p["sacrifices"]["high"] < 0]
     said = ", ".join(f"{p['scalarizer']} +{100 * p['sacrifices']['mean']:.0f}" for p in worse)
     title = (
-        f"Reference defects that sacrifice more runs, in points: {said}"
+        f"Reference defects that sacrifice more runs in {last[0]['world']}, in points: {said}"
         if worse
         else "No reference defect is sure to sacrifice more runs here"
     )
@@ -55,8 +58,12 @@ def describe(run: Path) -> Description:
 
 
 def priced(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the prices that could be measured, the dearest scalarizer first."""
-    prices = [p for p in summary["price"] if p["sacrifices"]]
+    """Return the prices that are shown, the dearest scalarizer first.
+
+    Each world under its first optimiser, SGD where it has one; transformers under `LEAD` too.
+    """
+    shown = _shown([p["world"] for p in summary["price"]])
+    prices = [p for p in summary["price"] if p["sacrifices"] and p["world"] in shown]
     last = _worlds(prices)[-1] if prices else ALL
     size = {p["scalarizer"]: p["sacrifices"]["mean"] for p in prices if p["world"] == last}
     return sorted(prices, key=lambda p: -size[p["scalarizer"]])
@@ -72,7 +79,7 @@ def _panel(
         mean, low, high = (
             unit * np.asarray([p[measure][key] for p in own]) for key in ("mean", "low", "high")
         )
-        shift = 0.15 * (k - (len(worlds) - 1) / 2)
+        shift = SPREAD / len(worlds) * (k - (len(worlds) - 1) / 2)
         place = np.asarray([names.index(p["scalarizer"]) for p in own]) + shift
         color = INK if world == ALL else look.color
         style: dict[str, Any] = {
@@ -95,7 +102,12 @@ def _names(prices: list[dict[str, Any]]) -> list[str]:
 
 
 def _worlds(prices: list[dict[str, Any]]) -> list[str]:
-    return sorted(dict.fromkeys(p["world"] for p in prices), key=lambda world: world == ALL)
+    return sorted(in_order([p["world"] for p in prices]), key=lambda world: world == ALL)
+
+
+def _shown(worlds: list[str]) -> set[str]:
+    first = {world.split(" ")[0]: world for world in reversed(in_order(worlds))}
+    return {*first.values(), LEAD}
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from covlaw.figures.registry import Description
 from covlaw.records.study import (
     ALL,
     END,
+    LEAD,
     families,
     measured,
     percent,
@@ -135,9 +136,8 @@ def _places(summary: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _lead(worlds: list[str]) -> str:
-    """Where volumes are shown: over all worlds in old records, else the first transformers."""
-    own = [world for world in worlds if world.startswith("transformer")]
-    return worlds[-1] if ALL in worlds or not own else own[0]
+    """Where volumes are shown: over all worlds in old records."""
+    return LEAD if LEAD in worlds else worlds[-1]
 
 
 def _mean(cell: dict[str, Any] | None, place: str) -> float:

@@ -11,6 +11,8 @@ from covlaw.theory._numerics.errors import CovlawError
 SUMMARY, ALL = "summary.json", "all"
 """A record made before optimisers were a factor has cells over all its worlds too."""
 END = "end"
+LEAD = "transformer adamw-.003"
+"""Where one world has to stand for all: the usual optimiser, at the middle of its step sizes."""
 Cells = dict[tuple[str, str], dict[str, Any]]
 """(algorithm, world) → its cell."""
 
@@ -36,7 +38,7 @@ def study_summary(folder: Path) -> dict[str, Any]:
 def table_of(summary: dict[str, Any]) -> tuple[Cells, list[str], list[str]]:
     """Return the cells, the worlds ("all" last) and the algorithms, the safest family first."""
     cells = {(c["algorithm"], c["world"]): c for c in summary["table"]}
-    worlds = list(dict.fromkeys(world for _, world in cells))
+    worlds = in_order([world for _, world in cells])
     last = worlds[-1]
     names = [
         name
@@ -47,6 +49,17 @@ def table_of(summary: dict[str, Any]) -> tuple[Cells, list[str], list[str]]:
     kin = families(names)
     head = {name: share.get(kin[name], share[name]) for name in names}
     return cells, worlds, sorted(names, key=lambda name: (head[name], kin[name], name))
+
+
+def in_order(worlds: Sequence[str]) -> list[str]:
+    """Worlds as they first occur, each with SGD first and then by step size."""
+    kinds = [world.partition(" ")[0] for world in worlds]
+    return sorted(dict.fromkeys(worlds), key=lambda w: (kinds.index(w.split(" ")[0]), _step(w)))
+
+
+def _step(world: str) -> tuple[bool, float]:
+    method, _, rate = world.partition(" ")[2].partition("-")
+    return method != "sgd", float(rate or 0.0)
 
 
 def _known(cell: dict[str, Any]) -> bool:

@@ -1,12 +1,10 @@
 """The README's example runs as printed, and its commands, links and files exist."""
 
-import json
 import re
 import subprocess
 import sys
 import tomllib
 from functools import cache
-from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -91,19 +89,3 @@ def test_citation_and_changelog_name_this_version() -> None:
     assert f"## [{citation['version']}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert citation["license"] == pyproject["project"]["license"]
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
-
-
-def test_the_studys_table_is_the_records() -> None:
-    summary = json.loads((ROOT / "figures/data/study/summary.json").read_text(encoding="utf-8"))
-    cells = {(c["algorithm"], c["world"]): c for c in summary["table"]}
-    lines = (ROOT / "docs/interference.md").read_text(encoding="utf-8").splitlines()
-    start = next(k for k, line in enumerate(lines) if line.startswith("| % of runs that sacrifice"))
-    worlds = [cell.strip() for cell in lines[start].split("|")[2:-2]]
-    rows = list(takewhile(lambda line: line.startswith("|"), lines[start + 2 :]))
-    assert {row.split("|")[1].strip() for row in rows} == set(summary["scalarizers"])
-    for row in rows:
-        name, *shares, volume = (cell.strip() for cell in row.split("|")[1:-1])
-        found = [cells[name, world]["sacrifices"] for world in worlds]
-        said = [f"{100 * c['mean']:.0f} ± {50 * (c['high'] - c['low']):.0f}" for c in found]
-        assert shares == said
-        assert volume == f"{cells[name, 'all']['hypervolume']['mean']:.3f}"
