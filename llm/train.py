@@ -12,6 +12,8 @@ from covlaw.llm.distributed.state import require_same_state
 from covlaw.llm.distributed.worker_checkpoints import WorkerCheckpoints
 from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.loop.validation import SPLIT, Validation
+from covlaw.llm.plan.fitting import require_memory
+from covlaw.llm.plan.size import size_of
 from covlaw.llm.runs.board import require_board
 from covlaw.llm.runs.checkpoint_manager import CheckpointManager, States
 from covlaw.llm.runs.same_run import Claim, claimed, inputs_of, require_same_inputs
@@ -63,6 +65,8 @@ def _begin(folder: Path, own: TrainConfig, *, known: bool, progress: Progress | 
     """Start, or go on, in a folder that is ours; what cannot start leaves nothing to continue."""
     ranks = active()
     inputs = inputs_of(own) if ranks.first else {}
+    longest = max(len(problem.prompt) for problem in load_split(own, "train"))
+    require_memory(own, size_of(own.model), longest)
     if known:
         require_same_inputs(folder, inputs)
     loop = TrainingLoop(Trainer(own), folder)

@@ -43,7 +43,7 @@ def preflight(
     Args:
         model: Hub id, local path, "base", or a run's folder.
         log: Base rollouts that are there already, in place of a model.
-        task: arithmetic, math500, jsonl or parquet.
+        task: arithmetic, math500, jsonl, json, csv, parquet or arrow.
         task_path: Folder, file or hub id of the task's files, where it has any.
         rewards: As in `covlaw llm train`, e.g. accuracy brief=my.py:brief.
         weights: Sets of weights to compare, e.g. 1,1,1 2,1,1; none: equal ones. The mix that

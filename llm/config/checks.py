@@ -15,6 +15,10 @@ _KINDS: dict[type, tuple[type | tuple[type, ...], str]] = {
 }
 """Type of a setting's default -> (types it may have, how to say so)."""
 
+MOST_COUNT = 2**31 - 1
+MOST = {"threads": 1024, "audits": 100_000, "seed": 2**63 - 1}
+"""Greatest values; the system fails, or worse, beyond a few thousand threads."""
+
 _SUPPLIED = frozenset(Batch._fields + Observation._fields) - {"mass", "prompt_mass"}
 """What the loop gives; probabilities of completions and prompts are known in enumerations only."""
 
@@ -29,13 +33,22 @@ def check_kinds(settings: Any) -> None:
             raise CovlawError(f"{setting.name} is {value!r}: use {wanted}")
 
 
+def check_texts(name: str, values: tuple[Any, ...]) -> None:
+    """Refuse a list that is empty or holds what is no text."""
+    if not values or not all(isinstance(value, str) for value in values):
+        raise CovlawError(f'{name} is {list(values)!r}: use texts, e.g. ["accuracy", "clarity"]')
+
+
 def check_counts(settings: Any, at_least: Mapping[int, tuple[str, ...]]) -> None:
-    """Refuse what is not a whole number, or below the least one."""
+    """Refuse what is not a whole number, below the least one, or beyond any machine."""
     for smallest, names in at_least.items():
         for name in names:
             value = getattr(settings, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
                 raise CovlawError(f"{name} is {value!r}: use a whole number ≥ {smallest}")
+            most = MOST.get(name, MOST_COUNT)
+            if value > most:
+                raise CovlawError(f"{name} is {value!r}: use at most {most}")
 
 
 def check_positive(settings: Any, *names: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from covlaw.llm.config.algorithms import OWN_RANGE, filled, reopened
-from covlaw.llm.config.checks import check_kinds, check_needs, spread
+from covlaw.llm.config.checks import check_kinds, check_needs, check_texts, spread
 from covlaw.llm.config.options import by_objective, completed, merged
 from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
@@ -192,6 +192,7 @@ class TrainConfig:
         check_kinds(self)
         for name in _TUPLES:
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        check_texts("rewards", self.rewards)
         for name, value in filled(self).items():
             object.__setattr__(self, name, value)
         check_config(self)

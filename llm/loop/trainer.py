@@ -27,7 +27,7 @@ from covlaw.llm.rewards.answers import budget
 from covlaw.llm.runs.checkpoint_manager import States
 from covlaw.llm.runs.samples import sample_record, sample_steps
 from covlaw.llm.sampling.engines import make_engine
-from covlaw.llm.sampling.prompts import load_split, prompts_of
+from covlaw.llm.sampling.prompts import load_split, prompts_of, warn_of_shared
 from covlaw.llm.sampling.rollout import SampledRollouts, Sampler
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import Problem
@@ -62,6 +62,7 @@ class Trainer:
         self.optimizer = make_adamw(self.model, config.learning_rate, config.weight_decay)
         apart = config.evaluate_every or (config.audits and config.audit_held_out)
         held_out = self.prompts(load_split(config, SPLIT)) if apart else []
+        warn_of_shared(problems, held_out, SPLIT)
         sampled = [problem.prompt for problem in (*problems, *held_out)]
         self.guard = Guard(self.model, self.optimizer, config)
         self.engine = make_engine(config, self.model, self.tokenizer, sampled)

@@ -12,6 +12,7 @@ from covlaw.llm.base import is_base_name, named_base
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.prompt_order import steps_in_all
 from covlaw.llm.loop.validation import SPLIT
+from covlaw.llm.plan.fitting import require_memory
 from covlaw.llm.plan.memory import Memory, estimate_memory
 from covlaw.llm.plan.size import ModelSize, size_of
 from covlaw.llm.plan.work import Work, count_work
@@ -68,6 +69,7 @@ def make_plan(config: TrainConfig) -> Plan:
     steps = steps_in_all(config, problems)
     audits = tuple(sorted(audit_steps(steps, audit_count(config, steps))))
     size = size_of(config.model)
+    require_memory(config, size, longest)
     memory = estimate_memory(config, size, longest) if size else None
     work = count_work(config, steps, len(audits))
     continues = _check_folder(config)

@@ -28,6 +28,9 @@ from covlaw.theory._numerics.errors import CovlawError
 START_SECONDS = 300.0
 """For importing the user's module, which may load a model."""
 
+GRACE = 5.0
+"""Seconds after its limit at which a process ends itself, where nobody has ended it."""
+
 _workers: "dict[tuple[str, float], RewardWorker]" = {}
 """By module or file, and when the file was changed."""
 
@@ -99,7 +102,7 @@ class RewardWorker:
     def _ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
         if self._process is None:
             self._process = _start()
-        line = json.dumps(question).encode() + b"\n"
+        line = json.dumps(question | {"seconds": seconds + GRACE}).encode() + b"\n"
         try:
             with contextlib.suppress(BrokenPipeError):  # it died: the answer says so
                 cast(IO[bytes], self._process.stdin).write(line)
@@ -127,8 +130,10 @@ class RewardWorker:
 
 def _start() -> subprocess.Popen[bytes]:
     path = json.dumps([entry or str(Path.cwd()) for entry in sys.path])
+    # the system tells a child of the end of the thread that started it: others end while we live
+    main = threading.current_thread() is threading.main_thread()
     return subprocess.Popen(  # noqa: S603 (our own module, our own interpreter)
-        [sys.executable, "-m", "covlaw.llm.rewards.worker_process", path],
+        [sys.executable, "-m", "covlaw.llm.rewards.worker_process", path, str(os.getpid() * main)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

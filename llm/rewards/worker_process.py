@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 from covlaw.llm.rewards import RewardState, load_reward
+from covlaw.llm.rewards.lifetime import end_with, ended_after
+from covlaw.llm.rewards.state import as_scores
 from covlaw.theory._numerics.errors import CovlawError
 
 
@@ -20,8 +22,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what the user prints goes to stderr
     sys.path[:] = json.loads(sys.argv[1])
+    end_with(int(sys.argv[2]))
     for line in sys.stdin:
-        print(json.dumps(_answer(json.loads(line))), file=answers, flush=True)
+        question = json.loads(line)
+        with ended_after(question["seconds"]):
+            answer = _answer(question)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +43,7 @@ def _score(function: Any, batch: dict[str, Any]) -> dict[str, Any]:
     lengths = torch.tensor(batch["lengths"], dtype=torch.int64)
     try:
         found = function(batch["completions"], batch["references"], lengths, RewardState(**state))
-        return {"scores": torch.as_tensor(found, dtype=torch.float64).tolist()}
+        return {"scores": as_scores(found).tolist()}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}{_place(error)}"}
 

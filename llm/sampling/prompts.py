@@ -52,3 +52,11 @@ def within_limit(
         raise CovlawError(f"{what} ({longest}): {remedy}")
     _log.warning("%s and left out (%s)", what, longest)
     return kept
+
+
+def warn_of_shared(train: Sequence[Problem], held_out: Sequence[Problem], split: str) -> None:
+    """Say how many prompts of a held-out split are trained on too."""
+    trained = {problem.prompt for problem in train}
+    shared = sum(problem.prompt in trained for problem in held_out)
+    if shared:
+        _log.warning("%d of %d prompts of split %s are in train too", shared, len(held_out), split)

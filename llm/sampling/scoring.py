@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.rewards import RewardState, load_reward, parse_reward
+from covlaw.llm.rewards.state import as_scores
 from covlaw.llm.rewards.worker import RewardTimeoutError, worker_of
 from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.tasks import Problem
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.plugins import Spec
 
+LARGEST = 1e18
+"""Of a reward: squares of greater ones leave float32."""
 SECONDS = 60.0
 """Default time limit of a user's reward on one batch."""
 
@@ -114,7 +117,7 @@ def _column(spec: Spec, seconds: float) -> Column:
         worker.find(spec.target)
         return lambda scored: worker.score(spec.target, *scored, seconds=seconds)
     function = load_reward(spec.target)
-    return lambda scored: torch.as_tensor(function(*scored), dtype=torch.float64)
+    return lambda scored: as_scores(function(*scored))
 
 
 def _words(error: Exception) -> str:
@@ -134,4 +137,10 @@ def _check(name: str, column: Tensor, scored: Scored) -> Tensor:
     if bad.any():
         row = int(bad.nonzero()[0])
         raise CovlawError(f"reward {name!r} is {float(column[row])} on {scored.show(row)}")
+    if (column.abs() > LARGEST).any():
+        row = int(column.abs().argmax())
+        raise CovlawError(
+            f"reward {name!r} is {float(column[row]):g} on {scored.show(row)}: scale it below "
+            f"{LARGEST:g}, whose square float32 still holds"
+        )
     return column

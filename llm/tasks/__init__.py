@@ -28,7 +28,10 @@ TASKS: Registry[Loader] = Registry(
         "arithmetic": f"{_HERE}.arithmetic:load",
         "math500": f"{_HERE}.math500:load",
         "jsonl": f"{_HERE}.columns:load_jsonl",
+        "json": f"{_HERE}.columns:load_json",
+        "csv": f"{_HERE}.columns:load_csv",
         "parquet": f"{_HERE}.columns:load_parquet",
+        "arrow": f"{_HERE}.columns:load_arrow",
     },
     _is_loader,
 )

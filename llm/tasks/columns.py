@@ -1,6 +1,5 @@
-"""Problems from files with named columns: JSONL or Parquet, from a folder, a file or the hub."""
+"""Problems from files with named columns, from a folder, a file or the hub."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covlaw.llm.tasks.places import REMEDY, locate
-from covlaw.llm.tasks.problem import Problem
+from covlaw.llm.tasks.problem import SPLITS, Problem
+from covlaw.llm.tasks.readers import READERS, Row, unpaired
 from covlaw.theory._numerics.errors import CovlawError, unknown
 
 SPLIT_SEED = 0
@@ -45,19 +45,35 @@ def load_jsonl(split: str, path: str | None, options: Mapping[str, Any]) -> list
     return load("jsonl", split, path, options)
 
 
+def load_json(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
+    """Any JSON arrays of objects; see `load`."""
+    return load("json", split, path, options)
+
+
+def load_csv(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
+    """Any CSV files whose first line names the columns; see `load`."""
+    return load("csv", split, path, options)
+
+
 def load_parquet(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
     """Any Parquet files with named columns; see `load`."""
     return load("parquet", split, path, options)
 
 
+def load_arrow(split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
+    """Any Arrow files, such as folders that `datasets` saves; see `load`."""
+    return load("arrow", split, path, options)
+
+
 def load(kind: str, split: str, path: str | None, options: Mapping[str, Any]) -> list[Problem]:
-    """Read one split of a `jsonl` or `parquet` task.
+    """Read one split of a task with named columns.
 
     Args:
-        kind: jsonl or parquet.
+        kind: A key of `readers.READERS`: jsonl, json, csv, parquet or arrow.
         split: train, val or test.
-        path: A folder with ``<split>.<kind>``, one such file (parted 3 : 1 : 1, always in the same
-            way), or the id of a data set on the hub that holds ``<split>.<kind>``.
+        path: A folder with ``<split>.<kind>`` or its shards (`places.locate`), one such file (its
+            prompts parted 3 : 1 : 1, always in the same way, rows of one prompt together), or the
+            id of a data set on the hub that holds ``<split>.<kind>``.
         options: Fields of `Columns`.
 
     Raises:
@@ -70,54 +86,29 @@ def load(kind: str, split: str, path: str | None, options: Mapping[str, Any]) ->
     columns = _checked(Columns(**{name: str(value) for name, value in options.items()}), kind)
     if path is None:
         raise CovlawError(f"task {kind!r} needs a path: {REMEDY.format(kind=kind)}")
-    file, whole = locate(path, split, kind)
-    rows = (read_jsonl if kind == "jsonl" else read_parquet)(file)
-    chosen = rows if whole else _part(rows, split)
-    return [_problem(row, columns, file) for row in chosen]
+    files, whole = locate(path, split, kind)
+    problems = [_problem(row, columns, file) for file in files for row in READERS[kind](file)]
+    return problems if whole else _part(problems, split)
 
 
-def _part(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
-    """Take one split's share of a single file."""
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(rows))
-    held_out = len(rows) // 5
-    bounds = [len(rows) - 2 * held_out, len(rows) - held_out]
-    part = np.split(order, bounds)[("train", "val", "test").index(split)]
-    return [rows[i] for i in sorted(part)]
+def _part(problems: list[Problem], split: str) -> list[Problem]:
+    """Take one split's share of a single file: no prompt is in two of them."""
+    different = dict.fromkeys(problem.prompt for problem in problems)
+    place = {prompt: k for k, prompt in enumerate(different)}
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(place))
+    held_out = len(place) // 5
+    bounds = [len(place) - 2 * held_out, len(place) - held_out]
+    chosen = set(np.split(order, bounds)[SPLITS.index(split)].tolist())
+    return [problem for problem in problems if place[problem.prompt] in chosen]
 
 
-def read_parquet(file: Path) -> list[dict[str, Any]]:
-    """Read the rows of a Parquet file; CovlawError if it is none."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        return list(parquet.read_table(file).to_pylist())
-    except (OSError, pa.ArrowException) as error:
-        raise CovlawError(f"{file} is not a readable parquet file: {error}") from error
-
-
-def read_jsonl(file: Path) -> list[dict[str, Any]]:
-    """Read the objects of a JSONL file; CovlawError names the line that is none."""
-    rows = []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CovlawError(f"{file} is not a readable text file: {error}") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except json.JSONDecodeError as error:
-            raise CovlawError(f"{file}, line {number} is not JSON: {error}") from error
-        if row is not None and not isinstance(row, dict):
-            raise CovlawError(f"{file}, line {number} is no object with named columns: {line!r}")
-        rows.append(row)
-    return [row for row in rows if row is not None]
-
-
-def _problem(row: dict[str, Any], columns: Columns, file: Path) -> Problem:
+def _problem(row: Row, columns: Columns, file: Path) -> Problem:
     question, answer = (_value(row, name, file) for name in (columns.prompt, columns.answer))
     text = question if isinstance(question, str) else _joined(question, columns.prompt, file)
-    return Problem(columns.prefix + text + columns.suffix, reference(answer, columns, row, file))
+    problem = Problem(columns.prefix + text + columns.suffix, reference(answer, columns, row, file))
+    for mark in unpaired("".join(problem)):
+        raise CovlawError(f"{file}: half a surrogate pair, {mark!r}, in row {row!r:.200}: mend it")
+    return problem
 
 
 def reference(answer: Any, columns: Columns, row: Mapping[str, Any], file: Path) -> str:
@@ -157,7 +148,7 @@ def _checked(columns: Columns, kind: str) -> Columns:
     return columns
 
 
-def _value(row: dict[str, Any], column: str, file: Path) -> Any:
+def _value(row: Row, column: str, file: Path) -> Any:
     """Follow a column's dots; a column whose own name has dots comes first."""
     if column in row:
         return row[column]
@@ -177,7 +168,7 @@ def _value(row: dict[str, Any], column: str, file: Path) -> Any:
 def _joined(turns: Any, column: str, file: Path) -> str:
     try:
         return "\n\n".join(turn["content"] for turn in turns)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, IndexError) as error:
         raise CovlawError(
             f"{file}: {column} must be text or a list of turns with content; found {turns!r:.200}"
         ) from error

@@ -44,7 +44,7 @@ def evaluate(
     Args:
         models: Run folders, hub ids, local paths, or "base"; a run's own settings are defaults.
         split: train, val or test.
-        task: arithmetic, math500, jsonl or parquet.
+        task: arithmetic, math500, jsonl, json, csv, parquet or arrow.
         task_path: Folder, file or hub id of the task's files, where it has any.
         rewards: As in `covlaw llm train`, e.g. accuracy brief=my.py:brief.
         completions: Completions a prompt.

@@ -56,6 +56,14 @@ def gap(completions, references, lengths, state):
     return [float("nan") if "bad" in text else 1.0 for text in completions]
 
 
+def huge(completions, references, lengths, state):
+    return [-1e308 if "bad" in text else 1.0 for text in completions]
+
+
+def turned(completions, references, lengths, state):
+    return [1j] * len(completions)
+
+
 def words(completions, references, lengths, state):
     return ["good"] * len(completions)
 
@@ -125,6 +133,8 @@ def test_a_display_name_names_the_objective(own: str) -> None:
     [
         ("picky", r"failed on completion 'a bad one' \(reference '7'\): ValueError: I cannot read"),
         ("gap", r"is nan on completion 'a bad one' \(reference '7'\)"),
+        ("huge", r"is -1e\+308 on completion 'a bad one' .*: scale it below 1e\+18"),
+        ("turned", r"TypeError: it returned complex numbers: return real ones"),
         ("short", r"returned shape \(1,\) for 4 completions.*'fine'.*return one number each"),
         (
             "crowded",

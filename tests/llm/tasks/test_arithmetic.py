@@ -78,7 +78,7 @@ def test_mistakes_are_named(arguments: dict[str, object], message: str) -> None:
 
 
 def test_the_registry_holds_the_documented_tasks() -> None:
-    assert set(TASKS) == {"arithmetic", "math500", "jsonl", "parquet"}
+    assert set(TASKS) == {"arithmetic", "math500", "jsonl", "json", "csv", "arrow", "parquet"}
 
 
 @pytest.mark.parametrize("style", STYLES)
