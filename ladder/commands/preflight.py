@@ -65,6 +65,8 @@ def preflight(
         from covlaw.plugins.logs.read import read_log
 
     out = console()
+    sets: list[list[float] | None] = [_numbers(text) for text in weights]
+    sets = sets or [None]
     if log:
         rollouts = read_log(list(log))
     else:
@@ -77,17 +79,11 @@ def preflight(
         chosen |= {"rewards": rewards}
         given |= {key: value for key, value in chosen.items() if value is not None}
         config = EvalConfig.of(model, given | read_settings(set))
-        _, seconds = _timed(replace(config, limit=TRIED))
-        out.print(
-            f"{prompts} prompts × {completions} completions: about "
-            f"{seconds * prompts / TRIED:.0f} s, by {TRIED} prompts that took {seconds:.1f} s",
-            highlight=False,
-        )
+        _check(sets, config.objectives)
+        out.print(_costs(config), highlight=False, markup=False)
         if dry_run:
             return
-        rollouts, _ = _timed(config)
-    sets: list[list[float] | None] = [_numbers(text) for text in weights]
-    sets = sets or [None]
+        rollouts = _sampled(config)
     found = inspect_log(rollouts, sets[0], advantage)
     show(found, out)
     side_by_side([found, *_others(rollouts, sets[1:], advantage, found)], out)
@@ -108,28 +104,50 @@ def _others(
     return [inspect_log(log, weights, advantage) for weights in wanted]
 
 
-def _timed(config: "EvalConfig") -> tuple["Log", float]:
-    """Sample and score; the seconds include loading the model."""
+def _check(sets: Sequence[list[float] | None], names: tuple[str, ...]) -> None:
+    """Refuse weights that do not fit before anything is sampled."""
+    from covlaw.plugins.inspection.signals import as_weights
+
+    for weights in sets:
+        as_weights(weights, names)
+
+
+def _costs(config: "EvalConfig") -> str:
+    """What sampling will take, by a try of a few prompts; loading the model is timed apart."""
+    from covlaw.llm.model.policy import load_policy
+
+    start = time.monotonic()
+    load_policy(config.model, config.device)
+    loading = time.monotonic() - start
+    _sampled(replace(config, limit=TRIED))
+    trying = max(time.monotonic() - start - 2 * loading, 0.0)
+    rows = config.limit * config.completions
+    return (
+        f"{config.limit} prompts × {config.completions} completions: at most "
+        f"{rows * config.max_tokens:,} tokens, about {loading + trying * config.limit / TRIED:.0f} "
+        f"s at most ({TRIED} prompts took {trying:.1f} s, loading the model {loading:.1f} s)"
+    )
+
+
+def _sampled(config: "EvalConfig") -> "Log":
+    """Sample and score."""
     import torch
 
     from covlaw.llm.evaluate.evaluation import evaluate
-    from covlaw.llm.rewards import reward_names
     from covlaw.plugins.logs.log import Log
 
-    start = time.monotonic()
     scores = evaluate(config)
     count, each, _ = scores.rewards.shape
     prompt = torch.arange(count).repeat_interleave(each)
-    log = Log(
+    return Log(
         torch.zeros_like(prompt),
         prompt,
         scores.rewards.flatten(0, 1),
-        tuple(reward_names(config.rewards)),
+        config.objectives,
         tuple(range(count)),
-        length=scores.lengths.flatten(),
+        length=scores.lengths.flatten().double(),
         format="samples",
     )
-    return log, time.monotonic() - start
 
 
 def _numbers(text: str) -> list[float]:

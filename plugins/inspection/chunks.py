@@ -9,7 +9,7 @@ from torch import Tensor
 from covlaw.plugins.logs.log import Log
 from covlaw.theory._numerics.groups import Groups
 
-ROWS = 8192
+ROWS = 4096
 """Completions of a piece, or the largest group."""
 
 

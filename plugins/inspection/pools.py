@@ -11,7 +11,7 @@ from covlaw.theory._numerics.weighting import mean_and_error
 from covlaw.theory.estimators.intervals import Limits, Push, known_where, push, signal_limits
 from covlaw.theory.estimators.prompt_means import PromptMeans
 
-CLUSTERS = 4096
+CLUSTERS = 2048
 """At most so many clusters of prompts: where there are more prompts, several share one, which
 leaves the error clustered by prompt as right as it was and the memory bounded."""
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from covlaw.plugins.logs.columns import NESTED, Columns
 from covlaw.plugins.logs.formats.parquet import LENGTH
 from covlaw.plugins.logs.formats.table import Block, Table
-from covlaw.plugins.logs.log import Log
+from covlaw.plugins.logs.log import Log, run_ends
 from covlaw.theory._numerics.errors import CovlawError
 
 Array = NDArray[Any]
@@ -259,16 +259,12 @@ def _grouped(step: Tensor, prompt: Tensor) -> Tensor:
     """Rows (N,) bool that share step and prompt with another."""
     kept = torch.zeros(len(step), dtype=torch.bool)
     start = 0
-    for count in _counts(step):
-        part = prompt[start : start + count]
+    for stop in run_ends(step):
+        part = prompt[start:stop]
         _, inverse, sizes = torch.unique(part, return_inverse=True, return_counts=True)
-        kept[start : start + count] = sizes[inverse] > 1
-        start += count
+        kept[start:stop] = sizes[inverse] > 1
+        start = stop
     return kept
-
-
-def _counts(step: Tensor) -> Iterator[int]:
-    yield from torch.unique_consecutive(step, return_counts=True)[1].tolist()
 
 
 def _usable(values: Tensor | None, name: str, notes: list[str]) -> Tensor | None:

@@ -7,6 +7,14 @@ import torch
 from torch import Tensor
 
 
+def run_ends(values: Tensor) -> list[int]:
+    """Where each run of equal neighbours of (N,) ends, with a byte a row (`unique` takes many)."""
+    if not len(values):
+        return []
+    turns: list[int] = (values[1:] != values[:-1]).nonzero()[:, 0].add(1).tolist()
+    return [*turns, len(values)]
+
+
 @dataclass(frozen=True, eq=False)
 class Log:
     """Completions with their rewards, ordered by step; rows without a group are left out.
@@ -42,15 +50,14 @@ class Log:
     @property
     def steps(self) -> tuple[int, ...]:
         """(S,) distinct steps, ascending."""
-        return tuple(torch.unique_consecutive(self.step).tolist())
+        return tuple(step for step, _ in self.by_step())
 
     def by_step(self) -> Iterator[tuple[int, slice]]:
         """Yield each step and its rows."""
-        steps, counts = torch.unique_consecutive(self.step, return_counts=True)
         start = 0
-        for step, count in zip(steps.tolist(), counts.tolist(), strict=True):
-            yield step, slice(start, start + count)
-            start += count
+        for stop in run_ends(self.step):
+            yield int(self.step[start]), slice(start, stop)
+            start = stop
 
     def last(self, steps: int) -> "Log":
         """Only the last so many steps."""

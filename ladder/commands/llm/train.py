@@ -1,6 +1,7 @@
 """`covlaw llm train` and `covlaw llm presets`."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,5 +95,6 @@ def _show_plan(config: Any) -> None:
     _console.print(table)
     for note in plan.notes:
         _console.print(Text(f"note: {note}"), soft_wrap=True)
-    hint = f"covlaw preflight --model {config.model} --task {config.task}"
+    rewards = shlex.join(config.rewards)
+    hint = f"covlaw preflight --model {config.model} --task {config.task} --rewards {rewards}"
     _console.print(Text(f"where these rewards would lead, before a step: {hint}"), soft_wrap=True)

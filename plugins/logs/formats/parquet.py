@@ -24,7 +24,7 @@ def parquet(path: Path) -> Table:
     except ImportError as error:
         raise CovlawError(f"{path}: Parquet needs pyarrow: pip install 'covlaw[logs]'") from error
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False)
     except (pyarrow.ArrowException, OSError) as error:
         raise CovlawError(f"{path} is no readable Parquet file ({_first(error)})") from error
     if not file.metadata.num_rows:
@@ -36,7 +36,7 @@ def parquet(path: Path) -> Table:
         there = [name for name in wanted if name.removesuffix(LENGTH) in columns]
         plain = sorted({name.removesuffix(LENGTH) for name in there})
         try:
-            for batch in file.iter_batches(batch_size=ROWS, columns=plain):
+            for batch in file.iter_batches(batch_size=ROWS, columns=plain, use_threads=False):
                 yield {name: _column(batch, name) for name in there}
         except pyarrow.ArrowException as error:
             raise CovlawError(f"{path} ends in the middle ({_first(error)})") from error
