@@ -74,7 +74,7 @@ STATEMENT = Statement(
     "same weights under a natural-gradient-like step can lower an objective.",
     formula="⟨g_j, d⟩ ≥ |d|²·|g_j|^p/Σ_k λ_k|g_k|^p for every j, d = Σ_k λ_k g_k,"
     " λ_k ∝ α_k/|g_k|^p, α = argmin over the simplex of |Σ α_k g_k/|g_k|^p|",
-    latex=r"\langle g_j,d\rangle\ge\frac{\|d\|^2\,\|g_j\|^p}{\sum_k\lambda_k\|g_k\|^p},\quad"
+    latex=r"\langle g_j,d\rangle\ge\frac{\|d\|^2\,\|g_j\|^p}{\sum_k\lambda_k\|g_k\|^p},\quad "
     r"d=\sum_k\lambda_kg_k,\ \lambda_k\propto\alpha_k\|g_k\|^{-p}",
     assumptions=("gradients of this batch, exact", "plain gradient step, first order"),
     source="ours (the min-norm point); the scalarizer: Li et al. 2025, arXiv:2507.01915",

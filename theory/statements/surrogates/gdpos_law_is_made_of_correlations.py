@@ -118,7 +118,7 @@ STATEMENT = Statement(
     "third outvote it (F17).",
     formula="s = Σ_k λ_k (r_k − E_x r_k)/sd_x(r_k):"
     " Cov_x(r_j, s) = sd_x(r_j)·Σ_k λ_k·corr_x(r_j, r_k); two rewards, equal weights: ≥ 0",
-    latex=r"\mathrm{Cov}_x(r_j,s)=\mathrm{sd}_j\sum_k\lambda_k\,\mathrm{corr}_{jk};\qquad"
+    latex=r"\mathrm{Cov}_x(r_j,s)=\mathrm{sd}_j\sum_k\lambda_k\,\mathrm{corr}_{jk};\qquad "
     r"m=2,\ \lambda=(\tfrac12,\tfrac12):\ \ge0",
     assumptions=(
         "the policy's own mean and std in the prompt; a constant reward counts as 0",
