@@ -9,6 +9,7 @@ import torch
 from covlaw.llm.audit.change import Before, Change, HeldOutChange
 from covlaw.llm.audit.facts import audit_facts, optimism, rounded
 from covlaw.llm.audit.inner_weights import inner_weights
+from covlaw.llm.audit.kl_objective import kl_objective
 from covlaw.llm.audit.leak import leak_record
 from covlaw.llm.audit.penalty import penalty_record
 from covlaw.llm.audit.record import Evidence, audit_record, measure_change, save_evidence
@@ -98,6 +99,10 @@ class Auditor:
             record["gramian"] = self._gramian(pending.gradient, moved)
         if truncation_of(config).on:
             record["leak"] = leak_record(model, pending.test, new, moved, config)
+        with at(model, moved.old):
+            pulled = kl_objective(self.signals, pending.test, config)
+        if pulled is not None:
+            record["kl_objective"] = pulled
         penalty = penalty_record(model, pending.test, pending.gradient, moved, config)
         if penalty is not None:
             record["penalty"] = penalty

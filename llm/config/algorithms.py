@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from covlaw.llm.config.filter_checks import warn_of_filters
 from covlaw.theory._numerics.errors import unknown
 from covlaw.theory.losses.names import find_loss
 
@@ -84,7 +85,8 @@ def reopened(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 def warn_of_traps(config: Any) -> None:
     """Log what is allowed and does not do what it seems to do."""
-    if config.kl_coefficient and config.kl_estimator == "k1":
+    warn_of_filters(config)
+    if config.kl_coefficient and config.kl_place == "loss" and config.kl_estimator == "k1":
         _log.warning(
             "kl_estimator is 'k1': in a loss its expected gradient is 0 on policy, so that "
             "kl_coefficient adds noise and no pull; use 'k2', the gradient of KL(policy to "

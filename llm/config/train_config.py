@@ -6,6 +6,7 @@ from typing import Any
 
 from covlaw.llm.config.algorithms import OWN_RANGE, filled, reopened
 from covlaw.llm.config.checks import check_kinds, check_needs, check_texts, spread
+from covlaw.llm.config.filter_checks import check_added_terms, check_filters
 from covlaw.llm.config.options import by_objective, completed, merged
 from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
@@ -83,10 +84,18 @@ class TrainConfig:
         clip_high: Upper clip range; -1: likewise.
         dual_clip: Bound on ρ where A < 0; 0: none.
         aggregation: From tokens to a loss (`losses.aggregation.aggregate`), of all its terms.
-        kl_coefficient: Weight of the KL to the initial policy in the loss; 0: not computed.
+        kl_coefficient: Weight β of the KL to the initial policy; 0: not computed.
+        kl_place: "loss", or "reward": the score of a completion is less β·log π/π_ref, which is
+            not differentiated and has k2's expected gradient (T55).
         kl_estimator: "k2" has the gradient of KL(π ‖ π_ref), "k3" that of KL(π_ref ‖ π), and "k1"
             none on average (`covlaw.theory.losses.kl_penalty.kl_to_reference`).
         entropy_coefficient: Weight of the bonus on the entropy of next tokens; 0: not computed.
+        dynamic_sampling: "off"; "score": groups whose score is constant are replaced by those of
+            new prompts (T53); or the shown name of a reward that is watched instead (F16).
+        dynamic_rounds: Further draws at most; what has no signal then stays, with advantage 0.
+        overlong: Completions that `max_tokens` cut off: "keep"; "drop": their advantage is 0; or
+            "penalise": the score falls by up to 1 over the last `overlong_buffer` tokens.
+        overlong_buffer: Tokens before `max_tokens` where that penalty begins; 0 elsewhere.
         micro_batch: Rows a forward or backward pass, in audits too; the result does not depend on
             it beyond rounding.
         dtype: Of matrix products in training passes, "float32" or "bfloat16"; parameters, optimiser
@@ -164,7 +173,12 @@ class TrainConfig:
     aggregation: str = ""
     kl_coefficient: float = 0.0
     kl_estimator: str = "k3"
+    kl_place: str = "loss"
     entropy_coefficient: float = 0.0
+    dynamic_sampling: str = "off"
+    dynamic_rounds: int = 4
+    overlong: str = "keep"
+    overlong_buffer: int = 0
     micro_batch: int = 256
     dtype: str = "float32"
     gradient_checkpointing: bool = False
@@ -196,11 +210,13 @@ class TrainConfig:
         for name, value in filled(self).items():
             object.__setattr__(self, name, value)
         check_config(self)
+        check_filters(self)
         given = by_objective(self.options, self.scalarizer_name, self.objectives)
         object.__setattr__(self, "options", given)
         guard = completed_options(self.guard, self.guard_options, self.objectives)
         object.__setattr__(self, "guard_options", guard)
         check_needs(self.scalarizer_name, self.make_scalarizer())
+        check_added_terms(self, self.make_scalarizer())
         object.__setattr__(self, "options", completed(self.options, self.scalarizer))
 
     def make_scalarizer(self) -> Scalarizer[Any]:

@@ -84,6 +84,12 @@ def gathered(own: Completions, start: int) -> Completions:
     return Completions._make((*stacked, [text for part in texts for text in part]))
 
 
+def joined(parts: Sequence[Completions]) -> Completions:
+    """Rows of several batches one after the other, their prompt ids as they are."""
+    columns = (_stacked(name, [getattr(part, name) for part in parts]) for name in _TENSORS)
+    return Completions._make((*columns, [text for part in parts for text in part.text]))
+
+
 def _fork(generator: torch.Generator, rank: int) -> torch.Generator:
     """A rank's own stream; all ranks advance the common one alike."""
     device = generator.device

@@ -18,6 +18,7 @@ Purpose = Literal[
     "validation",
     "mini_batches",
     "held_out",
+    "dynamic",
 ]
 _PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 _NUMBERS = {purpose: number for number, purpose in enumerate(_PURPOSES)}

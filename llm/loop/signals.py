@@ -7,6 +7,7 @@ from torch import Tensor
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.gramian import policy_gramian
+from covlaw.llm.loop.score_terms import as_sampled, kept_rows, masked, overlong_penalty
 from covlaw.llm.model.log_prob import all_token_log_prob
 from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.sampling.rollout import SampledRollouts
@@ -39,13 +40,19 @@ class Signals:
         model: The policy.
         reference: The policy at the start, where the scalarizer asks for ratios to it.
         config: Of the run.
+        eos: End-of-sequence token, where a filter asks which completions were cut off.
     """
 
     def __init__(
-        self, scalarizer: Scalarizer[Any], model: Any, reference: Any, config: TrainConfig
+        self,
+        scalarizer: Scalarizer[Any],
+        model: Any,
+        reference: Any,
+        config: TrainConfig,
+        eos: int | None = None,
     ) -> None:
         self.scalarizer, self.model = scalarizer, model
-        self.reference, self.config = reference, config
+        self.reference, self.config, self.eos = reference, config, eos
 
     def make(self, state: Any, drawn: SampledRollouts) -> Applied:
         """Give the batch its advantage; the model is still at π_old."""
@@ -59,12 +66,14 @@ class Signals:
         """Advantage of other rows under the signal that a batch got: (N,) or (N, T).
 
         Weights that were fitted to the batch are kept, and so is its Gramian: fitted anew they
-        would be those of another signal. Normalisation is by the rows' own groups.
+        would be those of another signal. Normalisation is by the rows' own groups. The run's
+        filters apply, so that the law is that of what was trained.
         """
         if applied.weighted and applied.weights is not None:
-            return self._advantage(Signal(drawn.rewards @ applied.weights), drawn)
-        batch = self._batch(drawn, applied.gramian)
-        return self._advantage(self.scalarizer.signal(applied.state, batch)[1], drawn)
+            signal = Signal(drawn.rewards @ applied.weights)
+        else:
+            signal = self.scalarizer.signal(applied.state, self._batch(drawn, applied.gramian))[1]
+        return as_sampled(self._advantage(signal, drawn), drawn, self.config)
 
     def _batch(self, drawn: SampledRollouts, gramian: Tensor | None) -> Batch:
         """On the rewards' device, where scalarizers keep their state."""
@@ -87,10 +96,29 @@ class Signals:
     def _advantage(self, signal: Signal, drawn: SampledRollouts) -> Tensor:
         completions = drawn.completions
         if signal.advantage is None:
-            advantage = group_advantage(signal.score, drawn.prompt, self.config.normaliser)
+            score = self._with_terms(signal.score, drawn)
+            advantage = group_advantage(score, drawn.prompt, self.config.normaliser)
         else:
             advantage = _checked(signal.advantage, completions.mask, self.config.scalarizer_name)
+        advantage = masked(advantage, kept_rows(drawn, self.config, self.eos))
         return advantage.to(completions.tokens.device)
+
+    def _with_terms(self, score: Tensor, drawn: SampledRollouts) -> Tensor:
+        """The score with what is no reward: the overlong penalty, and the KL in the reward."""
+        config, completions = self.config, drawn.completions
+        if config.overlong == "penalise":
+            lengths = completions.lengths.to(score.device)
+            score = score + overlong_penalty(lengths, config.max_tokens, config.overlong_buffer)
+        if config.kl_coefficient and config.kl_place == "reward":
+            score = score - config.kl_coefficient * self.distance(completions).to(score.device)
+        return score
+
+    def distance(self, completions: Completions) -> Tensor:
+        """log π − log π_ref of whole completions: (N,) float64."""
+        apart = self._log_prob(self.model, completions) - self._log_prob(
+            self.reference, completions
+        )
+        return torch.where(completions.mask, apart, 0.0).double().sum(1)
 
 
 def _checked(advantage: Tensor, mask: Tensor, scalarizer: str) -> Tensor:

@@ -10,6 +10,7 @@ from covlaw.llm.config.algorithms import warn_of_traps
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.rows import over_all_ranks
 from covlaw.llm.guard.guard import Guard
+from covlaw.llm.loop.dynamic_sampling import DynamicSampling, Filled
 from covlaw.llm.loop.group_shares import group_shares
 from covlaw.llm.loop.observation import Observer
 from covlaw.llm.loop.optimizer import make_adamw
@@ -67,7 +68,9 @@ class Trainer:
         self.guard = Guard(self.model, self.optimizer, config)
         self.engine = make_engine(config, self.model, self.tokenizer, sampled)
         self.sampler = Sampler(self.engine, Rewards(config.rewards, config.reward_seconds), config)
-        self.signals = Signals(self.scalarizer, self.model, self.reference, config)
+        eos = self.tokenizer.eos_token_id
+        self.signals = Signals(self.scalarizer, self.model, self.reference, config, eos)
+        self.dynamic = DynamicSampling(self.sampler, self.scalarizer, problems, config)
         self.auditor = Auditor(self.model, self.sampler, self.signals, problems, held_out, config)
         self.sampled = sample_steps(config, self.auditor.steps)
 
@@ -88,13 +91,17 @@ class Trainer:
         cut = over_all_ranks(cuts.count, "answers that were cut")
         train_rows, observed_rows, guard_rows = self._split(step, drawn)
         states = states._replace(guard=self.guard.seen(states.guard, drawn))
+        before = (states.scalarizer, states.rewards)
+        filled = self.dynamic.fill(step, train_rows, self.order.batch(step), before)
+        train_rows = filled.rows
         applied = self.signals.make(states.scalarizer, train_rows)
         observer = self._observer(observed_rows)
         pending = self.auditor.before(step, applied, states.rewards) if audited else None
         unguarded = self.guard.before(guard_rows, states.guard) if guard_rows else None
         old, rate = (copy_of(self.model) if audited else {}), self._set_rate(step)
         batch = train_rows.weighted(applied.advantage)
-        anchor = self.reference if config.kl_coefficient else None
+        in_loss = config.kl_coefficient and config.kl_place == "loss"
+        anchor = self.reference if in_loss else None
         trace = policy_step(
             self.model, self.optimizer, TrainingBatch.of(batch), config, anchor, audited, step
         )
@@ -108,13 +115,14 @@ class Trainer:
             audits = self.auditor.after(step, pending, batch, moved)
         told = guarded.record() if guarded else None
         shares = group_shares(train_rows, applied.advantage, self.tokenizer.eos_token_id)
+        shares |= filled.record
         record = step_record(step, config, drawn, applied.weights, trace, audits, cut, told, shares)
         lengths = observe_lengths(
             states.rewards, drawn.completions.lengths.double(), config.length_decay
         )
         after = states._replace(scalarizer=state, rewards=lengths)
         spent = {"guard_seconds": round(guarded.seconds, 4)} if guarded else {}
-        return after, Lines(record, self._samples(step, train_rows, applied), spent)
+        return after, Lines(record, self._samples(step, filled, applied), spent)
 
     def _draw(self, step: int, states: States) -> tuple[SampledRollouts, States]:
         config = self.config
@@ -127,11 +135,10 @@ class Trainer:
             states = states._replace(rewards=initial_state(completions.lengths.double()))
         return self.sampler.scored(completions, problems, states.rewards), states
 
-    def _samples(self, step: int, rows: SampledRollouts, applied: Applied) -> dict[str, Any] | None:
+    def _samples(self, step: int, batch: Filled, applied: Applied) -> dict[str, Any] | None:
         if step not in self.sampled:
             return None
-        problems = self.order.batch(step)
-        return sample_record(step, self.config, problems, rows, applied.advantage)
+        return sample_record(step, self.config, batch.problems, batch.rows, applied.advantage)
 
     @property
     def _observes(self) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from covlaw.llm.config.filter_checks import OFF
 from covlaw.llm.config.train_config import TrainConfig
 
 FORWARD, BACKWARD, DERIVATIVE = 1, 2, 3
@@ -47,7 +48,9 @@ def count_work(config: TrainConfig, steps: int, audits: int) -> Work:
 
 def step_draws(config: TrainConfig) -> int:
     """Completions that a step samples."""
-    return config.prompts * (config.completions + _observed(config) + _guarding(config))
+    again = config.dynamic_rounds if config.dynamic_sampling != OFF else 0
+    own = config.completions * (1 + again)
+    return config.prompts * (own + _observed(config) + _guarding(config))
 
 
 def step_passes(config: TrainConfig) -> int:

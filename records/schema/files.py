@@ -42,6 +42,8 @@ AUDIT = table(
         "n_completions": count,
         "scale": number,
         "law_by_sum": STATISTIC,
+        "penalty": STATISTIC,
+        "kl_objective": STATISTIC,
         "held_out": STATISTIC,
         "budget": table(dict.fromkeys(BUDGET_TERMS, vector)),
         "tails": table({"heavy": truth}),
@@ -88,6 +90,7 @@ STEP = table(
         "answers_cut": count,
         "dead_groups": mapped(number),
         "truncated": mapped(number),
+        "dynamic_sampling": mapped(count),
         "guard": GUARD,
     },
 )
