@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from covlaw.llm.audit.change import Before, Change, HeldOutChange
+from covlaw.llm.audit.engine_margin import engine_margin
 from covlaw.llm.audit.facts import audit_facts, optimism, rounded
 from covlaw.llm.audit.inner_weights import inner_weights
 from covlaw.llm.audit.kl_objective import kl_objective
@@ -101,6 +102,9 @@ class Auditor:
             record["leak"] = leak_record(model, pending.test, new, moved, config)
         with at(model, moved.old):
             pulled = kl_objective(self.signals, pending.test, config)
+            between = engine_margin(self.signals, pending.test, config)
+        if between is not None:
+            record["engine"] = between
         if pulled is not None:
             record["kl_objective"] = pulled
         penalty = penalty_record(model, pending.test, pending.gradient, moved, config)

@@ -12,6 +12,7 @@ from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
 from covlaw.llm.guard.settings import GuardSettings, completed_options
 from covlaw.llm.rewards import reward_names
+from covlaw.llm.sampling.engine_correction import check_correction
 from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory._numerics.plugins import parse
 from covlaw.theory.losses import PolicyLoss, make_loss
@@ -74,6 +75,11 @@ class TrainConfig:
         engine_options: Table of vLLM's options, see `covlaw.llm.sampling.vllm.options`.
         engine_gap_limit: Largest difference between the engine's log-probs and the trainer's, in
             nats, before the run stops; 0: what rounding explains, by dtype and depth.
+        engine_correction: "off", or "tis": advantages are weighed by min(π/μ, `engine_cap`), μ the
+            engine; the run is then stopped by no gap but an `engine_gap_limit` that is set (T52).
+        engine_cap: C of these weights.
+        engine_level: One weight a "token", as published, or one a "sequence", of which audits
+            know the margin.
         learning_rate: AdamW's, constant after `warmup` steps.
         weight_decay: AdamW's.
         grad_clip: Largest gradient norm; 0: no limit.
@@ -161,6 +167,9 @@ class TrainConfig:
     engine: str = "transformers"
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     engine_gap_limit: float = 0.0
+    engine_correction: str = "off"
+    engine_cap: float = 2.0
+    engine_level: str = "token"
     learning_rate: float = 2e-4
     warmup: int = 0
     weight_decay: float = 0.0
@@ -211,6 +220,7 @@ class TrainConfig:
             object.__setattr__(self, name, value)
         check_config(self)
         check_filters(self)
+        check_correction(self)
         given = by_objective(self.options, self.scalarizer_name, self.objectives)
         object.__setattr__(self, "options", given)
         guard = completed_options(self.guard, self.guard_options, self.objectives)

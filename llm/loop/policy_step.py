@@ -15,6 +15,7 @@ from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model.log_prob import all_token_log_prob
 from covlaw.llm.model.parameters import copy_of, gradients, trainable
 from covlaw.llm.model.precision import training_pass
+from covlaw.llm.sampling.engine_correction import gap_record
 from covlaw.llm.sampling.engine_gap import require_same_policy
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.losses.kl_penalty import kl_to_reference
@@ -35,6 +36,8 @@ class StepTrace:
     entropy: float | None = None
     """Mean a token in nats over the first inner step's rows, where the loss has a bonus on it."""
     engine_log_prob_gap: float = 0.0
+    engine_gap: dict[str, float] | None = None
+    """Its distribution, where the engine has weights of its own or is corrected (`gap_record`)."""
     iterates: list[dict[str, Tensor]] = field(default_factory=list)
     """Parameters at the start of each inner step."""
     ascent: list[dict[str, Tensor]] = field(default_factory=list)
@@ -89,6 +92,7 @@ def policy_step(
             if batch.behaviour_log_prob is None:
                 batch = batch._replace(behaviour_log_prob=seen.log_prob)
             trace.engine_log_prob_gap = require_same_policy(model, batch, config)
+            trace.engine_gap = _gaps(batch, config)
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     _compare(trace, batch, config)
@@ -128,6 +132,12 @@ def _anchored(
     if reference is not None:
         batch = batch._replace(reference_log_prob=read(reference))
     return batch if config.mini_batches == 1 else batch._replace(behaviour_log_prob=read(model))
+
+
+def _gaps(batch: TrainingBatch, config: TrainConfig) -> dict[str, float] | None:
+    old = batch.behaviour_log_prob
+    same = config.engine == "transformers" and config.engine_correction == "off"
+    return None if same or old is None else gap_record(old, batch.completions, config)
 
 
 def _clip_norm(model: Any, limit: float) -> float:

@@ -10,6 +10,7 @@ from covlaw.llm.loop.gramian import policy_gramian
 from covlaw.llm.loop.score_terms import as_sampled, kept_rows, masked, overlong_penalty
 from covlaw.llm.model.log_prob import all_token_log_prob
 from covlaw.llm.sampling.engine import Completions
+from covlaw.llm.sampling.engine_correction import importance_weight, weighed
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
@@ -82,15 +83,16 @@ class Signals:
         if "gramian" in wanted and gramian is None:
             gramian = policy_gramian(self.model, completions, rewards, self.config)
         if "log_ratio_to_reference" in wanted:
-            ratio = self._log_prob(self.model, completions)
-            ratio -= self._log_prob(self.reference, completions)
+            ratio = self.log_prob(completions)
+            ratio -= self.log_prob(completions, self.reference)
             batch = batch._replace(log_ratio_to_reference=ratio.to(device))
         if "mask" in wanted:
             batch = batch._replace(mask=completions.mask.to(device))
         return batch._replace(gramian=gramian)
 
-    def _log_prob(self, model: Any, completions: Completions) -> Tensor:
-        config = self.config
+    def log_prob(self, completions: Completions, model: Any = None) -> Tensor:
+        """Log-probs (N, T) of the run's policy, or of another one; 0 on padding."""
+        model, config = model or self.model, self.config
         return all_token_log_prob(model, completions, config.temperature, config.micro_batch)
 
     def _advantage(self, signal: Signal, drawn: SampledRollouts) -> Tensor:
@@ -101,7 +103,11 @@ class Signals:
         else:
             advantage = _checked(signal.advantage, completions.mask, self.config.scalarizer_name)
         advantage = masked(advantage, kept_rows(drawn, self.config, self.eos))
-        return advantage.to(completions.tokens.device)
+        advantage = advantage.to(completions.tokens.device)
+        if self.config.engine_correction == "off":
+            return advantage
+        weight = importance_weight(self.log_prob(completions), completions, self.config)
+        return weighed(advantage, weight)
 
     def _with_terms(self, score: Tensor, drawn: SampledRollouts) -> Tensor:
         """The score with what is no reward: the overlong penalty, and the KL in the reward."""
@@ -115,9 +121,7 @@ class Signals:
 
     def distance(self, completions: Completions) -> Tensor:
         """log π − log π_ref of whole completions: (N,) float64."""
-        apart = self._log_prob(self.model, completions) - self._log_prob(
-            self.reference, completions
-        )
+        apart = self.log_prob(completions) - self.log_prob(completions, self.reference)
         return torch.where(completions.mask, apart, 0.0).double().sum(1)
 
 

@@ -58,6 +58,7 @@ def step_record(
         **({} if trace.entropy is None else {"entropy": trace.entropy}),
         "grad_norm": trace.grad_norm,
         "engine_log_prob_gap": trace.engine_log_prob_gap,
+        **({} if trace.engine_gap is None else {"engine_gap": trace.engine_gap}),
         **shares,
         **({"answers_cut": answers_cut} if answers_cut else {}),
         "tokens": int(completions.mask.sum()),

@@ -60,7 +60,8 @@ def step_passes(config: TrainConfig) -> int:
     anchor = rows * FORWARD if config.kl_coefficient else 0
     gramian = "gramian" in config.make_scalarizer().before
     gradients = rows * len(config.rewards) * (FORWARD + BACKWARD) if gramian else 0
-    return training + anchor + seen * 2 * FORWARD + gradients + guard_passes(config)
+    corrected = rows * FORWARD if config.engine_correction != "off" else 0
+    return corrected + training + anchor + seen * 2 * FORWARD + gradients + guard_passes(config)
 
 
 def guard_passes(config: TrainConfig) -> int:

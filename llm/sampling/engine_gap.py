@@ -54,14 +54,15 @@ def require_same_policy(model: Any, batch: TrainingBatch, config: TrainConfig) -
     """
     assert batch.behaviour_log_prob is not None  # noqa: S101  # the model is π_old, and was read
     gap = log_prob_gap(batch.behaviour_log_prob, batch.completions, model, config)
-    own_weights = config.engine != "transformers" or config.engine_gap_limit > 0
+    corrected = config.engine_correction != "off"
+    own_weights = (config.engine != "transformers" and not corrected) or config.engine_gap_limit > 0
     limit = config.engine_gap_limit or rounding_gap(config, model)
     if own_weights and not gap <= limit:
         raise CovlawError(
             f"log-probs of engine {config.engine!r} differ from the trainer's by up to {gap:.3g} "
             f"nats, with a limit of {limit:.3g}: it does not sample from the policy being trained. "
             f"Likely causes: {_causes(model)}. What was recorded stays; if the difference is "
-            "rounding after all, raise engine_gap_limit"
+            'rounding after all, raise engine_gap_limit, or set engine_correction = "tis"'
         )
     return gap
 

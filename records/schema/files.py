@@ -44,6 +44,7 @@ AUDIT = table(
         "law_by_sum": STATISTIC,
         "penalty": STATISTIC,
         "kl_objective": STATISTIC,
+        "engine": table({"target": STATISTIC, "truncated": STATISTIC, "bound": vector}),
         "held_out": STATISTIC,
         "budget": table(dict.fromkeys(BUDGET_TERMS, vector)),
         "tails": table({"heavy": truth}),
@@ -91,6 +92,7 @@ STEP = table(
         "dead_groups": mapped(number),
         "truncated": mapped(number),
         "dynamic_sampling": mapped(count),
+        "engine_gap": mapped(number),
         "guard": GUARD,
     },
 )
