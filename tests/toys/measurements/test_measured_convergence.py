@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recorded import assert_recorded
 
 from covlaw.toys.measurements import convergence
 from covlaw.toys.measurements.drift import ctwa_weights, drifting
 from covlaw.toys.measurements.softmax_gaps import softmax_gaps
-from tests._shared.recorded import assert_recorded
 
 RECORD = Path(__file__).parents[3] / "figures" / "data" / "ladder" / "convergence.jsonl"
 

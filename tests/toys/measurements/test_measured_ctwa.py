@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recorded import assert_recorded
 from scipy.optimize import minimize_scalar
 
 from covlaw.theory.statements.ctwa._problems import drawn_targets, random_problems
 from covlaw.toys.measurements import ctwa
 from covlaw.toys.measurements.ctwa_ensemble import feasible_targets, spread
-from tests._shared.recorded import assert_recorded
 
 RECORD = Path(__file__).parents[3] / "figures" / "data" / "ladder" / "ctwa.jsonl"
 STEP = 0.05
