@@ -48,7 +48,7 @@ def ensure_base(config: BaseConfig, root: Path, progress: Progress | None = None
     folder = root / f"base-{fingerprint(config)}"
     if folder.exists() and not find_damage(folder):
         return folder
-    with _locked(root / f"{folder.name}.lock"):
+    with locked(root / f"{folder.name}.lock"):
         if folder.exists():  # damaged, or finished by another process while this one waited
             damage = find_damage(folder)
             if not damage:
@@ -59,7 +59,7 @@ def ensure_base(config: BaseConfig, root: Path, progress: Progress | None = None
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     """Hold a lock that the system releases when its process ends, however it ends."""
     lock = FileLock(file)
     try:

@@ -94,10 +94,11 @@ def write_base(
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     description = {"schema": SCHEMA, "config": asdict(config), "loss": loss, "measured": measured}
-    _describe(folder, description)
+    describe(folder, description)
 
 
-def _describe(folder: Path, description: dict[str, Any]) -> None:
+def describe(folder: Path, description: dict[str, Any]) -> None:
+    """Write base.json: what the model is, versions, and the digest of every file there."""
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     digests = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
     text = json.dumps({**description, "versions": versions, "sha256": digests}, indent=2)
@@ -105,7 +106,8 @@ def _describe(folder: Path, description: dict[str, Any]) -> None:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

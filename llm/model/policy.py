@@ -8,6 +8,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from covlaw.llm.base import default_root, ensure_base, is_base_name, named_base
+from covlaw.llm.base.pretrained.gguf import ensure_gguf, is_gguf
+from covlaw.llm.base.pretrained.smollm2 import NAME, ensure_smollm2
 from covlaw.llm.model.quiet import quiet
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -15,8 +17,16 @@ GENERIC_TOKENIZERS = ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 
 def resolve_model(model: str) -> str:
-    """Return a path or hub id; "base" or "base:MIXTURE" is a small model, trained if missing."""
-    return str(ensure_base(named_base(model), default_root())) if is_base_name(model) else model
+    """Return a path or hub id of what `TrainConfig.model` names.
+
+    "base" or "base:MIXTURE" is a small model, trained if missing; "smollm2" and a GGUF file are
+    converted, if they are not yet.
+    """
+    if is_base_name(model):
+        return str(ensure_base(named_base(model), default_root()))
+    if model == NAME:
+        return str(ensure_smollm2(default_root()))
+    return str(ensure_gguf(Path(model), default_root())) if is_gguf(model) else model
 
 
 def load_tokenizer(path: str) -> Any:

@@ -1,11 +1,14 @@
 """How big a model is, from its configuration where that is at hand, else from its name."""
 
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from covlaw.llm.base import is_base_name, named_base
+from covlaw.llm.base import default_root, is_base_name, named_base
+from covlaw.llm.base.pretrained import smollm2
+from covlaw.llm.base.pretrained.gguf import converted, is_gguf
 
 _BY_NAME = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)\s?([bBmM])(?![A-Za-z])")
 
@@ -27,6 +30,10 @@ def size_of(model: str) -> ModelSize | None:
 
     Nothing is fetched, and no weight is read. None if neither configuration nor name tells.
     """
+    if model == smollm2.NAME:
+        return ModelSize(**smollm2.SIZE, source="its package")
+    if is_gguf(model) and converted(Path(model), default_root()).is_dir():
+        model = str(converted(Path(model), default_root()))
     found = _of_base(model) if is_base_name(model) else _of_config(model)
     if found is not None:
         return found

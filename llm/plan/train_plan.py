@@ -8,7 +8,10 @@ from pathlib import Path
 import torch
 
 from covlaw.llm.audit.schedule import audit_count, audit_steps
-from covlaw.llm.base import is_base_name, named_base
+from covlaw.llm.base import default_root, is_base_name, named_base
+from covlaw.llm.base.pretrained.gguf import check_gguf, is_gguf
+from covlaw.llm.base.pretrained.smollm2 import NAME as SMOLLM2
+from covlaw.llm.base.pretrained.smollm2 import folder_of
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.prompt_order import steps_in_all
 from covlaw.llm.loop.validation import SPLIT
@@ -23,6 +26,12 @@ from covlaw.llm.sampling.scoring import Rewards
 from covlaw.theory._numerics.errors import CovlawError
 
 _HUB_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+MODEL_FILES = {
+    "configuration": ("config.json",),
+    "weights": ("*.safetensors", "pytorch_model*.bin"),
+    "tokenizer": ("tokenizer*", "vocab*", "*.model"),
+}
+"""What a model's folder holds: any file of each."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +88,25 @@ def make_plan(config: TrainConfig) -> Plan:
 def _check_model(model: str) -> None:
     if is_base_name(model):
         named_base(model)
-    elif not Path(model).is_dir() and not _HUB_ID.fullmatch(model):
+    elif is_gguf(model):
+        check_gguf(Path(model))
+    elif Path(model).is_dir():
+        _check_model_folder(Path(model))
+    elif model != SMOLLM2 and not _HUB_ID.fullmatch(model):
         raise CovlawError(
             f"model {model!r} is no folder here and no hub id: give a folder with a Hugging Face "
-            "causal LM, a hub id such as Qwen/Qwen2.5-1.5B, or 'base'"
+            "causal LM, a GGUF file, a hub id such as Qwen/Qwen2.5-1.5B, 'smollm2' or 'base'"
         )
+
+
+def _check_model_folder(folder: Path) -> None:
+    """Refuse a folder without a configuration, weights or a tokenizer."""
+    for what, patterns in MODEL_FILES.items():
+        if not any(path for pattern in patterns for path in folder.glob(pattern)):
+            raise CovlawError(
+                f"folder {folder} is no Hugging Face model: it has no {what} "
+                f"({' or '.join(patterns)})"
+            )
 
 
 def _check_folder(config: TrainConfig) -> bool:
@@ -101,7 +124,10 @@ def _notes(config: TrainConfig) -> tuple[str, ...]:
     notes = []
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         notes.append(f"device {config.device!r} is not available on this machine")
-    if not is_base_name(config.model) and not Path(config.model).is_dir():
+    if config.model == SMOLLM2 and not folder_of(default_root()).is_dir():
+        notes.append(f"model {SMOLLM2!r} is fetched (93 MB) and converted when the run begins")
+    named = is_base_name(config.model) or config.model == SMOLLM2 or is_gguf(config.model)
+    if not named and not Path(config.model).is_dir():
         notes.append(f"model {config.model!r} is fetched from the hub when the run begins")
     if config.max_prompt_tokens:
         notes.append(
