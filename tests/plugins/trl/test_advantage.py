@@ -6,6 +6,7 @@ import torch
 import trl_world
 
 from covlaw.plugins.trl.advantage import EPSILON, rule_of, trl_advantage
+from covlaw.theory.scalarizers import Batch, make_scalarizer
 
 GRPO = [
     {"scale_rewards": scaling, "multi_objective_aggregation": order}
@@ -68,3 +69,23 @@ def test_the_other_aggregation_is_another_algorithm(tmp_path) -> None:
     wrong = rule_of(trainer)._replace(by_reward=True)
     found = trl_advantage(trainer.seen, trainer.reward_weights, trl_world.GENERATIONS, wrong)
     assert float((found - trainer.made.double()).abs().max()) > 0.1
+
+
+def test_trls_normalize_then_sum_is_gdpo_number_for_number(tmp_path) -> None:
+    """TRL divides by a std with divisor N − 1 and adds 1e-4 to every std; ours does neither."""
+    given = {"scale_rewards": "group", "multi_objective_aggregation": "normalize_then_sum"}
+    trainer = trl_world.make(tmp_path, "GRPOTrainer", watched, max_steps=1, **given)
+    trainer.train()
+    rewards = trainer.seen.double()
+    prompt = torch.arange(len(rewards)) // trl_world.GENERATIONS
+    names = [f"r{k}" for k in range(rewards.shape[1])]
+    weights = trainer.reward_weights.double()
+    scalarizer = make_scalarizer("gdpo", names, weights=weights.tolist())
+    ours = scalarizer.signal(scalarizer.init(), Batch(rewards, prompt))[1].advantage
+    ours = ours * ((len(rewards) - 1) / len(rewards)) ** 0.5
+    spread = torch.stack([rewards[prompt == x].std(0) for x in prompt.unique()])
+    score = (ours.abs().max() * weights.sum()).clamp(min=1.0)
+    # each std is off by a factor 1 + EPSILON/std; constant groups are 0 in both
+    slack = 4 * EPSILON * float((1 / spread[spread > 0]).max()) + 1e-5
+    assert float((ours - trainer.made.double()).abs().max()) <= slack * float(score)
+    assert float(ours.abs().max()) > 0.5

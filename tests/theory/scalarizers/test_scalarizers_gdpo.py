@@ -98,3 +98,60 @@ def test_constant_groups_are_silent_and_lonely_completions_refused() -> None:
     assert advantage(still).tolist() == [0, 0, 0]
     with pytest.raises(CovlawError, match="single completion"):
         advantage(batch._replace(prompt=torch.arange(3)))
+
+
+def verl_whitened(summed: list[float], lengths: list[int]) -> list[float]:
+    """What verl makes of the sum, in plain Python: whitened over all tokens of the batch.
+
+    (A − mean)/√(var + 1e-8), each token of a completion having its A, var with divisor n − 1
+    (verl 0.9, `compute_gdpo_outcome_advantage` and `masked_whiten`).
+    """
+    count = sum(lengths)
+    mean = sum(a * n for a, n in zip(summed, lengths, strict=True)) / count
+    square = sum(n * (a - mean) ** 2 for a, n in zip(summed, lengths, strict=True))
+    return [(a - mean) / (square / (count - 1) + 1e-8) ** 0.5 for a in summed]
+
+
+def z_sum(rewards: Tensor, prompt: Tensor, epsilon: float) -> list[float]:
+    """Σ_k (r_k − mean)/(std + ε) of each group, std with divisor K − 1, in plain Python."""
+    rows = range(len(prompt))
+    total = [0.0 for _ in rows]
+    for k in range(rewards.shape[1]):
+        for x in set(prompt.tolist()):
+            own = [i for i in rows if prompt[i] == x]
+            values = [float(rewards[i, k]) for i in own]
+            mean = sum(values) / len(values)
+            std = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
+            for i, v in zip(own, values, strict=True):
+                total[i] += (v - mean) / (std + epsilon)
+    return total
+
+
+@pytest.mark.parametrize(("peer", "epsilon"), [("TRL", 1e-4), ("verl", 1e-6)])
+def test_the_peers_advantage_is_this_one_up_to_their_epsilons(peer: str, epsilon: float) -> None:
+    """The batch factor of both is a std with divisor n − 1, ours the root mean square.
+
+    In TRL n counts completions, in verl tokens; of completions of one length the mean is 0 in both.
+    """
+    batch, length = sampled(), 5
+    summed, count = z_sum(batch.rewards, batch.prompt, epsilon), len(batch.prompt)
+    if peer == "verl":
+        theirs, tokens = verl_whitened(summed, [length] * count), count * length
+    else:
+        std = (sum(a * a for a in summed) / (count - 1)) ** 0.5
+        theirs, tokens = [a / (std + epsilon) for a in summed], count
+    ours = advantage(batch) * ((tokens - 1) / tokens) ** 0.5
+    groups = [batch.rewards[batch.prompt == x].std(0).min() for x in range(4)]
+    # each z-score is smaller by ε/(std + ε), and the batch factor by ε/(std of the sum + ε)
+    slack = 4 * (epsilon / float(min(groups)) + epsilon)
+    assert ((ours - torch.tensor(theirs)).abs() <= slack * ours.abs().max()).all()
+
+
+def test_verls_whitening_counts_tokens_and_so_moves_the_baseline() -> None:
+    """Where lengths differ its mean is no longer 0: long completions pull the others' baseline."""
+    batch = sampled()
+    summed = z_sum(batch.rewards, batch.prompt, 1e-6)
+    lengths = [1 + 9 * (a > 0) for a in summed]
+    theirs = torch.tensor(verl_whitened(summed, lengths))
+    assert abs(theirs.mean()) > 0.1
+    assert abs(advantage(batch).mean()) <= rounding(8.0, 256)
