@@ -1,9 +1,13 @@
 """A word-level tokenizer in Hugging Face format, whose decoding is the exact text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from jinja2 import TemplateError
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from covlaw.llm.tasks.problem import Conversation
+from covlaw.theory._numerics.errors import CovlawError
 
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
 BOX_OPEN, BOX_CLOSE = r"\boxed{", "}"
@@ -55,9 +59,32 @@ def _exact_decoder() -> decoders.Decoder:
 def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
     """Turn a question into the text that the model continues.
 
-    Models with a chat template get the question as the user's turn; others get it as it is.
+    Models with a chat template get a question as the user's turn and a `Conversation` turn by turn;
+    others get the text as it is.
+
+    Raises:
+        CovlawError: where the template refuses the turns, e.g. a system's.
     """
     if tokenizer.chat_template is None:
-        return prompt
-    turns = [{"role": "user", "content": prompt}]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        return str(prompt)
+    said = prompt.turns if isinstance(prompt, Conversation) else (("user", prompt),)
+    turns = [{"role": role, "content": content} for role, content in said]
+    try:
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except (TemplateError, ValueError) as error:
+        roles = ", ".join(role for role, _ in said)
+        raise CovlawError(
+            f"the model's chat template refuses turns of {roles} ({error}): give turns that it "
+            "knows"
+        ) from error
+    return str(text)
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
+    """Tokens of each rendered prompt.
+
+    A chat template writes a model's special tokens itself: the tokenizer must not put a second
+    beginning of sequence before them. Without a template the tokenizer adds what its model expects.
+    """
+    own = tokenizer.chat_template is None
+    return list(tokenizer(list(prompts), add_special_tokens=own)["input_ids"])

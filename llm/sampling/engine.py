@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from covlaw.llm.model.tokenizer import prompt_ids
 from covlaw.llm.sampling.decode import decode, prefill
 from covlaw.llm.sampling.truncation import OFF, Truncation
 
@@ -118,5 +119,8 @@ class TransformersEngine:
 
 def encode_prompts(tokenizer: Any, prompts: Sequence[str], device: Any) -> tuple[Tensor, Tensor]:
     """Tokenize prompts with left padding: (P, S) int64 ids and (P, S) bool mask."""
-    encoded = tokenizer(list(prompts), padding=True, padding_side="left", return_tensors="pt")
-    return encoded["input_ids"].to(device), encoded["attention_mask"].to(device).bool()
+    ids = prompt_ids(tokenizer, prompts)
+    width = max(map(len, ids))
+    tokens = [[tokenizer.pad_token_id] * (width - len(row)) + row for row in ids]
+    mask = [[False] * (width - len(row)) + [True] * len(row) for row in ids]
+    return torch.tensor(tokens, device=device), torch.tensor(mask, device=device)

@@ -6,6 +6,7 @@ from typing import Any
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.evaluate.config import EvalConfig
+from covlaw.llm.model.tokenizer import prompt_ids
 from covlaw.llm.sampling.rollout import as_prompts
 from covlaw.llm.tasks import Problem, load_task
 from covlaw.theory._numerics.errors import CovlawError
@@ -40,7 +41,7 @@ def within_limit(
     """Drop, or refuse, prompts of more than `limit` tokens (0: any length) and say how many."""
     if not limit:
         return list(problems)
-    counts = [len(ids) for ids in tokenizer([p.prompt for p in problems])["input_ids"]]
+    counts = [len(ids) for ids in prompt_ids(tokenizer, [p.prompt for p in problems])]
     kept = [p for p, count in zip(problems, counts, strict=True) if count <= limit]
     long = len(problems) - len(kept)
     if not long:

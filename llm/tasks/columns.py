@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covlaw.llm.tasks.places import REMEDY, locate
-from covlaw.llm.tasks.problem import SPLITS, Problem
+from covlaw.llm.tasks.problem import SPLITS, Problem, conversation
 from covlaw.llm.tasks.readers import READERS, Row, unpaired
 from covlaw.theory._numerics.errors import CovlawError, unknown
 
@@ -24,9 +24,9 @@ class Columns(NamedTuple):
     """Where question and answer are, and what is put around each question.
 
     Attributes:
-        prompt: Column of the question: text, or a list of chat turns whose contents are joined.
+        prompt: Column of the question: text, or a list of chat turns, which keep their roles.
         answer: Column of the reference answer. A dot leads into a column: "reward_model.answer".
-        prefix: Text before each question.
+        prefix: Text before each question; in a conversation before its last turn.
         suffix: Text after it, e.g. an instruction to box the answer.
         answer_pattern: A regular expression that finds the reference inside the answer's column:
             its first group, or all of it, at its last place. Without one, what follows the last
@@ -104,11 +104,21 @@ def _part(problems: list[Problem], split: str) -> list[Problem]:
 
 def _problem(row: Row, columns: Columns, file: Path) -> Problem:
     question, answer = (_value(row, name, file) for name in (columns.prompt, columns.answer))
-    text = question if isinstance(question, str) else _joined(question, columns.prompt, file)
-    problem = Problem(columns.prefix + text + columns.suffix, reference(answer, columns, row, file))
+    prompt = _prompt(question, columns, file)
+    problem = Problem(prompt, reference(answer, columns, row, file))
     for mark in unpaired("".join(problem)):
         raise CovlawError(f"{file}: half a surrogate pair, {mark!r}, in row {row!r:.200}: mend it")
     return problem
+
+
+def _prompt(question: Any, columns: Columns, file: Path) -> str:
+    """Text between prefix and suffix; of a conversation they go around the last turn."""
+    if isinstance(question, str):
+        return columns.prefix + question + columns.suffix
+    try:
+        return conversation(question).around(columns.prefix, columns.suffix)
+    except CovlawError as error:
+        raise CovlawError(f"{file}: column {columns.prompt!r}: {error}") from error
 
 
 def reference(answer: Any, columns: Columns, row: Mapping[str, Any], file: Path) -> str:
@@ -163,12 +173,3 @@ def _value(row: Row, column: str, file: Path) -> Any:
     if value is None:
         raise CovlawError(f"{file}: column {column!r} is empty in row {row!r:.200}")
     return value
-
-
-def _joined(turns: Any, column: str, file: Path) -> str:
-    try:
-        return "\n\n".join(turn["content"] for turn in turns)
-    except (KeyError, TypeError, IndexError) as error:
-        raise CovlawError(
-            f"{file}: {column} must be text or a list of turns with content; found {turns!r:.200}"
-        ) from error

@@ -5,13 +5,25 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from covlaw.llm.base.corpus import build_corpus
 from covlaw.llm.base.styles import STYLES
-from covlaw.llm.model.tokenizer import EOS, PAD, UNKNOWN, build_tokenizer, render_prompt, words
+from covlaw.llm.model.tokenizer import (
+    EOS,
+    PAD,
+    UNKNOWN,
+    build_tokenizer,
+    prompt_ids,
+    render_prompt,
+    words,
+)
 from covlaw.llm.rewards.boxed import last_boxed
+from covlaw.llm.sampling.engine import encode_prompts
 from covlaw.llm.tasks.arithmetic import calculations, results
+from covlaw.llm.tasks.problem import Conversation, conversation
+from covlaw.theory._numerics.errors import CovlawError
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +87,53 @@ def test_a_chat_template_is_used_where_there_is_one() -> None:
         "{% if add_generation_prompt %}<assistant>{% endif %}"
     )
     assert render_prompt(tokenizer, "a b") == "<user>a b<assistant>"
+
+
+SIMPLE = (
+    "{{ bos_token }}{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def with_bos(template: str | None) -> PreTrainedTokenizerFast:
+    """As of Llama, Gemma and Mistral: the tokenizer puts a beginning of sequence before a text."""
+    made = build_tokenizer(["<bos> <system> <user> <assistant> a b c"])
+    made.add_special_tokens({"bos_token": "<bos>"})
+    made.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", made.bos_token_id)]
+    )
+    made.chat_template = template
+    return made
+
+
+@pytest.mark.parametrize(
+    "template", [SIMPLE, SIMPLE.replace("{{ bos_token }}", "")], ids=["llama", "qwen"]
+)
+def test_a_templates_text_gets_no_second_beginning(template: str) -> None:
+    tokenizer = with_bos(template)
+    prompts = [conversation([{"role": "system", "content": "a"}, {"content": "b c"}]), "a"]
+    rendered = [render_prompt(tokenizer, prompt) for prompt in prompts]
+    for prompt, ids in zip(prompts, prompt_ids(tokenizer, rendered), strict=True):
+        said = prompt.turns if isinstance(prompt, Conversation) else [("user", prompt)]
+        turns = [{"role": role, "content": content} for role, content in said]
+        own = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+        assert ids == own
+        assert ids.count(tokenizer.bos_token_id) == template.count("bos_token")
+
+
+def test_without_a_template_a_text_begins_as_its_model_expects() -> None:
+    tokenizer = with_bos(None)
+    assert prompt_ids(tokenizer, ["a b"])[0][0] == tokenizer.bos_token_id
+
+
+def test_prompts_are_padded_on_the_left() -> None:
+    tokenizer = with_bos(SIMPLE)
+    tokens, mask = encode_prompts(tokenizer, ["a b", "a"], "cpu")
+    assert tokens.tolist()[1] == [tokenizer.pad_token_id, *prompt_ids(tokenizer, ["a"])[0]]
+    assert mask.tolist() == [[True, True], [False, True]]
+
+
+def test_turns_that_a_template_refuses_are_named() -> None:
+    tokenizer = with_bos("{{ raise_exception('no system turn') }}")
+    with pytest.raises(CovlawError, match=r"refuses turns of system, user \(no system turn\)"):
+        render_prompt(tokenizer, Conversation([("system", "a"), ("user", "b")]))

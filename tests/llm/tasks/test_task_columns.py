@@ -1,6 +1,7 @@
 """Problems from any JSONL or Parquet file with named columns; mistakes name what there is."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from covlaw.llm.tasks import SPLITS, load_task
+from covlaw.llm.tasks.problem import Conversation, conversation
 from covlaw.theory._numerics.errors import CovlawError
 
 COLUMNS = {"prompt": "question", "answer": "solution.value"}
@@ -59,10 +61,28 @@ def test_a_column_name_with_a_dot_comes_before_a_field(tmp_path: Path) -> None:
     assert problem.reference == "flat"
 
 
-def test_turns_are_joined(tmp_path: Path) -> None:
-    turns = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "3 + 4?"}]
+TURNS = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "3 + 4?"}]
+
+
+def test_turns_keep_their_roles_and_read_as_text(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", [{"question": TURNS, "solution": {"value": 7}}])
+    prompt = load("jsonl", tmp_path)[0].prompt
+    assert prompt == "be brief\n\n3 + 4?"
+    assert isinstance(prompt, Conversation)
+    assert prompt.turns == (("system", "be brief"), ("user", "3 + 4?"))
+    assert pickle.loads(pickle.dumps(prompt)).turns == prompt.turns  # noqa: S301 (our own)
+
+
+def test_prefix_and_suffix_stand_around_the_last_turn() -> None:
+    prompt = conversation(TURNS).around("Q: ", " Answer in a box.")
+    assert prompt.turns == (("system", "be brief"), ("user", "Q: 3 + 4? Answer in a box."))
+
+
+def test_an_answer_in_the_prompt_is_refused(tmp_path: Path) -> None:
+    turns = [*TURNS, {"role": "assistant", "content": "It is 7."}]
     write(tmp_path / "train.jsonl", [{"question": turns, "solution": {"value": 7}}])
-    assert load("jsonl", tmp_path)[0].prompt == "be brief\n\n3 + 4?"
+    with pytest.raises(CovlawError, match=r"'question': its last turn is the assistant's, 'It is"):
+        load("jsonl", tmp_path)
 
 
 @pytest.mark.parametrize(
