@@ -33,6 +33,7 @@ FIGURES: Mapping[str, Entry] = {
     "same_sample_optimism": Entry("audits", ("T19",)),
     "group_size": Entry("group_size.jsonl", ("T8", "T19", "T20")),
     "certificates": Entry("certificates.jsonl", ("T21",)),
+    "look_ahead": Entry("look_ahead.jsonl", ("T56", "T57")),
     "study": Entry("summary.json"),
     "reference_defects": Entry("reference forms"),
 }

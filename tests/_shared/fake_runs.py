@@ -30,6 +30,7 @@ def write_ladder(folder: Path, objectives: tuple[str, ...] = OBJECTIVES, seeds: 
     lines(folder / "convergence.jsonl", quick("convergence"))
     lines(folder / "clipping.jsonl", clipping())
     lines(folder / "remainder.jsonl", remainder())
+    lines(folder / "look_ahead.jsonl", look_ahead())
     for scalarizer in FINAL:
         for seed in range(seeds):
             write_llm_run(folder / "llm" / f"{scalarizer}-seed{seed}", scalarizer, seed, objectives)
@@ -186,6 +187,21 @@ def geometry() -> list[dict[str, Any]]:
         }
         for architecture in ("qwen2", "llama", "gpt2") for width in (8, 16)
     ]  # fmt: skip
+
+
+def look_ahead() -> list[dict[str, Any]]:
+    head = {"optimiser": "sgd-1", "cell": 0, "seed": 0, "kl": 0.5, "gain": 0.09, "gain_ahead": 0.1}
+    ends = {"change": [0.4, -0.3], "ahead": [0.5, -0.1], "law": [0.3, 0.1]}
+    runs = [
+        head | ends | {"world": world, "algorithm": algorithm, "guard": "none", "room": room}
+        for world in ("bandit_natural", "transformer")
+        for algorithm, room in (("linear", 0.02), ("ctwa-guided", 0.001))
+    ]
+    course = [[0.5, 0.5], [0.9, 0.2]]
+    path = {"path": True, "objectives": ["one", "two"], "run_kl": [0.0, 0.5], "run": course}
+    path |= {"frontier_kl": [0.0, 0.5], "frontier": course, "world": "transformer", "seed": 0}
+    arms = [{"algorithm": "linear", "guard": guard} for guard in ("none", "guard")]
+    return [*runs, *(path | arm for arm in arms)]
 
 
 def clipping() -> list[dict[str, Any]]:

@@ -276,7 +276,7 @@ def test_a_damaged_ladder_or_study_is_refused_in_a_sentence(
     [("law_budget", "budgets.jsonl"), ("geometry", "geometry.jsonl"),
      ("group_size", "group_size.jsonl"), ("clipping", "clipping.jsonl"),
      ("remainder", "remainder.jsonl"), ("ctwa_portrait", "ctwa.jsonl"),
-     ("pl_rates", "convergence.jsonl")],
+     ("pl_rates", "convergence.jsonl"), ("look_ahead", "look_ahead.jsonl")],
 )  # fmt: skip
 @pytest.mark.parametrize("line", [b'{"kind": 3}', b'{"a": [1, {"b": null}]}', b"null"])
 def test_a_figure_says_which_record_it_cannot_be_drawn_of(

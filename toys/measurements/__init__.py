@@ -29,6 +29,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "clipping": Measurement(("bandit",), 4.0),
     "certificates": Measurement(("theory",), 40.0),
     "slopes": Measurement(("theory",), 25.0),
+    "look_ahead": Measurement(("bandit", "tabular", "transformer"), 45.0),
     "gramian_noise": Measurement(("theory",), 3.0),
 }
 """By name; the first line of each module says what it measures."""
