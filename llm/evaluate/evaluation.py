@@ -10,6 +10,7 @@ from torch import Tensor
 from covlaw.llm.distributed.checks import require_one_process
 from covlaw.llm.evaluate.config import EvalConfig
 from covlaw.llm.loop.randomness import torch_stream
+from covlaw.llm.model.ends import end_tokens, is_end
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.rewards import initial_state
 from covlaw.llm.sampling.engine import Completions
@@ -70,7 +71,8 @@ def _evaluate(config: EvalConfig) -> Scores:
     given = torch.tensor([config.mean_length], dtype=torch.float64)
     state = initial_state(given if config.mean_length else lengths)
     scores = torch.cat([rewards(drawn, part, state) for part, drawn in parts])
-    finished = torch.cat([_ended(drawn, tokenizer.eos_token_id) for _, drawn in parts])
+    ends = end_tokens(model, tokenizer)
+    finished = torch.cat([_ended(drawn, ends) for _, drawn in parts])
     shape = (len(problems), config.completions)
     return Scores(
         config,
@@ -107,6 +109,6 @@ def _sample(
         yield part, drawn
 
 
-def _ended(drawn: Completions, eos: int) -> Tensor:
+def _ended(drawn: Completions, ends: tuple[int, ...]) -> Tensor:
     """(N,) whether the last token is the end of sequence."""
-    return ((drawn.tokens == eos) & drawn.mask).any(1).cpu()
+    return (is_end(drawn.tokens, ends) & drawn.mask).any(1).cpu()

@@ -4,12 +4,13 @@ from typing import Any
 
 from torch import Tensor
 
+from covlaw.llm.model.ends import is_end
 from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.groups import group_by_prompt
 
 
-def group_shares(rows: SampledRollouts, advantage: Tensor, eos: int) -> dict[str, Any]:
+def group_shares(rows: SampledRollouts, advantage: Tensor, ends: tuple[int, ...]) -> dict[str, Any]:
     """Shares of dead groups and of truncated completions among the rows that make an update.
 
     A group is dead for a reward that is constant in it, and for the score where its advantage is
@@ -19,14 +20,14 @@ def group_shares(rows: SampledRollouts, advantage: Tensor, eos: int) -> dict[str
     Args:
         rows: (N, M) rewards and their completions.
         advantage: (N,) or (N, T).
-        eos: End-of-sequence token.
+        ends: Tokens that end a completion.
     """
     groups = group_by_prompt(rows.prompt)
     names = list(rows.names)
     dead = (groups.span(rows.rewards) == 0).double().mean(0).tolist()
     own = advantage.to(rows.prompt.device).abs()
     still = groups.sum(own if own.ndim == 1 else own.sum(1)) == 0
-    cut = truncated(rows.completions, eos).to(rows.prompt.device).double()
+    cut = truncated(rows.completions, ends).to(rows.prompt.device).double()
     wholly = groups.sum(cut) == groups.counts
     return {
         "dead_groups": dict(zip(names, dead, strict=True))
@@ -35,8 +36,8 @@ def group_shares(rows: SampledRollouts, advantage: Tensor, eos: int) -> dict[str
     }
 
 
-def truncated(completions: Completions, eos: int) -> Tensor:
+def truncated(completions: Completions, ends: tuple[int, ...]) -> Tensor:
     """Which completions the longest length ended, and not their own last token: (N,) bool."""
     last = (completions.lengths - 1).clamp(min=0)
     ending = completions.tokens.gather(1, last[:, None])[:, 0]
-    return (ending != eos) | (completions.lengths == 0)
+    return ~is_end(ending, ends) | (completions.lengths == 0)

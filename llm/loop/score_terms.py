@@ -19,7 +19,7 @@ def overlong_penalty(lengths: Tensor, longest: int, buffer: int) -> Tensor:
     return -((lengths.double() - (longest - buffer)) / buffer).clamp(0.0, 1.0)
 
 
-def kept_rows(drawn: SampledRollouts, config: TrainConfig, eos: int | None) -> Tensor | None:
+def kept_rows(drawn: SampledRollouts, config: TrainConfig, ends: tuple[int, ...]) -> Tensor | None:
     """Which completions keep their advantage under the run's filters, (N,) bool; None: all.
 
     `overlong = "drop"` takes it from truncated ones, `dynamic_sampling` on a reward from groups in
@@ -27,9 +27,7 @@ def kept_rows(drawn: SampledRollouts, config: TrainConfig, eos: int | None) -> T
     """
     kept = None
     if config.overlong == "drop":
-        if eos is None:
-            raise TypeError("which completions are truncated depends on the tokenizer's eos")
-        kept = ~truncated(drawn.completions, eos).to(drawn.prompt.device)
+        kept = ~truncated(drawn.completions, ends).to(drawn.prompt.device)
     if config.dynamic_sampling not in (OFF, SCORE):
         groups = group_by_prompt(drawn.prompt)
         watched = drawn.rewards[:, config.objectives.index(config.dynamic_sampling)]

@@ -41,7 +41,7 @@ class Signals:
         model: The policy.
         reference: The policy at the start, where the scalarizer asks for ratios to it.
         config: Of the run.
-        eos: End-of-sequence token, where a filter asks which completions were cut off.
+        ends: Tokens that end a completion, for a filter that asks which were cut off.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Signals:
         model: Any,
         reference: Any,
         config: TrainConfig,
-        eos: int | None = None,
+        ends: tuple[int, ...] = (),
     ) -> None:
         self.scalarizer, self.model = scalarizer, model
-        self.reference, self.config, self.eos = reference, config, eos
+        self.reference, self.config, self.ends = reference, config, ends
 
     def make(self, state: Any, drawn: SampledRollouts) -> Applied:
         """Give the batch its advantage; the model is still at π_old."""
@@ -102,7 +102,7 @@ class Signals:
             advantage = group_advantage(score, drawn.prompt, self.config.normaliser)
         else:
             advantage = _checked(signal.advantage, completions.mask, self.config.scalarizer_name)
-        advantage = masked(advantage, kept_rows(drawn, self.config, self.eos))
+        advantage = masked(advantage, kept_rows(drawn, self.config, self.ends))
         advantage = advantage.to(completions.tokens.device)
         if self.config.engine_correction == "off":
             return advantage

@@ -21,6 +21,7 @@ from covlaw.llm.loop.signals import Applied, Signals
 from covlaw.llm.loop.step_record import Lines, step_record
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.loop.validation import SPLIT
+from covlaw.llm.model.ends import end_tokens
 from covlaw.llm.model.parameters import copy_of
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.rewards import initial_state, observe_lengths
@@ -68,8 +69,8 @@ class Trainer:
         self.guard = Guard(self.model, self.optimizer, config)
         self.engine = make_engine(config, self.model, self.tokenizer, sampled)
         self.sampler = Sampler(self.engine, Rewards(config.rewards, config.reward_seconds), config)
-        eos = self.tokenizer.eos_token_id
-        self.signals = Signals(self.scalarizer, self.model, self.reference, config, eos)
+        self.ends = end_tokens(self.model, self.tokenizer)
+        self.signals = Signals(self.scalarizer, self.model, self.reference, config, self.ends)
         self.dynamic = DynamicSampling(self.sampler, self.scalarizer, problems, config)
         self.auditor = Auditor(self.model, self.sampler, self.signals, problems, held_out, config)
         self.sampled = sample_steps(config, self.auditor.steps)
@@ -114,7 +115,7 @@ class Trainer:
             moved = Transition(old, trace, rate, anchor)
             audits = self.auditor.after(step, pending, batch, moved)
         told = guarded.record() if guarded else None
-        shares = group_shares(train_rows, applied.advantage, self.tokenizer.eos_token_id)
+        shares = group_shares(train_rows, applied.advantage, self.ends)
         shares |= filled.record
         record = step_record(step, config, drawn, applied.weights, trace, audits, cut, told, shares)
         lengths = observe_lengths(

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.llm.model.ends import is_end
 from covlaw.llm.sampling.truncation import OFF, Truncation, sampling_log_prob
 
 KEEP_BRANCHES = 0.95
@@ -54,7 +55,7 @@ def prefill(model: Any, tokens: Tensor, mask: Tensor, n: int) -> Start:
 def decode(
     model: Any,
     start: Start,
-    eos: int,
+    ends: tuple[int, ...],
     max_tokens: int,
     temperature: float,
     generator: torch.Generator | None,
@@ -62,22 +63,22 @@ def decode(
 ) -> tuple[Tensor, Tensor]:
     """Sample to the end of sequence or `max_tokens`: tokens (N, max_tokens) and their log-probs.
 
-    What follows a row's first `eos` is meaningless. A row's random numbers do not depend on which
-    other rows have ended, so two policies can be sampled with common random numbers.
+    What follows a row's first end token is meaningless. A row's random numbers do not depend on
+    which other rows have ended, so two policies can be sampled with common random numbers.
     """
     cache, logits, mask, position, branch = start
     active = torch.arange(len(branch), device=mask.device)
-    drawn = torch.full((len(branch), max_tokens), eos, device=mask.device)
+    drawn = torch.full((len(branch), max_tokens), ends[0], device=mask.device)
     log_probs = torch.zeros((len(branch), max_tokens), device=mask.device)
     for step in range(max_tokens):
         log_prob = sampling_log_prob(logits, temperature, truncation)
         choice = _race(log_prob, branch, active, len(drawn), generator)
         drawn[active, step], log_probs[active, step] = choice, log_prob[branch, choice]
-        going = (choice != eos).nonzero()[:, 0]
+        going = (~is_end(choice, ends)).nonzero()[:, 0]
         if len(going) == 0 or step == max_tokens - 1:
             break
         active = active[going]
-        parent, token, branch = _fork(branch[going], choice[going], logits, eos)
+        parent, token, branch = _fork(branch[going], choice[going], logits, ends[0])
         if len(parent) != len(mask) or bool((parent.diff() != 1).any()):
             cache.batch_select_indices(parent)
         mask = torch.cat([mask[parent], mask.new_ones(len(parent), 1)], 1)

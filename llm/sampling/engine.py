@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from covlaw.llm.model.ends import end_tokens, is_end
 from covlaw.llm.model.tokenizer import prompt_ids
 from covlaw.llm.sampling.decode import decode, prefill
 from covlaw.llm.sampling.truncation import OFF, Truncation
@@ -80,6 +81,7 @@ class TransformersEngine:
 
     def __init__(self, model: Any, tokenizer: Any, truncation: Truncation = OFF) -> None:
         self.model, self.tokenizer, self.truncation = model, tokenizer, truncation
+        self.ends = end_tokens(model, tokenizer)
 
     def sync(self, policy: torch.nn.Module) -> None:
         """Nothing to copy."""
@@ -96,13 +98,13 @@ class TransformersEngine:
     ) -> Completions:
         """Draw `n` completions of each prompt."""
         tokens, mask = encode_prompts(self.tokenizer, prompts, self.model.device)
-        eos = self.tokenizer.eos_token_id
         start = prefill(self.model, tokens, mask, n)
         drawn, log_prob = decode(
-            self.model, start, eos, max_tokens, temperature, generator, self.truncation
+            self.model, start, self.ends, max_tokens, temperature, generator, self.truncation
         )
-        ended = (drawn == eos).cumsum(1)
-        kept = (ended == 0) | ((ended == 1) & (drawn == eos))
+        last = is_end(drawn, self.ends)
+        ended = last.cumsum(1)
+        kept = (ended == 0) | ((ended == 1) & last)
         width = int(kept.sum(1).max())
         drawn, kept = drawn[:, :width], kept[:, :width]
         drawn = torch.where(kept, drawn, self.tokenizer.pad_token_id)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 
 from covlaw.llm.config.engine_checks import ENGINES
+from covlaw.llm.model.ends import end_tokens
 from covlaw.llm.model.policy import resolve_model
 from covlaw.llm.sampling.engine import Engine, TransformersEngine, encode_prompts
 from covlaw.llm.sampling.truncation import Truncation
@@ -81,13 +82,19 @@ def vllm_engine(
     settings: EngineSettings, model: Any, tokenizer: Any, prompts: Sequence[str]
 ) -> Engine:
     """Sample with vLLM in this process, its weights synced after each step (docs/vllm.md)."""
-    del model
     options = engine_options(settings)
     if not options.max_model_len:
         longest = int(encode_prompts(tokenizer, prompts, "cpu")[1].sum(1).max())
         options = options._replace(max_model_len=longest + settings.max_tokens)
     path = resolve_model(settings.model)
-    return VllmEngine(path, tokenizer, options, truncation_of(settings), settings.device)
+    return VllmEngine(
+        path,
+        tokenizer,
+        options,
+        truncation_of(settings),
+        settings.device,
+        end_tokens(model, tokenizer),
+    )
 
 
 def engine_options(settings: EngineSettings) -> VllmOptions:

@@ -39,11 +39,13 @@ class VllmEngine:
         options: VllmOptions,
         truncation: Truncation = OFF,
         device: str = "cpu",
+        ends: tuple[int, ...] = (),
     ) -> None:
         require_none_alive()
         self.vllm = import_vllm()
         check_platform(self.vllm, device)
         self.tokenizer, self.options = tokenizer, options
+        self.ends = ends or (tokenizer.eos_token_id,)
         self.truncation, self.device = truncation, device
         try:
             self.llm = self._start(model)
@@ -126,7 +128,7 @@ class VllmEngine:
             top_k=self.truncation.top_k,
             top_p=self.truncation.top_p,
             seed=seed,
-            stop_token_ids=[self.tokenizer.eos_token_id],  # the one that the trainer knows
+            stop_token_ids=list(self.ends),  # those that the trainer knows
             ignore_eos=True,
             logprobs=0,  # the drawn token's only
             flat_logprobs=True,

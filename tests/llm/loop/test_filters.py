@@ -52,13 +52,13 @@ def test_the_soft_penalty_by_hand() -> None:
 def test_dropped_and_filtered_rows_lose_their_advantage() -> None:
     rows = group([[1, 0], [1, 1], [0, 0], [1, 0]])
     advantage = torch.tensor([0.5, -0.5, 1.0, -1.0], dtype=torch.float64)
-    cut = kept_rows(rows, config(overlong="drop"), EOS)
+    cut = kept_rows(rows, config(overlong="drop"), (EOS,))
     assert masked(advantage, cut).tolist() == [0, -0.5, 0, -1]
-    watched = kept_rows(rows, config(dynamic_sampling="first"), EOS)
+    watched = kept_rows(rows, config(dynamic_sampling="first"), (EOS,))
     assert masked(advantage, watched).tolist() == [0, 0, 1, -1]
     assert masked(advantage[:, None].repeat(1, 2), watched)[:, 1].tolist() == [0, 0, 1, -1]
-    assert kept_rows(rows, config(), None) is None
-    assert kept_rows(rows, config(dynamic_sampling="score"), None) is None
+    assert kept_rows(rows, config(), ()) is None
+    assert kept_rows(rows, config(dynamic_sampling="score"), ()) is None
 
 
 def test_an_audits_groups_are_rescaled_to_those_that_stay() -> None:

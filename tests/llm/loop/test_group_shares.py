@@ -24,7 +24,7 @@ def rows() -> SampledRollouts:
 def test_shares_by_hand() -> None:
     """`first` is constant in both groups, `second` in one, and so is the advantage."""
     advantage = torch.tensor([-0.5, 0.5, 0.0, 0.0], dtype=torch.float64)
-    found = group_shares(rows(), advantage, EOS)
+    found = group_shares(rows(), advantage, (EOS,))
     assert found["dead_groups"] == {"first": 1.0, "second": 0.5, "score": 0.5}
     assert found["truncated"] == {"completions": 0.75, "groups": 0.5}
 
@@ -32,9 +32,9 @@ def test_shares_by_hand() -> None:
 def test_a_token_level_advantage_is_dead_only_where_every_token_is() -> None:
     advantage = torch.zeros(4, 3, dtype=torch.float64)
     advantage[2, 1], advantage[3, 1] = 1.0, -1.0  # they cancel, and still teach
-    assert group_shares(rows(), advantage, EOS)["dead_groups"]["score"] == 0.5
+    assert group_shares(rows(), advantage, (EOS,))["dead_groups"]["score"] == 0.5
 
 
 @pytest.mark.parametrize(("eos", "cut"), [(EOS, [1, 1, 0, 1]), (7, [1, 0, 1, 1])])
 def test_what_ends_with_its_own_last_token_is_not_truncated(eos: int, cut: list[int]) -> None:
-    assert truncated(rows().completions, eos).long().tolist() == cut
+    assert truncated(rows().completions, (eos,)).long().tolist() == cut

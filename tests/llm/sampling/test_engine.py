@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from covlaw.llm.loop.group_shares import truncated
+from covlaw.llm.model.ends import is_end
 from covlaw.llm.model.log_prob import (
     chunks,
     directional_log_prob,
@@ -11,6 +13,7 @@ from covlaw.llm.model.log_prob import (
     token_log_prob,
 )
 from covlaw.llm.model.parameters import at, copy_of
+from covlaw.llm.sampling.engine import TransformersEngine
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
@@ -153,3 +156,26 @@ def test_rows_that_agree_are_computed_once(policy, draw) -> None:
 
 def rows_of(batch):
     return zip(batch.prompt.tolist(), batch.tokens.tolist(), batch.mask, strict=True)
+
+
+def test_every_end_that_the_model_names_ends_a_completion(policy) -> None:
+    """Chat models stop at several tokens: with one of them alone, completions ran on past it."""
+    model, tokenizer = policy
+    plain = TransformersEngine(model, tokenizer).sample(
+        ["3 + 4 ="], 64, 8, 1.0, torch.Generator().manual_seed(0)
+    )
+    second = int(plain.tokens[:, 0].mode().values)
+    assert second != tokenizer.eos_token_id
+    own = model.generation_config.eos_token_id
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id, second]
+    try:
+        engine = TransformersEngine(model, tokenizer)
+        assert engine.ends == (tokenizer.eos_token_id, second)
+        batch = engine.sample(["3 + 4 ="], 64, 8, 1.0, torch.Generator().manual_seed(0))
+    finally:
+        model.generation_config.eos_token_id = own
+    first = batch.tokens[:, 0] == second
+    assert 0 < int(first.sum()) < 64
+    assert bool((batch.lengths[first] == 1).all())
+    assert bool(((is_end(batch.tokens, engine.ends) & batch.mask).sum(1) <= 1).all())
+    assert torch.equal(truncated(batch, engine.ends) & (batch.lengths < 8), torch.zeros(64).bool())
