@@ -20,7 +20,7 @@ from covlaw.llm.sampling.decode import decode, prefill
 from covlaw.llm.threads import thread_count
 
 REPEATS = 3
-NO_TOKEN = -1
+NO_END = (-1,)
 """An end of sequence that is never drawn: every row has its full length."""
 
 
@@ -111,7 +111,7 @@ def _passes(model: Any, config: TrainConfig) -> Iterator[Pass]:
             every = slice(None, None, config.completions)
             prompts = batch.prompt_tokens[every], batch.prompt_mask[every]
             start = prefill(model, *prompts, config.completions)
-            decode(model, start, NO_TOKEN, length, 1.0, None)
+            decode(model, start, NO_END, length, 1.0, None)
 
     def sample_low() -> None:
         with training_pass(model, replace(config, compile_layers=False)):
