@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop import throughput
-from covlaw.llm.loop.throughput import NO_TOKEN, Pass, time_passes, timed
+from covlaw.llm.loop.throughput import NO_END, Pass, time_passes, timed
 from covlaw.llm.model.flops import PEAKS, device_name, pass_cost, peak_of
 from covlaw.llm.model.random_model import SHAPES, full_rows, random_model
 from covlaw.llm.sampling.decode import decode, prefill
@@ -92,7 +92,7 @@ def test_every_row_is_drawn_to_its_full_length(model) -> None:
     prompts = batch.prompt_tokens[:: TINY.completions], batch.prompt_mask[:: TINY.completions]
     with torch.no_grad():
         start = prefill(model, *prompts, TINY.completions)
-        drawn, log_prob = decode(model, start, NO_TOKEN, COMPLETION, 1.0, None)
+        drawn, log_prob = decode(model, start, NO_END, COMPLETION, 1.0, None)
     assert drawn.shape == (ROWS, COMPLETION)
     assert bool((drawn >= 0).all())
     assert bool((log_prob < 0).all())
