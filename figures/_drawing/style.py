@@ -72,7 +72,9 @@ OBJECTIVES = (
     Look("#56b4e9", "v", "-"),
     Look("#d55e00", "P", "--"),
 )
-SCALARIZERS = {"linear": Look("#d55e00", "o", "--"), "ctwa": Look("#0072b2", "s", "-")}
+SCALARIZERS = {"linear": Look("#d55e00", "o", "--")} | dict.fromkeys(
+    ("ctwa", "ctwa-fast"), Look("#0072b2", "s", "-")
+)
 OTHER_SCALARIZERS = (Look("#009e73", "^", "-."), Look("#cc79a7", "D", ":"))
 
 
@@ -82,7 +84,7 @@ def objective_look(index: int) -> Look:
 
 
 def scalarizer_looks(names: list[str]) -> dict[str, Look]:
-    """Look of each scalarizer; `linear` and `ctwa` always keep theirs."""
+    """Look of each scalarizer; `linear`, `ctwa` and `ctwa-fast` keep theirs."""
     others = [name for name in names if name not in SCALARIZERS]
     spare = {name: OTHER_SCALARIZERS[k % 2] for k, name in enumerate(others)}
     return {name: (SCALARIZERS | spare)[name] for name in names}

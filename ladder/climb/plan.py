@@ -10,7 +10,7 @@ from covlaw.theory.statements import STATEMENTS
 from covlaw.theory.worlds.rungs import RUNG_NAMES
 from covlaw.toys.measurements import MEASUREMENTS
 
-SCALARIZERS = {"linear": 60.0, "covariance_mgda": 60.0, "ctwa": 90.0}
+SCALARIZERS = {"linear": 60.0, "covariance_mgda": 60.0, "ctwa-fast": 90.0}
 """Algorithms of the LLM rung, and the rough cost of a run."""
 SEEDS, QUICK_SEEDS = 3, 1
 QUICK_TRAINING = {"steps": 8, "audits": 2, "audit_prompts": 8, "audit_completions": 8}

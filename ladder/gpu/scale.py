@@ -10,7 +10,7 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.throughput import NAMES
 from covlaw.llm.model.random_model import SHAPES, Shape
 
-METHODS = ("linear", "ctwa", "covariance_mgda")
+METHODS = ("linear", "ctwa-fast", "covariance_mgda")
 """Scalarizers that are trained, in this order."""
 
 

@@ -77,6 +77,7 @@ def record_of(run: LlmRun) -> Record:
 
 
 def _config(run: StudyRun, out: Path, base: Path, quick: bool) -> Any:
+    from covlaw.llm.config.options import chosen
     from covlaw.llm.config.train_config import TrainConfig
 
     preset = TrainConfig.preset(PRESET)
@@ -87,14 +88,14 @@ def _config(run: StudyRun, out: Path, base: Path, quick: bool) -> Any:
     algorithm = find_algorithm(run.algorithm)
     options = algorithm.options(setting)
     if algorithm.name == TUNED:
-        options |= preset.options["ctwa"]
+        options |= chosen(preset.options, TUNED)[1]
     low, high, _ = CLIPS[run.clip]
     return TrainConfig.preset(
         PRESET,
         out=str(out),
         model=str(base),
-        scalarizer=algorithm.scalarizer,
-        options={parse("scalarizer", algorithm.scalarizer).name: options},
+        scalarizer=f"{algorithm.name}={parse('scalarizer', algorithm.scalarizer).target}",
+        options={algorithm.name: options},
         normaliser=SAMPLED[run.signal],
         seed=run.seed,
         epochs=EPOCHS,

@@ -105,15 +105,24 @@ def _is_finite(value: Any) -> bool:
     return number and -float("inf") < value < float("inf")
 
 
+OF = "scalarizer"
+"""Entry of a table of options that says which scalarizer they are for."""
+
+
+def names_its_own(name: str, table: Mapping[str, Any]) -> bool:
+    """Whether a table of options says itself which scalarizer it is for."""
+    return OF in table and name not in SCALARIZERS
+
+
 def check_options(options: Any, scalarizer: str) -> None:
     """Refuse scalarizer options that are no table of tables, and those of an unknown scalarizer."""
     if not isinstance(options, Mapping):
         raise CovlawError(f"options is {options!r}: use a table by scalarizer, e.g. {{ctwa={{}}}}")
     for name, table in options.items():
-        if name != scalarizer and name not in SCALARIZERS:
-            raise unknown("scalarizer in options", name, (*SCALARIZERS, scalarizer))
         if not isinstance(table, Mapping):
             raise CovlawError(f"options of scalarizer {name!r} are {table!r}: use a table")
+        if name != scalarizer and name not in SCALARIZERS and not names_its_own(name, table):
+            raise unknown("scalarizer in options", name, (*SCALARIZERS, scalarizer))
 
 
 def check_table(name: str, value: Any) -> None:

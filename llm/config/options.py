@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from covlaw.llm.config.algorithms import reopened
+from covlaw.llm.config.checks import OF, names_its_own
 from covlaw.theory._numerics.errors import CovlawError, unknown
-from covlaw.theory._numerics.plugins import parse
+from covlaw.theory._numerics.plugins import Spec, parse
 from covlaw.theory.scalarizers import SCALARIZERS
 
 
@@ -35,15 +36,30 @@ def deep_merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict
     return result
 
 
+def chosen(
+    options: Mapping[str, Mapping[str, Any]], scalarizer: str
+) -> tuple[Spec, dict[str, Any]]:
+    """What a scalarizer's name stands for, and its options.
+
+    A table that is not named as a scalarizer may name one, `[options.ctwa-fast]` with `scalarizer =
+    "ctwa"`: settings that are not the published ones, under a name of their own in every record.
+    """
+    spec = parse("scalarizer", scalarizer)
+    own = dict(options.get(spec.name, {}))
+    if names_its_own(spec.name, own) and spec.target == spec.name:
+        return Spec(spec.name, str(own.pop(OF))), own
+    return spec, own
+
+
 def completed(
     options: Mapping[str, Mapping[str, Any]], scalarizer: str
 ) -> dict[str, dict[str, Any]]:
     """Add the defaults of a scalarizer to its options; None, which TOML lacks, stays out."""
-    parameters = list(inspect.signature(SCALARIZERS.find(scalarizer)).parameters.values())[1:]
-    shown = parse("scalarizer", scalarizer).name
-    full = {p.name: p.default for p in parameters} | dict(options.get(shown, {}))
+    spec, _ = chosen(options, scalarizer)
+    parameters = list(inspect.signature(SCALARIZERS.find(spec.target)).parameters.values())[1:]
+    full = {p.name: p.default for p in parameters} | dict(options.get(spec.name, {}))
     given = {name: value for name, value in full.items() if value is not None}
-    return {name: dict(table) for name, table in options.items()} | {shown: given}
+    return {name: dict(table) for name, table in options.items()} | {spec.name: given}
 
 
 def by_objective(

@@ -7,7 +7,7 @@ from typing import Any
 from covlaw.llm.config.algorithms import OWN_RANGE, filled, reopened
 from covlaw.llm.config.checks import check_kinds, check_needs, check_texts, spread
 from covlaw.llm.config.filter_checks import check_added_terms, check_filters
-from covlaw.llm.config.options import by_objective, completed, merged
+from covlaw.llm.config.options import by_objective, chosen, completed, merged
 from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
 from covlaw.llm.guard.settings import GuardSettings, completed_options
@@ -40,8 +40,10 @@ class TrainConfig:
         reward_seconds: Time limit of a user's reward on one batch, in a process of its own; 0: no
             limit, and it is called in the run's process.
         scalarizer: Name in `SCALARIZERS`, or "module:Class" or "path/to/file.py:Class", best after
-            "shown name=": `options` and records use that name.
-        options: Options of scalarizers by name; those of `scalarizer` are completed by its
+            "shown name=": `options` and records use that name; or the name of a table of options
+            that has an entry `scalarizer`.
+        options: Options of scalarizers by name, or by a name of their own (`scalarizer = "ctwa"`
+            in the table `ctwa-fast`); those of `scalarizer` are completed by its
             defaults, so that the record names them all.
         algorithm: Name in `covlaw.llm.config.algorithms.ALGORITHMS`, which fills `normaliser` and
             `aggregation` where they are empty; "": "grpo" and "sequence_sum".
@@ -231,9 +233,8 @@ class TrainConfig:
 
     def make_scalarizer(self) -> Scalarizer[Any]:
         """Build the run's scalarizer."""
-        return make_scalarizer(
-            self.scalarizer, self.objectives, **self.options.get(self.scalarizer_name, {})
-        )
+        spec, options = chosen(self.options, self.scalarizer)
+        return make_scalarizer(f"{spec.name}={spec.target}", self.objectives, **options)
 
     def make_loss(self) -> PolicyLoss:
         """Build the run's policy loss."""

@@ -81,7 +81,9 @@ def test_a_tiny_record_says_that_it_is_no_result(finished: Path, capsys) -> None
 
 def test_a_second_command_does_nothing_again(finished: Path, tmp_path: Path) -> None:
     out = shutil.copytree(finished, tmp_path / "out")
-    made = {p: p.read_bytes() for p in (out / "throughput.json", out / "runs/ctwa/steps.jsonl")}
+    made = {
+        p: p.read_bytes() for p in (out / "throughput.json", out / "runs/ctwa-fast/steps.jsonl")
+    }
     stages.train_base(work := stages.Work(SMALLER, out, Budget(1e-9)))
     stages.time_all(work)
     assert all(path.read_bytes() == content for path, content in made.items())
@@ -175,7 +177,7 @@ def test_only_the_budgets_own_end_counts_as_such() -> None:
 
 def test_the_full_size_is_what_the_documentation_says() -> None:
     assert FULL.base == LargeConfig(dtype="bfloat16", device="cuda")
-    config = FULL.run_config("ctwa", "folder", "out")
-    assert (config.scalarizer, config.dtype, config.device) == ("ctwa", "bfloat16", "cuda")
+    config = FULL.run_config("ctwa-fast", "folder", "out")
+    assert (config.scalarizer, config.dtype, config.device) == ("ctwa-fast", "bfloat16", "cuda")
     assert config.task_options == {"difficulty": FULL.base.difficulty}
     assert FULL.timing_config().gradient_checkpointing is False

@@ -60,23 +60,35 @@ def test_an_unknown_preset_names_near_matches() -> None:
 
 
 def test_a_configuration_survives_toml() -> None:
-    config = TrainConfig.preset("cpu-demo", scalarizer="ctwa", seed=3)
+    config = TrainConfig.preset("cpu-demo", scalarizer="ctwa-fast", seed=3)
     again = TrainConfig.from_dict(tomllib.loads(tomli_w.dumps(config.to_dict())))
     assert again == config
 
 
 def test_a_dotted_name_overrides_one_option_and_leaves_its_neighbours() -> None:
-    overrides: dict[str, Any] = {"scalarizer": "ctwa", "options.ctwa.target": 0.2}
+    overrides: dict[str, Any] = {"scalarizer": "ctwa-fast", "options.ctwa-fast.target": 0.2}
     config = TrainConfig.preset("cpu-demo", **overrides)
     ctwa = {"target": 0.2, "step": 5.0, "ema": 0.1, "cap": 3.0}
-    assert config.options["ctwa"].items() >= ctwa.items()
+    assert config.options["ctwa-fast"].items() >= ctwa.items()
     fresh = TrainConfig.preset("cpu-demo", scalarizer="mgda", **{"options.mgda.reference": True})
     assert fresh.as_reference
     assert not config.as_reference
     with pytest.raises(CovlawError, match=r"setting 'steps.more': 'steps' is 45, not a table"):
         TrainConfig.preset("cpu-demo", **{"steps.more": 1})
     with pytest.raises(CovlawError, match="did you mean target"):
-        TrainConfig.preset("cpu-demo", scalarizer="ctwa", **{"options.ctwa.targt": 1.0})
+        TrainConfig.preset("cpu-demo", scalarizer="ctwa-fast", **{"options.ctwa-fast.targt": 1.0})
+
+
+def test_settings_that_are_not_the_published_ones_have_a_name_of_their_own() -> None:
+    tuned = TrainConfig.preset("cpu-demo", scalarizer="ctwa-fast")
+    assert tuned.scalarizer_name == "ctwa-fast"
+    assert tuned.make_scalarizer().step == 5.0
+    published = TrainConfig.preset("cpu-demo", scalarizer="ctwa", **{"options.ctwa.target": 0.01})
+    assert (
+        published.make_scalarizer().step == TrainConfig.preset("paper-ctwa").make_scalarizer().step
+    )
+    with pytest.raises(CovlawError, match="did you mean ctwa"):
+        TrainConfig(scalarizer="mine", options={"mine": {"scalarizer": "ctwaa"}})
 
 
 @pytest.mark.parametrize("normaliser", sorted(NORMALISERS))
