@@ -148,7 +148,10 @@ def _steps(block: Block, columns: Columns) -> Sequence[Any] | None:
 
 def _whole(block: Block, columns: Columns, place: _Place) -> Array:
     name = str(columns.step)
-    values = _numbers(block[name], name, place)
+    written = block[name]
+    if not isinstance(written, np.ndarray):
+        written = [int(v) if isinstance(v, str) and v.isdigit() else v for v in written]
+    values = _numbers(written, name, place)
     bad = np.isnan(values) | (values != np.floor(values))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])

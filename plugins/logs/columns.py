@@ -90,7 +90,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
             raise unknown(f"column of {table.place}", name, tuple(head))
     kind = asked.format if asked.format != "auto" else _format(table)
     notes: list[str] = []
-    step = asked.step or _first(head, STEP, _numeric)
+    step = asked.step or _first(head, STEP, _counted)
     if step is None:
         notes.append("the log has no column step: all rows are taken as one step")
     group = asked.group or _first(head, GROUP)
@@ -168,6 +168,11 @@ def _numeric(head: Block, name: str) -> bool:
         return values.dtype.kind in "iufb"
     known = [v for v in values if v is not None]
     return bool(known) and all(isinstance(v, int | float | np.number | np.bool_) for v in known)
+
+
+def _counted(head: Block, name: str) -> bool:
+    """As `_numeric`; or whole numbers written as texts."""
+    return _numeric(head, name) or all(isinstance(v, str) and v.isdigit() for v in head[name])
 
 
 def _any_number(head: Block, name: str) -> bool:

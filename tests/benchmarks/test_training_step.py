@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import TrainerCallback
+from trl_clock import Clock, seconds_a_step
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.trainer import Trainer
@@ -22,22 +22,6 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.filterwarnings("default")]
 
 PROMPTS, COMPLETIONS, TOKENS, RATE = 16, 16, 44, 5e-5
 STEPS, ROUNDS = 4, 3
-WARM = 1
-"""First steps of a round that do not count."""
-
-
-class Clock(TrainerCallback):
-    """CPU time at the end of each of TRL's steps."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        self.times.append(time.process_time())
-
-
-def seconds_a_step(times: list[float]) -> float:
-    return (times[-1] - times[WARM - 1]) / (len(times) - WARM)
 
 
 def shortness(completion_ids: list[list[int]], **kwargs) -> list[float]:

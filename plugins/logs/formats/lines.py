@@ -92,7 +92,7 @@ def _objects(path: Path, notes: list[str]) -> Iterator[dict[str, Any]]:
                 if not line.strip():
                     continue
                 try:
-                    yield _object(line)
+                    yield from _rows_of(_object(line))
                 except UnreadableError as error:
                     if not line.endswith(b"\n"):
                         said = f"{path}, line {number} is cut short and left out: still written?"
@@ -103,6 +103,14 @@ def _objects(path: Path, notes: list[str]) -> Iterator[dict[str, Any]]:
                     ) from error
     except OSError as error:
         raise CovlawError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _rows_of(line: dict[str, Any]) -> list[dict[str, Any]]:
+    """A line's rows: itself; or, as ms-swift writes them, a step's columns of equal length."""
+    sizes = {len(value) if isinstance(value, list) else -1 for value in line.values()}
+    if "step" not in line or len(sizes) != 1 or sizes == {-1}:
+        return [line]
+    return [dict(zip(line, row, strict=True)) for row in zip(*line.values(), strict=True)]
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,53 @@ def test_verl_without_components_says_what_writes_them(tmp_path: Path) -> None:
     log = read_log(path)
     assert log.names == ("score",)
     assert any("reward function" in note for note in log.notes)
+
+
+def test_a_line_may_hold_a_steps_columns_and_steps_may_be_texts(tmp_path: Path) -> None:
+    """As ms-swift logs them."""
+    rows = rollouts(steps=3, prompts=4)
+    path = tmp_path / "completions.jsonl"
+    with path.open("w") as file:
+        for step in range(3):
+            table = columns([{**row, "step": str(step)} for row in rows if row["step"] == step])
+            table["advantages"] = table.pop("advantage")
+            file.write(json.dumps(table) + "\n")
+    assert numbers(read_log(path)) == numbers(read_log(rows))
+    assert read_log(path).steps == (0, 1, 2)
+
+
+def test_the_snippets_of_other_trainers_write_logs_that_are_read(tmp_path: Path) -> None:
+    """Each block of Python of the page, in a stand-in of what it finds there."""
+    page = (ROOT / "docs" / "other-trainers.md").read_text(encoding="utf-8")
+    openrlhf, nemo, prime = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    given: dict[str, Any] = {"right": lambda *_: 1.0, "brief": lambda query, *_: len(query) % 2}
+    exec(openrlhf.replace("rollouts.jsonl", f"{tmp_path}/rollouts.jsonl"), given)  # noqa: S102
+    for _ in range(2):
+        answer = given["reward_func"](["qa", "qbc", "pa"], ["q", "q", "p"], ["1", "1", "2"])
+        assert answer["rewards"].tolist() == [1.0, 2.0, 1.0]
+    log = read_log(tmp_path / "rollouts.jsonl")
+    assert (log.steps, log.names, len(log)) == ((0, 1), ("right", "brief"), 4)
+
+    batch = {"reward1": torch.tensor([0.0, 1, 1, 0]), "reward2": torch.tensor([1.0, 0, 1, 0])}
+    found: dict[str, Any] = {
+        "log_data": {"rewards": [1.0, 1.0, 2.0, 0.0], "content": ["a", "b", "c", "d"]},
+        "master_config": {"grpo": {"num_generations_per_prompt": 2}},
+        "repeated_batch": batch,
+        "total_steps": 6,
+        "get_gdpo_reward_component_keys": lambda batch: sorted(batch),
+    }
+    exec(re.sub("from nemo_rl.*\n", "", nemo), found)  # noqa: S102
+    log = read_log(found["log_data"], rewards=["reward1", "reward2"])
+    assert (log.steps, log.prompt.tolist()) == ((7,), [0, 0, 1, 1])
+
+    for step in (3, 12):
+        folder = tmp_path / "run_default" / "rollouts" / f"step_{step}"
+        folder.mkdir(parents=True)
+        lines = [{"example_id": 5, "reward": r, "metrics": {"right": r, "b": 1}} for r in (0, 1)]
+        (folder / "train_rollouts.jsonl").write_text("\n".join(json.dumps(x) for x in lines))
+    ran: dict[str, Any] = {}
+    exec(prime.replace("outputs/", f"{tmp_path}/"), ran)  # noqa: S102
+    assert (ran["log"].steps, ran["log"].names) == ((3, 12), ("right", "b"))
 
 
 def test_rewards_may_stand_in_one_column_of_dicts_and_be_chosen() -> None:
