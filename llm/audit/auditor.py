@@ -89,7 +89,6 @@ class Auditor:
         measured = measure_change(new, old, len(pending.measured.problems))
         fields = update_fields(model, pending.test, pending.gradient, moved, config)
         independent = self._evidence(pending.test, fields, moved)
-        own = self._evidence(batch, same_sample_fields(model, batch, moved, config), moved)
         if active().first:
             save_evidence(self.folder / f"step_{step:05d}.safetensors", independent, measured)
         record = audit_record("independent", independent, measured)
@@ -110,6 +109,9 @@ class Auditor:
         penalty = penalty_record(model, pending.test, pending.gradient, moved, config)
         if penalty is not None:
             record["penalty"] = penalty
+        if config.completions == 1:  # within prompts the batch itself shows no covariance
+            return [record]
+        own = self._evidence(batch, same_sample_fields(model, batch, moved, config), moved)
         same = audit_record("same", own, measured)
         return [record | {"optimism": optimism(record, same)}, same]
 

@@ -7,6 +7,7 @@ import torch
 
 from covlaw.llm.config.checks import check_choices, check_counts
 from covlaw.theory._numerics.errors import CovlawError, unknown
+from covlaw.theory.estimators.advantages import WITHOUT_PAIRS
 from covlaw.theory.scalarizers import Batch, Scalarizer
 
 OFF, SCORE = "off", "score"
@@ -36,6 +37,29 @@ def check_filters(config: Any) -> None:
         raise CovlawError(
             f"overlong_buffer is {config.overlong_buffer}: use at most max_tokens, "
             f"{config.max_tokens}"
+        )
+
+
+def check_lonely(config: Any, scalarizer: Scalarizer[Any]) -> None:
+    """Refuse one completion a prompt where something asks for a group.
+
+    Raises:
+        CovlawError: naming the setting that does, and what is possible.
+    """
+    if config.completions > 1:
+        return
+    asking = {
+        f"normaliser {config.normaliser!r}": config.normaliser not in WITHOUT_PAIRS,
+        f"scalarizer {config.scalarizer_name!r}": "gramian" in scalarizer.before
+        or _returns_advantage(scalarizer, len(config.objectives)),
+        f"dynamic_sampling {config.dynamic_sampling!r}": config.dynamic_sampling != OFF,
+    }
+    found = [name for name, asks in asking.items() if asks]
+    if found:
+        raise CovlawError(
+            f"completions is 1, and {' and '.join(found)} compare completions of one prompt: "
+            "use at least 2, or a weighted score with normaliser "
+            f"{' or '.join(repr(name) for name in sorted(WITHOUT_PAIRS))}"
         )
 
 

@@ -31,10 +31,10 @@ _AT_LEAST = {
         *("evaluate_every", "evaluate_prompts", "max_prompt_tokens", "audit_held_out"),
     ),
     1: (
-        *("max_tokens", "epochs", "mini_batches", "micro_batch", "threads"),
+        *("completions", "max_tokens", "epochs", "mini_batches", "micro_batch", "threads"),
         *("measured_completions", "checkpoint_every", "keep_checkpoints", "evaluate_completions"),
     ),
-    2: ("prompts", "completions", "observed", "audit_prompts", "audit_completions"),
+    2: ("prompts", "observed", "audit_prompts", "audit_completions"),
 }
 _CHOICES = {
     "normaliser": tuple(NORMALISERS),

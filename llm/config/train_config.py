@@ -6,7 +6,7 @@ from typing import Any
 
 from covlaw.llm.config.algorithms import OWN_RANGE, filled, reopened
 from covlaw.llm.config.checks import check_kinds, check_needs, check_texts, spread
-from covlaw.llm.config.filter_checks import check_added_terms, check_filters
+from covlaw.llm.config.filter_checks import check_added_terms, check_filters, check_lonely
 from covlaw.llm.config.options import by_objective, chosen, completed, merged
 from covlaw.llm.config.preset_files import read_preset
 from covlaw.llm.config.setting_checks import check_config
@@ -58,7 +58,8 @@ class TrainConfig:
             an order of its own, the prompts that fill no whole batch left out of that pass.
         data_epochs: Passes where `steps` is 0; else 0.
         prompts: Prompts a batch.
-        completions: Completions a prompt that make the update.
+        completions: Completions a prompt that make the update; 1 with REINFORCE++'s baseline of
+            the whole batch only. Audits draw samples of their own, with `audit_completions` each.
         observed: Completions a prompt beside them that only the scalarizer's observation sees;
             drawn where the scalarizer observes anything, at least 2.
         observe: Signal of that covariance: "ratio" ρ, or "clipped_ratio" ρ clipped to the range.
@@ -229,6 +230,7 @@ class TrainConfig:
         object.__setattr__(self, "guard_options", guard)
         check_needs(self.scalarizer_name, self.make_scalarizer())
         check_added_terms(self, self.make_scalarizer())
+        check_lonely(self, self.make_scalarizer())
         object.__setattr__(self, "options", completed(self.options, self.scalarizer))
 
     def make_scalarizer(self) -> Scalarizer[Any]:

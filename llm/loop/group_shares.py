@@ -23,6 +23,9 @@ def group_shares(rows: SampledRollouts, advantage: Tensor, ends: tuple[int, ...]
         ends: Tokens that end a completion.
     """
     groups = group_by_prompt(rows.prompt)
+    if bool((groups.counts < 2).all()):  # a single completion is no group that could vary
+        cut = truncated(rows.completions, ends).double()
+        return {"truncated": {"completions": float(cut.mean())}}
     names = list(rows.names)
     dead = (groups.span(rows.rewards) == 0).double().mean(0).tolist()
     own = advantage.to(rows.prompt.device).abs()

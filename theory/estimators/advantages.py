@@ -75,8 +75,15 @@ NORMALISERS: Mapping[str, Normaliser] = {
 """Advantage normalisation by name; float64 in, float64 out, (N,) each."""
 
 
+WITHOUT_PAIRS = frozenset({"reinforce++"})
+"""Normalisers that compare a completion with the batch's, so that one a prompt will do."""
+
+
 def group_advantage(score: Numbers, prompt: PromptIds, normaliser: str = "grpo") -> Tensor:
     """Normalise a score (N,) into an advantage (N,) float64 within prompts (N,).
+
+    With one completion a prompt only those of `WITHOUT_PAIRS` are possible; whatever the advantage,
+    its law is a covariance within prompts, which takes a sample with at least two (T22).
 
     The work is done in float64; a score that comes in less counts as constant where it varies by
     no more than its own rounding (`TERMS`).
@@ -88,7 +95,8 @@ def group_advantage(score: Numbers, prompt: PromptIds, normaliser: str = "grpo")
     if normaliser not in NORMALISERS:
         raise unknown("normaliser", normaliser, tuple(NORMALISERS))
     groups = by_prompt(prompt)
-    require_pairs(groups)
+    if normaliser not in WITHOUT_PAIRS:
+        _require_group(groups, normaliser)
     own = lost_precision(score)
     score = as_float64(score, "score", groups.position.device)
     if score.shape != groups.position.shape:
@@ -100,6 +108,17 @@ def group_advantage(score: Numbers, prompt: PromptIds, normaliser: str = "grpo")
         row = int((~torch.isfinite(score)).nonzero()[0])
         raise CovlawError(f"score is {score[row].item()} at row {row}: mend its rewards or weights")
     return NORMALISERS[normaliser](score, groups, own)
+
+
+def _require_group(groups: Groups, normaliser: str) -> None:
+    try:
+        require_pairs(groups)
+    except CovlawError as error:
+        possible = ", ".join(sorted(WITHOUT_PAIRS))
+        raise CovlawError(
+            f"{error}; normaliser {normaliser!r} compares a completion with others of its prompt, "
+            f"of one a prompt only {possible} makes an advantage"
+        ) from error
 
 
 def _noise(score: Tensor, own: float) -> Tensor:

@@ -34,7 +34,19 @@ def test_the_papers_eight_are_there() -> None:
     methods = ("ctwa", "linear", "mgda", "gradnorm", "lagrangian", "dynamic", "pama")
     assert set(PAPER) == {f"paper-{method}" for method in (*methods, "tchebycheff")}
     others = {"cpu-demo", "gpu-8min", "gpu-1.5b", "gpu-base", "gpu-throughput"}
-    assert others | set(PAPER) == set(preset_names())
+    second = {"paper2-qwen3", "paper2-instruct", "paper2-public-code"}
+    assert others | second | set(PAPER) == set(preset_names())
+
+
+def test_the_second_versions_models_and_the_public_codes_statistic() -> None:
+    """The rest is the paper's CTWA run, gate and caps included, which are the default."""
+    plain = TrainConfig.preset("paper-ctwa")
+    qwen3, instruct = (TrainConfig.preset(f"paper2-{name}") for name in ("qwen3", "instruct"))
+    assert qwen3 == plain.with_options(model="Qwen/Qwen3-1.7B-Base")
+    assert instruct == plain.with_options(model="Qwen/Qwen2.5-1.5B-Instruct")
+    public = TrainConfig.preset("paper2-public-code").make_scalarizer()
+    assert public.reference
+    assert public.gate.tolist() == plain.make_scalarizer().gate.tolist() == [1.0, 0.95, 0.95]
 
 
 @pytest.mark.parametrize("name", preset_names())
