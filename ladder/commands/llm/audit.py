@@ -33,6 +33,7 @@ def audit(
     require_llm()
     with stoppable():
         from covlaw.records.files import to_json, write_text, writing_to
+        from covlaw.records.verdict.penalties import penalty_words
         from covlaw.records.verdict.verdict import run_verdict
 
     verdict = run_verdict(runs)
@@ -40,6 +41,8 @@ def audit(
         with writing_to(json):
             write_text(json, to_json(verdict.to_dict(), indent=1) + "\n")
     _show(verdict, rows or len(runs) == 1)
+    for line in penalty_words(runs):
+        console().print(line)
 
 
 def _show(verdict: "RunVerdict", rows: bool) -> None:
