@@ -4,13 +4,16 @@
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from covlaw.figures._drawing.render import recorded
 from covlaw.records.constants import BASELINE, PREDICTION_WORDS, SHOWN_PREDICTIONS
 from covlaw.records.ladder import verdict_file
+from covlaw.records.lines import read_records
 from covlaw.records.outcomes import OUTCOMES, by_rung
 from covlaw.records.parsing import read_json
 from covlaw.records.schema.kinds import anything
@@ -80,6 +83,26 @@ def _study_row(found: Mapping[str, Any], name: str) -> list[str]:
     ]
 
 
+def bases() -> str:
+    """Where the study's RL runs began and ended, by base model and algorithm."""
+    rows = [r for r in read_records(recorded("study-llm") / "runs.jsonl") if r["error"] is None]
+    names = list(dict.fromkeys(row["base"] for row in rows))
+    lines = [["first steps", *(_means(r["start"] for r in rows if r["base"] == n) for n in names)]]
+    for algorithm in dict.fromkeys(row["algorithm"] for row in rows):
+        own = [[r for r in rows if (r["base"], r["algorithm"]) == (n, algorithm)] for n in names]
+        lines.append([algorithm, *map(_ends, own)])
+    return _table(("", *(f"`{name}`" for name in names)), lines)
+
+
+def _ends(runs: Sequence[Mapping[str, Any]]) -> str:
+    lost = sum(any(run["sacrificed"]) for run in runs)
+    return f"{_means(run['end'] for run in runs)}, {lost} of {len(runs)}"
+
+
+def _means(values: Iterable[Sequence[float]]) -> str:
+    return " / ".join(f"{mean:.2f}" for mean in np.mean(list(values), 0))
+
+
 def _leads(lead: Mapping[str, int | None], names: Iterable[str]) -> list[str]:
     return ["no" if lead[n] is None else f"{lead[n]} ahead" for n in names]
 
@@ -94,7 +117,12 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-BLOCKS: Mapping[str, Callable[[], str]] = {"ladder": ladder, "falls": falls, "study": study}
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "ladder": ladder,
+    "falls": falls,
+    "study": study,
+    "bases": bases,
+}
 
 if __name__ == "__main__":
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

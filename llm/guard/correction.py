@@ -8,7 +8,12 @@ from torch import Tensor
 
 from covlaw.llm.distributed.processes import active
 from covlaw.theory.guard import Guarded, Metric, correction, crossed_products, shrunk_gramian
-from covlaw.theory.guard.products import effects_of, gramian_of, squared_length
+from covlaw.theory.guard.products import (
+    effects_of,
+    gramian_of,
+    moving_effects,
+    squared_length,
+)
 
 
 class Products(NamedTuple):
@@ -18,6 +23,8 @@ class Products(NamedTuple):
     """(M, M) of the gradients that are added."""
     effects: Tensor
     """(M,) of the step on the objectives."""
+    moving: Tensor
+    """(M,) the same over the coordinates with P > 0."""
     length: Tensor
     """() of the step with itself."""
     gram: Tensor | None
@@ -38,14 +45,20 @@ def gradients_and_products(
         mean.add_(other)
     mean = mean.div_(len(halves))
     own = ranks.agreed(gramian_of(mean, mean, weight).cpu(), "the guard's Gramian")
-    effects = ranks.agreed(effects_of(mean, step).cpu(), "the guard's effects")
+    effects = effects_of(mean, step)
+    moving = ranks.agreed(moving_effects(mean, step, weight, effects).cpu(), "the guard's effects")
+    effects = ranks.agreed(effects.cpu(), "the guard's effects")
     length = ranks.agreed(squared_length(step, weight).cpu(), "the step's length")
     if crossed is None:
-        return mean, Products(own, effects, length, None), ()
+        return mean, Products(own, effects, moving, length, None), ()
     crossed = ranks.agreed(crossed.cpu(), "the guard's crossed Gramian")
     shrunk = shrunk_gramian(crossed, own)
     note = (f"crossed Gramian: {float(shrunk.share):.2g} of it is the plain one",)
-    return mean, Products(own, effects, length, shrunk.gram), note * (float(shrunk.share) > 0)
+    return (
+        mean,
+        Products(own, effects, moving, length, shrunk.gram),
+        note * (float(shrunk.share) > 0),
+    )
 
 
 def guarded_step(
@@ -61,11 +74,13 @@ def guarded_step(
 
     Effects and lengths are those of the inner products: no further pass over the parameters.
     """
-    own, before, length, gram = products
-    found = correction(own, before, length, floor, gram=gram, guarded=guarded, names=names)
+    own, before, moving, length, gram = products
+    found = correction(
+        own, before, length, floor, gram=gram, guarded=guarded, names=names, moving=moving
+    )
     mu, scale = found.weights, found.scale
     pulled = mu @ own
-    along, square = mu @ before, mu @ pulled
+    along, square = mu @ moving, mu @ pulled
     after = scale * (before + pulled)
     new = scale.square() * (length + 2 * along + square)
     apart = new + length - 2 * scale * (length + along)

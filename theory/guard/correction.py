@@ -32,6 +32,7 @@ def correction(
     gram: Tensor | None = None,
     guarded: Sequence[bool] | Tensor | None = None,
     names: Sequence[str] | None = None,
+    moving: Tensor | None = None,
 ) -> Correction:
     """Decide the guard's weights from inner products, e.g. summed over processes.
 
@@ -43,6 +44,7 @@ def correction(
         gram: As `guard_step`; None: `own`.
         guarded: As `guard_step`.
         names: As `guard_step`.
+        moving: (M,) g_j·u over the coordinates with P > 0, where others moved too; None: `effects`.
 
     Raises:
         CovlawError: as `guard_step`.
@@ -66,12 +68,15 @@ def correction(
             who = ", ".join(objective_name(names, int(j)) for j in missed)
             notes.append(f"no step meets every floor: lowered just enough for {who}")
     size = torch.as_tensor(length).to(effects)
-    return _bounded(own, effects, size, least, weights, notes, exact=gram is None)
+    inner = effects if moving is None else moving
+    # what coordinates with P = 0 lose is asked of the others
+    asked = least + (inner - effects)
+    return _bounded(own, inner, size, asked, weights, notes, exact=gram is None)
 
 
 def _bounded(
     own: Tensor,
-    effects: Tensor,
+    inner: Tensor,
     length: Tensor,
     floor: Tensor,
     weights: Tensor,
@@ -79,11 +84,14 @@ def _bounded(
     *,
     exact: bool,
 ) -> Correction:
-    """Cut the correction back, and shorten the step, until |u*| ≤ |u|."""
-    one = torch.ones((), dtype=effects.dtype, device=effects.device)
-    along, square = weights @ effects, weights @ own @ weights
+    """Cut the correction back, and shorten the step, until |u*| ≤ |u|.
+
+    Effects `inner` and floors are those of the coordinates with P > 0, as |·| is.
+    """
+    one = torch.ones((), dtype=inner.dtype, device=inner.device)
+    along, square = weights @ inner, weights @ own @ weights
     # what rounding explains of |u*|² − |u|²
-    slack = 64 * len(effects) * 2.0**-53 * (length + along.abs() + square)
+    slack = 64 * len(inner) * 2.0**-53 * (length + along.abs() + square)
     if not bool(2 * along + square > slack):
         return Correction(weights, one, one, tuple(notes))
     carried = one
@@ -97,7 +105,7 @@ def _bounded(
         notes.append("the correction was refused: all of it would lengthen the step")
     elif bool(carried < 1):
         notes.append(f"only {carried.item():.3g} of the correction was applied: it is too long")
-    longer = length + 2 * weights @ effects + weights @ own @ weights
+    longer = length + 2 * weights @ inner + weights @ own @ weights
     scale = one if bool(longer <= length) else (length / longer).sqrt()
     if bool(scale < 1 - 2.0**-40):
         notes.append(f"positive floors ask for a longer step: {scale.item():.3g} of it is taken")

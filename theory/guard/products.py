@@ -24,6 +24,20 @@ def effects_of(gradients: Tensor, step: Tensor) -> Tensor:
     return _summed(lambda part: gradients[:, part].double() @ step[part].double(), step.shape[0])
 
 
+def moving_effects(
+    gradients: Tensor, step: Tensor, metric: Tensor | None, effects: Tensor
+) -> Tensor:
+    """g_j·u over the coordinates with P > 0 alone: (M,) float64; `effects` where no other moved."""
+    if metric is None or not bool(((metric == 0) & (step != 0)).any()):
+        return effects
+
+    def piece(part: slice) -> Tensor:
+        moved = torch.where(metric[part] > 0, step[part], 0.0)
+        return gradients[:, part].double() @ moved.double()
+
+    return _summed(piece, step.shape[0])
+
+
 def squared_length(step: Tensor, metric: Tensor | None = None) -> Tensor:
     """|u|² = u'P⁻¹u of a step (D,): () float64; coordinates with P = 0 do not count."""
 

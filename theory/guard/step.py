@@ -13,7 +13,12 @@ from covlaw.theory.guard.correction import (
     kept_objectives,
     objective_name,
 )
-from covlaw.theory.guard.products import effects_of, gramian_of, squared_length
+from covlaw.theory.guard.products import (
+    effects_of,
+    gramian_of,
+    moving_effects,
+    squared_length,
+)
 
 
 class Guarded(NamedTuple):
@@ -82,7 +87,10 @@ def guard_step(
     u, g, p = _checked(step, gradients, metric, names)
     own = gramian_of(g, g, p)
     effects, length = effects_of(g, u), squared_length(u, p)
-    found = correction(own, effects, length, floor, gram=gram, guarded=guarded, names=names)
+    moving = moving_effects(g, u, p, effects)
+    found = correction(
+        own, effects, length, floor, gram=gram, guarded=guarded, names=names, moving=moving
+    )
     moved = _moved(u, g, p, found)
     after = effects_of(g, moved)
     least = torch.as_tensor(floor, dtype=torch.float64).to(after).expand_as(after)

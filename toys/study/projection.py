@@ -40,6 +40,7 @@ def projected(
     scaled = gradients * metric[:, None]
     own = scaled @ gradients.mT
     effects = (gradients @ step[..., None])[..., 0]
+    moving = (gradients @ torch.where(metric > 0, step, 0.0)[..., None])[..., 0]
     length, floor = squared_length(step, metric), floor.expand_as(effects)
     live = own.diagonal(dim1=1, dim2=2) > 0
     both = live[:, :, None] & live[:, None, :]
@@ -49,7 +50,7 @@ def projected(
     used = own if gram is None else torch.where(exact[:, None, None], own, gram)
     used = torch.where(both, used, 0.0)
     weights = torch.where(live, guard_weights(used, effects, floor), 0.0)
-    weights, scale = _bounded(own, effects, length, floor, weights, exact)
+    weights, scale = _bounded(own, moving, length, floor + (moving - effects), weights, exact)
     pull = (weights[:, None] @ scaled)[:, 0]
     moved = (step + pull) * scale[:, None]
     kept = ((weights > 0).any(1) | (scale < 1))[:, None]
@@ -64,12 +65,12 @@ def squared_length(step: Tensor, metric: Tensor) -> Tensor:
 
 
 def _bounded(
-    own: Tensor, effects: Tensor, length: Tensor, floor: Tensor, weights: Tensor, exact: Tensor
+    own: Tensor, inner: Tensor, length: Tensor, floor: Tensor, weights: Tensor, exact: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Cut corrections back, and shorten steps, until |u*| ≤ |u|: weights (R, M) and scale (R,)."""
-    along = (weights * effects).sum(1)
+    along = (weights * inner).sum(1)
     square = (weights[:, None] @ own @ weights[..., None])[:, 0, 0]
-    slack = 64 * effects.shape[1] * 2.0**-53 * (length + along.abs() + square)
+    slack = 64 * inner.shape[1] * 2.0**-53 * (length + along.abs() + square)
     long = 2 * along + square > slack
     some = torch.where(square > 0, square, 1.0)
     safe = (floor <= 0).all(1)

@@ -121,6 +121,27 @@ def test_a_coordinate_with_metric_0_stays_as_the_optimiser_left_it() -> None:
     assert found.changed > 0
 
 
+@pytest.mark.parametrize("floor", [0.0, 0.2, -0.1])
+@pytest.mark.parametrize("weak", [False, True])
+def test_what_unmoved_coordinates_lose_never_lengthens_the_step(floor: float, weak: bool) -> None:
+    """Where P = 0 and u is not (weight decay, for one), their effects ask and do not count in |u|.
+
+    Control: judged by the whole effects g·u, some of these steps would pass as short enough.
+    """
+    longer = 0
+    for seed in range(40):
+        u, g, p = problem(seed)
+        p[:4] = 0.0
+        u[:4] *= 3
+        gram = gramian_of(g, g, p) / 50 if weak else None
+        found = guard_step(u, g, p, floor, gram=gram)
+        assert length(found.step[4:], p[4:]) <= length(u[4:], p[4:]) * (1 + 1e-12)
+        blind = correction(gramian_of(g, g, p), g @ u, squared_length(u, p), floor, gram=gram)
+        naive = blind.scale * (u + p * (blind.weights @ g))
+        longer += length(naive[4:], p[4:]) > length(u[4:], p[4:]) * (1 + 1e-12)
+    assert longer
+
+
 def test_long_vectors_are_summed_piece_by_piece_in_float64() -> None:
     rng = torch.Generator().manual_seed(0)
     g, u = torch.randn(2, PIECE + 100, generator=rng), torch.randn(PIECE + 100, generator=rng)
