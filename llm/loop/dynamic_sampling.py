@@ -10,11 +10,12 @@ from covlaw.llm.config.filter_checks import OFF, SCORE
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.rows import joined
 from covlaw.llm.loop.randomness import numpy_stream, torch_stream
+from covlaw.llm.loop.signals import Signals
 from covlaw.llm.rewards import RewardState
 from covlaw.llm.sampling.rollout import SampledRollouts, Sampler, choose
 from covlaw.llm.tasks import Problem
 from covlaw.theory._numerics.groups import group_by_prompt
-from covlaw.theory.scalarizers import Batch, Scalarizer
+from covlaw.theory.scalarizers import Batch
 
 
 class Filled(NamedTuple):
@@ -35,7 +36,7 @@ class DynamicSampling:
 
     Args:
         sampler: Draws from the policy.
-        scalarizer: Whose score is watched under `dynamic_sampling = "score"`.
+        signals: Whose score is watched under `dynamic_sampling = "score"`, its penalties included.
         problems: Training prompts.
         config: Of the run; after `dynamic_rounds` further draws what is still dead stays, with an
             advantage of 0.
@@ -44,11 +45,11 @@ class DynamicSampling:
     def __init__(
         self,
         sampler: Sampler,
-        scalarizer: Scalarizer[Any],
+        signals: Signals,
         problems: Sequence[Problem],
         config: TrainConfig,
     ) -> None:
-        self.sampler, self.scalarizer = sampler, scalarizer
+        self.sampler, self.signals = sampler, signals
         self.problems, self.config = problems, config
 
     def fill(
@@ -97,9 +98,10 @@ class DynamicSampling:
         if self.config.dynamic_sampling != SCORE:
             at = self.config.objectives.index(self.config.dynamic_sampling)
             watched = watched[:, at : at + 1]
-        elif not self.scalarizer.before:
-            signal = self.scalarizer.signal(state, Batch(rows.rewards, rows.prompt))[1]
-            score = signal.score if signal.advantage is None else signal.advantage
+        elif not self.signals.scalarizer.before:
+            signal = self.signals.scalarizer.signal(state, Batch(rows.rewards, rows.prompt))[1]
+            score = signal.advantage
+            score = self.signals.with_terms(signal.score, rows) if score is None else score
             watched = score.to(rows.prompt.device).reshape(len(rows.prompt), -1)
         return (groups.span(watched) > 0).any(1)
 

@@ -98,7 +98,7 @@ class Signals:
     def _advantage(self, signal: Signal, drawn: SampledRollouts) -> Tensor:
         completions = drawn.completions
         if signal.advantage is None:
-            score = self._with_terms(signal.score, drawn)
+            score = self.with_terms(signal.score, drawn)
             advantage = group_advantage(score, drawn.prompt, self.config.normaliser)
         else:
             advantage = _checked(signal.advantage, completions.mask, self.config.scalarizer_name)
@@ -109,7 +109,7 @@ class Signals:
         weight = importance_weight(self.log_prob(completions), completions, self.config)
         return weighed(advantage, weight)
 
-    def _with_terms(self, score: Tensor, drawn: SampledRollouts) -> Tensor:
+    def with_terms(self, score: Tensor, drawn: SampledRollouts) -> Tensor:
         """The score with what is no reward: the overlong penalty, and the KL in the reward."""
         config, completions = self.config, drawn.completions
         if config.overlong == "penalise":

@@ -71,7 +71,7 @@ class Trainer:
         self.sampler = Sampler(self.engine, Rewards(config.rewards, config.reward_seconds), config)
         self.ends = end_tokens(self.model, self.tokenizer)
         self.signals = Signals(self.scalarizer, self.model, self.reference, config, self.ends)
-        self.dynamic = DynamicSampling(self.sampler, self.scalarizer, problems, config)
+        self.dynamic = DynamicSampling(self.sampler, self.signals, problems, config)
         self.auditor = Auditor(self.model, self.sampler, self.signals, problems, held_out, config)
         self.sampled = sample_steps(config, self.auditor.steps)
 

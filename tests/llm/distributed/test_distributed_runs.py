@@ -85,6 +85,22 @@ def test_a_run_is_the_one_process_s(
     assert moved
 
 
+def test_dynamic_sampling_fills_the_same_batch_on_every_rank(
+    ranked: Ranked, policy_folder: Path, tmp_path: Path
+) -> None:
+    """Two ranks draw new groups together: the run ends, and its counts add up."""
+    made = settings(
+        tmp_path / "run", policy_folder, dynamic_sampling="score", dynamic_rounds=1, audits=0,
+        engine_correction="tis", observed=2,
+    )  # fmt: skip
+    ranked.results("train", 2, settings=made)
+    for step in steps(tmp_path / "run"):
+        counts = step["dynamic_sampling"]
+        assert counts["groups"] >= made["prompts"]
+        assert counts["kept"] + counts["unfilled"] == made["prompts"]
+        assert step["dead_groups"]["score"] == counts["unfilled"] / made["prompts"]
+
+
 # -- ranks that fail, hang or differ --------------------------------------------------------------
 
 

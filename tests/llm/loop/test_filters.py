@@ -1,6 +1,7 @@
 """Filters of the loop: dynamic sampling, overlong completions, the KL in the reward."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from small_runs import small_run
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.dynamic_sampling import DynamicSampling, replaced
 from covlaw.llm.loop.score_terms import as_sampled, kept_rows, masked, overlong_penalty
+from covlaw.llm.loop.signals import Signals
 from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.tasks import Problem
@@ -88,7 +90,8 @@ PROBLEMS = [Problem("old 0", ""), Problem("old 1", "")]
 def filled(watched: str, rounds: int, *drawn: SampledRollouts):  # type: ignore[no-untyped-def]
     settings = config(dynamic_sampling=watched, dynamic_rounds=rounds)
     sampler = Scripted(*drawn)
-    maker = DynamicSampling(sampler, settings.make_scalarizer(), PROBLEMS, settings)  # type: ignore[arg-type]
+    signals = Signals(settings.make_scalarizer(), None, None, settings)
+    maker = DynamicSampling(sampler, signals, PROBLEMS, settings)  # type: ignore[arg-type]
     batch = group([[1, 0], [0, 0], [1, 0], [1, 0]])  # the second group is dead
     scalarizer = settings.make_scalarizer()
     return maker.fill(0, batch, list(PROBLEMS), (scalarizer.init(), None)), sampler  # type: ignore[arg-type]
@@ -122,6 +125,20 @@ def test_a_named_reward_is_watched_instead_of_the_score() -> None:
     assert found.record["dynamic_sampling"]["unfilled"] == 1
     found, _ = filled("score", 1, only_second)
     assert found.record["dynamic_sampling"]["unfilled"] == 0
+
+
+def test_a_penalty_on_lengths_is_part_of_the_score_that_is_watched() -> None:
+    """A group of equal rewards and unequal lengths has a signal under `overlong = "penalise"`."""
+    rows = group([[1, 1], [1, 1]])
+    mask = torch.tensor([[True, True], [True, False]])
+    rows = replace(rows, completions=rows.completions._replace(mask=mask))
+    found = []
+    for settings in ({}, {"overlong": "penalise", "overlong_buffer": 6}):
+        made = config(dynamic_sampling="score", **settings)
+        signals = Signals(made.make_scalarizer(), None, None, made)
+        maker = DynamicSampling(Scripted(), signals, PROBLEMS, made)  # type: ignore[arg-type]
+        found += maker.live(made.make_scalarizer().init(), rows).tolist()
+    assert found == [False, True]
 
 
 def test_off_touches_nothing() -> None:
@@ -178,3 +195,28 @@ def test_filtering_on_one_of_several_rewards_is_warned_of(
     later = [a for s in steps[1:] for a in s["audits"] if a["sample"] == "independent"]
     assert later
     assert any(value != 0 for audit in later for value in audit["kl_objective"]["estimate"])
+
+
+def test_a_killed_run_with_every_filter_resumes_bit_for_bit(
+    policy_folder: Path, tmp_path: Path
+) -> None:
+    """New prompts and their completions are a function of seed and step, so nothing is saved."""
+    settings = small_run(
+        policy_folder, tmp_path / "killed", steps=3, checkpoint_every=1, dynamic_sampling="digits",
+        rewards=("digits=own_rewards:digits", "brief=own_rewards:brief"), completions=2,
+        dynamic_rounds=2, overlong="penalise", overlong_buffer=3, kl_coefficient=0.1,
+        kl_place="reward", engine_correction="tis",
+    )  # fmt: skip
+    unbroken = train(replace(settings, out=str(tmp_path / "unbroken")))
+
+    def kill(done: int, total: int, record: dict[str, Any]) -> None:
+        del total, record
+        if done == 1:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        train(settings, kill)
+    again = train(settings)
+    for name in (STEPS, "model/model.safetensors"):
+        assert (again / name).read_bytes() == (unbroken / name).read_bytes()
+    assert any(s["dynamic_sampling"]["rounds"] for s in read_lines(again / STEPS))

@@ -11,6 +11,7 @@ from covlaw.theory.statements.tilts import _symbolic_cumulants as symbolic_cumul
 from covlaw.theory.statements.tilts import _symbolic_tilt as symbolic_tilt
 
 PROVED = {"T1": 2, "T2": 5, "T3": 5, "T4": 6, "T11": 4, "T19": 4, "T20": 4, "T21": 3, "T22": 2}
+PROVED |= {"T52": 1, "T53": 1, "T55": 3}
 
 
 @pytest.mark.parametrize(("statement_id", "count"), PROVED.items())

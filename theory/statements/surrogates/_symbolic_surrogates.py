@@ -1,9 +1,29 @@
-"""SymPy derivations of part G: 0 if and only if the claim holds (T53, T55)."""
+"""SymPy derivations of part G: 0 if and only if the claim holds (T52, T53, T55)."""
 
 from itertools import product
 from typing import Any
 
 import sympy as sp
+
+
+def sampler_residual(baseline: str = "sampler") -> Any:
+    """Cov_π(r, A·μ/π) − Cov_μ(r, s) of three arms, A = s − E_μ s; false for E_π s as the baseline.
+
+    Cov_π(r, f) is the rate of E_π r along the tilt of π by f (T1).
+    """
+    pi, mu = ((a, b, 1 - a - b) for a, b in (sp.symbols("p q"), sp.symbols("u v")))
+    r, s = sp.symbols("r1:4"), sp.symbols("s1:4")
+    own = mu if baseline == "sampler" else pi
+    advantage = [value - _mean(own, s) for value in s]
+    # π·(A·μ/π) = μ·A, so that no division is left
+    moved = _mean(mu, [a * b for a, b in zip(r, advantage, strict=True)])
+    moved -= _mean(pi, r) * _mean(mu, advantage)
+    law = _mean(mu, [a * b for a, b in zip(r, s, strict=True)]) - _mean(mu, r) * _mean(mu, s)
+    return sp.expand(moved - law)
+
+
+def _mean(policy: Any, values: Any) -> Any:
+    return sum(p * value for p, value in zip(policy, values, strict=True))
 
 
 def kept_pairs_residual(kept: str = "score") -> Any:

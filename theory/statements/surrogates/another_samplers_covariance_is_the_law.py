@@ -17,7 +17,7 @@ from covlaw.theory.estimators.truncation import truncation_margin
 from covlaw.theory.statements._support.enumeration import tilted_derivative
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
-from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
+from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
 from covlaw.theory.worlds.tilt import tilt_log_ratio
 from covlaw.theory.worlds.world import World
 
@@ -128,6 +128,13 @@ def _error(
     return rounding(8 * size, int(rows + 16 * (sampler.steep + log_size)))
 
 
+def proofs() -> list[Proof]:
+    """Three arms, any two policies."""
+    from covlaw.theory.statements.surrogates._symbolic_surrogates import sampler_residual
+
+    return [Proof("3 arms: Cov_π(r, A·μ/π) − Cov_μ(r, s) = 0", sampler_residual())]
+
+
 STATEMENT = Statement(
     id="T52",
     title="On another sampler's completions the law is the covariance under that sampler",
@@ -159,4 +166,5 @@ STATEMENT = Statement(
         NegativeControl("the margin 1 % smaller", smaller_margin),
     ),
     not_applicable={"llm": NO_TILT_IN_AN_LLM},
+    proofs=proofs,
 )

@@ -102,6 +102,11 @@ def test_t53_refutes_pairs_for_groups_of_any_size(monkeypatch: pytest.MonkeyPatc
     assert refuted("T53")
 
 
+def test_t52_in_symbols() -> None:
+    assert symbolic.sampler_residual() == 0
+    assert symbolic.sampler_residual("policy") != 0
+
+
 def test_t53_in_symbols() -> None:
     assert symbolic.kept_pairs_residual() == 0
     assert symbolic.kept_pairs_residual("other") != 0
