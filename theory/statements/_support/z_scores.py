@@ -1,5 +1,8 @@
 """A world's rewards in units of their own std in each prompt, and how such z-scores round."""
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -8,6 +11,7 @@ from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory._numerics.weighting import Grouping, weighting
 from covlaw.theory.scalarizers import Batch
 from covlaw.theory.scalarizers.gdpo import deviations_by_prompt, standardised_by_prompt
+from covlaw.theory.statements._support.batches import from_an_own_completion
 from covlaw.theory.worlds.world import World
 
 
@@ -42,3 +46,16 @@ def z_rounding(world: World) -> Tensor:
     relative = (largest * inverse_deviations(world)).max()
     size = groups.sum(mass[:, None] * z_scores(world).abs()).max() + relative
     return 2 * rounding(largest * (1 + size * (1 + relative)), 64 * (len(mass) + 16))
+
+
+def in_own_units(world: World, rng: np.random.Generator) -> World:
+    """Take offsets off, and put each reward in another unit in each prompt: 2^−3 … 2^3.
+
+    Rewards of equal variances would not tell a law of correlations from one of covariances.
+    """
+    groups = group_by_prompt(world.prompt)
+    shape = len(groups.prompts), world.rewards.shape[1]
+    unit = torch.as_tensor(2.0 ** rng.integers(-3, 4, shape))
+    return replace(
+        world, rewards=from_an_own_completion(world.rewards, world.prompt) * groups.spread(unit)
+    )

@@ -7,7 +7,12 @@ from torch import Tensor
 from covlaw.theory.estimators.prompt_covariances import prompt_covariances
 from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.enumeration import tilted_derivative
-from covlaw.theory.statements._support.z_scores import deviations, inverse_deviations, z_rounding
+from covlaw.theory.statements._support.z_scores import (
+    deviations,
+    in_own_units,
+    inverse_deviations,
+    z_rounding,
+)
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
@@ -19,18 +24,21 @@ from covlaw.theory.worlds.world import World
 
 def sides(world: World, rng: np.random.Generator) -> Sides:
     """Derivative of J_j along DVAO's advantage, against its own weights on correlations."""
+    world = in_own_units(world, rng)
     weights, power = _draw(world, rng)
     return _against(world, (weights, power), deviations(world) ** power)
 
 
 def equal_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: fixed weights on the z-scores, as GDPO has them."""
+    world = in_own_units(world, rng)
     drawn = _draw(world, rng)
     return _against(world, drawn, torch.ones_like(deviations(world)))
 
 
 def batch_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: one set of weights, from the mean variance over prompts."""
+    world = in_own_units(world, rng)
     weights, power = _draw(world, rng)
     outer = _moments(world)[1]
     spread = (outer @ deviations(world).square()).sqrt()

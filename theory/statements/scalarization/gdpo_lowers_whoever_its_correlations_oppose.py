@@ -7,7 +7,12 @@ from torch import Tensor
 from covlaw.theory.estimators.prompt_covariances import prompt_covariances
 from covlaw.theory.scalarizers import make_scalarizer
 from covlaw.theory.statements._support.enumeration import tilted_derivative
-from covlaw.theory.statements._support.z_scores import deviations, inverse_deviations, z_rounding
+from covlaw.theory.statements._support.z_scores import (
+    deviations,
+    in_own_units,
+    inverse_deviations,
+    z_rounding,
+)
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
@@ -19,6 +24,7 @@ from covlaw.theory.worlds.world import World
 
 def sides(world: World, rng: np.random.Generator) -> Sides:
     """Derivative of J_j along GDPO's advantage, against E_x sd_j·Σ_k w_k·corr_jk, whitened."""
+    world = in_own_units(world, rng)
     weights = _weights(world, rng)
     correlation, outer = _correlations(world)
     row = deviations(world) * (correlation @ weights)
@@ -27,12 +33,14 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
 
 def own_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: an objective gains its own weight times its std, whatever the rest."""
+    world = in_own_units(world, rng)
     weights = _weights(world, rng)
     return Sides(*_against(world, weights, _correlations(world)[1] @ deviations(world) * weights))
 
 
 def linear_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: the rows of C decide, as under `linear` with the same weights."""
+    world = in_own_units(world, rng)
     weights = _weights(world, rng)
     spread = deviations(world)
     correlation, outer = _correlations(world)

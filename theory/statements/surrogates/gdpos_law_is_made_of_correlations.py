@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances, prompt_covariances
-from covlaw.theory.statements._support.batches import from_an_own_completion
 from covlaw.theory.statements._support.enumeration import tilted_derivative
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.z_scores import (
+    in_own_units,
     inverse_deviations,
     z_rounding,
     z_scores,
@@ -25,7 +24,7 @@ from covlaw.theory.worlds.world import World
 
 def sides(world: World, rng: np.random.Generator) -> Sides:
     """Rate along s against correlations; a scale of a reward; two rewards of equal weights."""
-    plain = _in_own_units(world, rng)
+    plain = in_own_units(world, rng)
     weights = torch.as_tensor(rng.dirichlet(np.ones(plain.rewards.shape[1])))
     parts = [_correlations(plain, weights), _scaled(plain, weights, rng)]
     if plain.rewards.shape[1] > 1:
@@ -35,7 +34,7 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
 
 def covariance_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: the sum of the rewards decides, as without normalisation."""
-    plain = _in_own_units(world, rng)
+    plain = in_own_units(world, rng)
     weights = torch.as_tensor(rng.dirichlet(np.ones(plain.rewards.shape[1])))
     matrix = _moments(plain).within()
     measured, _, error = _rate(plain, weights)
@@ -44,23 +43,13 @@ def covariance_sides(world: World, rng: np.random.Generator) -> Sides:
 
 def pooled_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: correlations and std of all prompts together."""
-    plain = _in_own_units(world, rng)
+    plain = in_own_units(world, rng)
     weights = torch.as_tensor(rng.dirichlet(np.ones(plain.rewards.shape[1])))
     matrix = _moments(plain).within()
     deviation = matrix.diagonal().clamp(min=0).sqrt()
     units = weights / torch.where(deviation > 0, deviation, 1.0)
     measured, _, error = _rate(plain, weights)
     return _apart(measured, matrix @ units, error)
-
-
-def _in_own_units(world: World, rng: np.random.Generator) -> World:
-    """Offsets off, and each reward in another unit in each prompt: 2^−3 … 2^3."""
-    groups = group_by_prompt(world.prompt)
-    shape = len(groups.prompts), world.rewards.shape[1]
-    unit = torch.as_tensor(2.0 ** rng.integers(-3, 4, shape))
-    return replace(
-        world, rewards=from_an_own_completion(world.rewards, world.prompt) * groups.spread(unit)
-    )
 
 
 def _moments(world: World) -> PromptCovariances:

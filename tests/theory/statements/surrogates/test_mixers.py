@@ -28,6 +28,14 @@ def test_holds_and_every_false_variant_falls(id: str, seed: int) -> None:
     assert verdict.negative_control["refuted"]
 
 
+@pytest.mark.parametrize("id", ["E9", "E10", "E11", "E12"])
+@pytest.mark.parametrize("rung", ["bandit", "tabular"])
+def test_small_rungs_tell_each_false_variant(id: str, rung: str) -> None:
+    """A bandit's rewards have variance 1 throughout, so that they are put in other units first."""
+    verdict = check(id, rung, instances=12)
+    assert verdict.status == "holds", verdict
+
+
 def covariances(batch: Batch, signal: torch.Tensor) -> list[float]:
     assert batch.mass is not None
     gap = batch.rewards - batch.mass @ batch.rewards
