@@ -51,16 +51,17 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
     path = resolve_model(model)
     try:
         with quiet():
-            tokenizer = load_tokenizer(path)
-            policy: Any = AutoModelForCausalLM.from_pretrained(
-                path, dtype=torch.float32, attn_implementation="sdpa"
-            )
-    except (OSError, ValueError, KeyError) as error:
+            policy, tokenizer = _loaded(path)
+    except CovlawError:
+        raise
+    except Exception as error:  # whatever a loader makes of a foreign folder
         where = "folder" if Path(path).exists() else "hub id or folder"
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if "mismatched_sizes" in reason:
+            reason = "its weights are not of the shapes that its config.json says"
         raise CovlawError(
             f"cannot load the model from {where} {path!r} ({reason}): give a folder with a Hugging "
-            "Face causal LM, a reachable hub id, or 'base'"
+            "Face causal LM in safetensors, a reachable hub id, or 'base'"
         ) from error
     if tokenizer.eos_token_id is None:
         raise CovlawError(f"the tokenizer of {path!r} has no end-of-sequence token")
@@ -71,3 +72,33 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
     except (RuntimeError, AssertionError) as error:  # torch says either where CUDA is not built in
         reason = str(error).splitlines()[0]
         raise CovlawError(f"device {device!r} cannot be used ({reason}): use 'cpu'") from error
+
+
+def _loaded(path: str) -> tuple[Any, Any]:
+    """Read a model whose every weight is in its files, and a number, and a tokenizer that fits it.
+
+    Only safetensors are read: the other format is a program.
+    """
+    tokenizer = load_tokenizer(path)
+    policy, told = AutoModelForCausalLM.from_pretrained(
+        path,
+        dtype=torch.float32,
+        attn_implementation="sdpa",
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    if missing := sorted(told["missing_keys"]):
+        raise CovlawError(f"model {path!r} has no weights {', '.join(missing[:3])}: mend its files")
+    for name, weights in policy.named_parameters():
+        if not weights.isfinite().all():
+            raise CovlawError(f"model {path!r}: {name} holds what is no number: mend its files")
+    if not tokenizer("1 + 1").input_ids:
+        raise CovlawError(f"the tokenizer of {path!r} reads no text: add its tokenizer.json")
+    rows = policy.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise CovlawError(
+            f"the tokenizer of {path!r} has {len(tokenizer)} tokens and its model {rows}: they do "
+            "not belong together"
+        )
+    return policy, tokenizer

@@ -1,6 +1,10 @@
 """A word-level tokenizer in Hugging Face format, whose decoding is the exact text."""
 
-from collections.abc import Iterable, Sequence
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
 from jinja2 import TemplateError
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -10,6 +14,8 @@ from covlaw.llm.tasks.problem import Conversation
 from covlaw.theory._numerics.errors import CovlawError
 
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
+TEMPLATE_SECONDS = 10.0
+"""For one prompt; ordinary templates take less than a millisecond."""
 BOX_OPEN, BOX_CLOSE = r"\boxed{", "}"
 
 
@@ -63,20 +69,29 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
     others get the text as it is.
 
     Raises:
-        CovlawError: where the template refuses the turns, e.g. a system's.
+        CovlawError: where the template refuses the turns, e.g. a system's, fails, makes nothing,
+            or does not come to an end.
     """
     if tokenizer.chat_template is None:
         return str(prompt)
     said = prompt.turns if isinstance(prompt, Conversation) else (("user", prompt),)
     turns = [{"role": role, "content": content} for role, content in said]
     try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        with time_limit(TEMPLATE_SECONDS):
+            text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     except (TemplateError, ValueError) as error:
         roles = ", ".join(role for role, _ in said)
         raise CovlawError(
             f"the model's chat template refuses turns of {roles} ({error}): give turns that it "
             "knows"
         ) from error
+    except Exception as error:  # a template is a program of the model's
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CovlawError(
+            f"the model's chat template fails ({reason}): mend chat_template"
+        ) from error
+    if not text:
+        raise CovlawError("the model's chat template makes nothing of a prompt: mend it")
     return str(text)
 
 
@@ -88,3 +103,22 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> li
     """
     own = tokenizer.chat_template is None
     return list(tokenizer(list(prompts), add_special_tokens=own)["input_ids"])
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the body after so much time; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> NoReturn:
+        raise TimeoutError(f"not done after {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -58,10 +58,10 @@ def _of_config(model: str) -> ModelSize | None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config = AutoConfig.from_pretrained(model, local_files_only=True)
+        config = AutoConfig.from_pretrained(model, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
             return _measured(AutoModelForCausalLM.from_config(config))
-    except (OSError, ValueError, KeyError, AttributeError):  # not here, or of another form
+    except Exception:  # not here, or of another form: loading it will say what is wrong
         return None
 
 
