@@ -3,23 +3,37 @@
 `python tools/interference_tables.py`
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from covlaw.figures._drawing.render import recorded
-from covlaw.records.study import END, LEAD, Cells, measured, study_summary, table_of
+from covlaw.records.study import (
+    END,
+    LEAD,
+    Cells,
+    in_order,
+    measured,
+    study_summary,
+    table_of,
+)
 
 PAGE = Path(__file__).parents[1] / "docs" / "interference.md"
-BEGIN, END_MARK = "<!-- tables: tools/interference_tables.py -->\n", "<!-- end of tables -->\n"
+BEGIN = "<!-- {}: tools/interference_tables.py -->\n"
+FINISH = "<!-- end of {} -->\n"
 BUDGET = "0.1"
 """KL from the start, in nats, of the first table."""
+GUARD_PLACES = ("0.1", "0.3", END)
 
 
 def page(text: str) -> str:
     """Replace what stands between the marks."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END_MARK)
-    return before + BEGIN + tables() + END_MARK + after
+    for name, made in PARTS.items():
+        begin, finish = BEGIN.format(name), FINISH.format(name)
+        before, rest = text.split(begin)
+        _, after = rest.split(finish)
+        text = before + begin + made() + finish + after
+    return text
 
 
 def tables() -> str:
@@ -49,6 +63,34 @@ def _volume(cell: dict[str, Any] | None, place: str) -> str:
     found = None if cell is None else measured(cell, "hypervolume", place)
     return "–" if found is None else f"{found['mean']:.3f}"
 
+
+def guards() -> str:
+    """Guards, controls and rivals: sacrifices and volume at equal KL and at the end."""
+    found = study_summary(recorded("study-guard"))["guards"]
+    worlds = in_order([entry["world"] for entry in found])
+    return "\n".join(_guards(world, [e for e in found if e["world"] == world]) for world in worlds)
+
+
+def _guards(world: str, entries: Sequence[Mapping[str, Any]]) -> str:
+    heads = [f"KL {place}" if place != END else "end" for place in GUARD_PLACES]
+    rows = [(f"{world}: % that sacrifice / volume", *heads), ("---",) * (len(heads) + 1)]
+    for entry in entries:
+        name = f"{entry['algorithm']}, {entry['guard']}" if entry["guard"] != "none" else ""
+        seen = f", {entry['samples']} completions" if entry["samples"] else ""
+        cells = [_both(entry["at"][place]) for place in GUARD_PLACES]
+        rows.append(((name or entry["algorithm"]) + seen, *cells))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _both(found: Mapping[str, Any]) -> str:
+    share, volume = (found[name]["mean"] for name in ("sacrifices", "hypervolume"))
+    if share is None:
+        return "–"
+    half = 50 * (found["sacrifices"]["high"] - found["sacrifices"]["low"])
+    return f"{100 * share:.0f} ± {half:.0f} / {volume:.3f}"
+
+
+PARTS = {"tables": tables, "guards": guards}
 
 if __name__ == "__main__":
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
