@@ -36,7 +36,11 @@ def given_gramian(batch: Batch, count: int, scalarizer: str) -> Tensor:
 
 
 def weighted(rewards: Tensor, weights: Tensor) -> Tensor:
-    """λ·r: rewards (N, M) and weights (M,) to (N,), or (R, N, M) and (R, M) to (R, N)."""
+    """λ·r: rewards (N, M) and weights (M,) to (N,), or (R, N, M) and (R, M) to (R, N).
+
+    Rewards may be of any real dtype; the score has that of the weights.
+    """
+    rewards = rewards.to(weights.dtype)
     if weights.ndim == 1:
         return rewards @ weights
     return (rewards @ weights[..., None])[..., 0]

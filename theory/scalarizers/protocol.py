@@ -15,7 +15,7 @@ class Batch(NamedTuple):
     """What is known before the policy step."""
 
     rewards: Tensor
-    """(N, M) float64."""
+    """(N, M), of any real dtype; scores are float64."""
     prompt: Tensor
     """(N,) int."""
     mass: Tensor | None = None

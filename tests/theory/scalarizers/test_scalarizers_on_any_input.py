@@ -68,6 +68,42 @@ def test_one_to_eight_objectives_give_finite_signals(
     assert not any(torch.isnan(t).any() for t in state)
 
 
+def cast(fields: Any, dtype: torch.dtype) -> Any:
+    """Its tensors of real numbers in another dtype, prompts and masks as they are."""
+    return type(fields)(
+        *(t.to(dtype) if t is not None and t.is_floating_point() else t for t in fields)
+    )
+
+
+@forms
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_any_dtype_gives_what_its_values_give_in_float64(
+    name: str, reference: bool, dtype: torch.dtype
+) -> None:
+    """Both runs see the same numbers, so that nothing but the dtype can make a difference."""
+    outcomes = []
+    for own in (dtype, torch.float64):
+        scalarizer = build(name, reference)
+        state = scalarizer.init()
+        for step in range(3):
+            data = cast(cast(batch(seed=step), dtype), own)
+            state, signal = scalarizer.signal(state, data)
+            state = scalarizer.update(state, cast(cast(observation(seed=step), dtype), own))
+        outcomes.append([t for t in (*signal, *state) if t is not None])
+    for narrow, wide in zip(*outcomes, strict=True):
+        assert narrow.dtype == wide.dtype
+        assert torch.equal(narrow, wide)
+
+
+@forms
+def test_whole_number_rewards_are_what_they_are_in_float64(name: str, reference: bool) -> None:
+    scalarizer, data = build(name, reference), batch()
+    whole = data._replace(rewards=data.rewards.to(torch.int64))
+    one, other = (scalarizer.signal(scalarizer.init(), d)[1] for d in (data, whole))
+    assert torch.equal(one.score, other.score)
+    assert one.score.dtype == other.score.dtype
+
+
 @forms
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 def test_rewards_of_any_scale_give_finite_signals(name: str, reference: bool, scale: float) -> None:
