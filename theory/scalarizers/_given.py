@@ -58,15 +58,16 @@ def centred_rewards(rewards: Tensor, batch: Batch) -> Tensor:
 
 
 def row_weight(batch: Batch) -> Tensor:
-    """Weight of each completion in E_x E_π (N,): of samples, each the same."""
+    """Weight of each completion in E_x E_π (N,) float64: of samples, each the same."""
     groups = by_prompt(batch.prompt)
     if batch.mass is None and batch.prompt_mass is None:
         rows = batch.prompt.shape[0]
         return torch.full((rows,), 1 / rows, dtype=torch.float64)
     count = groups.prompts.shape[0]
     even = torch.full((count,), 1 / count, dtype=torch.float64)
-    outer = even if batch.prompt_mass is None else batch.prompt_mass
-    return groups.share(batch.mass) * groups.spread(outer)
+    outer = even if batch.prompt_mass is None else batch.prompt_mass.to(torch.float64)
+    mass = None if batch.mass is None else batch.mass.to(torch.float64)
+    return groups.share(mass) * groups.spread(outer)
 
 
 def per_root_mean_square(advantage: Tensor, batch: Batch) -> Tensor:

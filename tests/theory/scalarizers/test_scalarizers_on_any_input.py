@@ -96,6 +96,18 @@ def test_any_dtype_gives_what_its_values_give_in_float64(
 
 
 @forms
+def test_masses_of_any_dtype_are_what_they_are_in_float64(name: str, reference: bool) -> None:
+    masses = {"mass": torch.tensor([0.125, 0.25, 0.5, 0.125] * 3)}
+    masses["prompt_mass"] = torch.tensor([0.25, 0.25, 0.5])
+    scalarizer, data, outcomes = build(name, reference), batch(), []
+    for dtype in (torch.float32, torch.float64):
+        given = data._replace(**{key: mass.to(dtype) for key, mass in masses.items()})
+        signal = scalarizer.signal(scalarizer.init(), given)[1]
+        outcomes.append([t for t in signal if t is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*outcomes, strict=True))
+
+
+@forms
 def test_whole_number_rewards_are_what_they_are_in_float64(name: str, reference: bool) -> None:
     scalarizer, data = build(name, reference), batch()
     whole = data._replace(rewards=data.rewards.to(torch.int64))
