@@ -14,13 +14,15 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def commands(program: str) -> list[list[str]]:
     """Every call of a program in the shell blocks, without its comment."""
-    lines = [line.split("#")[0].split() for block in blocks("sh") for line in block.splitlines()]
+    pages = [README, (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")]
+    shown = [block for page in pages for block in blocks("sh", page)]
+    lines = [line.split("#")[0].split() for block in shown for line in block.splitlines()]
     return [line[1:] for line in lines if line[:1] == [program]]
 
 

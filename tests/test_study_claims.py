@@ -13,7 +13,7 @@ PRICES = {(p["scalarizer"], p["world"]): p["sacrifices"]["mean"] for p in SUMMAR
 SMALL, LARGE, SGD = (f"transformer {name}" for name in ("adamw-.001", "adamw-.01", "sgd-.03"))
 PAGES = {
     name: " ".join((ROOT / name).read_text(encoding="utf-8").split())
-    for name in ("README.md", "docs/interference.md")
+    for name in ("README.md", "docs/findings.md", "docs/interference.md")
 }
 
 
@@ -35,6 +35,11 @@ def price(scalarizer: str) -> str:
 
 
 SAID = {
+    "README.md": (
+        f"MGDA sacrifices an objective in {share('mgda')} % of runs, linear weights in "
+        f"{share('linear')} %; after 20 steps in {share('mgda', place=END)} and "
+        f"{share('linear', place=END)} %",
+    ),
     "docs/interference.md": (
         f"MGDA, GAPO, UPGrad and Nash-MTL sacrifice an objective in {share('mgda')}, "
         f"{share('gapo')}, {share('upgrad')} and {share('nash_mtl')} % of runs where linear "
@@ -60,7 +65,7 @@ SAID = {
         f"{share('dynamic', SMALL)} against {share('dynamic-ref', SMALL)} % at .001",
         f"{SUMMARY['runs']:,} runs of 20 steps",
     ),
-    "README.md": (
+    "docs/findings.md": (
         f"sacrifice an objective in {share('upgrad')} to {share('mgda')} % of runs, linear "
         f"weights in {share('linear')} %. At the end of 20 steps it is "
         f"{share('upgrad', place=END)} to {share('mgda', place=END)} and "

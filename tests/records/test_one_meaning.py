@@ -44,7 +44,7 @@ def by_report() -> Names:
 
 @pytest.mark.parametrize("words", [by_study, by_audits, by_report])
 def test_who_is_sacrificed_is_the_same_everywhere(words: "type[Names]") -> None:
-    expected = {(f"linear-seed{k}", "clarity") for k in range(3)} | {("ctwa-seed1", "clarity")}
+    expected = {(f"linear-seed{k}", "clarity") for k in range(3)} | {("ctwa-fast-seed1", "clarity")}
     assert words() == expected
 
 

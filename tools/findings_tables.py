@@ -1,6 +1,6 @@
-"""Write the README's marked blocks from the records: from the source tree only.
+"""Write the marked blocks of docs/findings.md from the records: from the source tree only.
 
-`python tools/readme_numbers.py`, after a ladder or a study was recorded.
+`python tools/findings_tables.py`, after a ladder or a study was recorded.
 """
 
 import re
@@ -19,7 +19,7 @@ from covlaw.records.parsing import read_json
 from covlaw.records.schema.kinds import anything
 from covlaw.records.verdict.verdict import run_verdict
 
-PAGE = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "findings.md"
 BLOCK = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
 
 
