@@ -80,7 +80,7 @@ def _loaded(path: str) -> tuple[Any, Any]:
     Only safetensors are read: the other format is a program.
     """
     tokenizer = load_tokenizer(path)
-    policy, told = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         path,
         dtype=torch.float32,
         attn_implementation="sdpa",
@@ -88,6 +88,7 @@ def _loaded(path: str) -> tuple[Any, Any]:
         trust_remote_code=False,
         output_loading_info=True,
     )
+    policy, told = loaded
     if missing := sorted(told["missing_keys"]):
         raise CovlawError(f"model {path!r} has no weights {', '.join(missing[:3])}: mend its files")
     for name, weights in policy.named_parameters():
