@@ -26,15 +26,15 @@ def require_memory(config: TrainConfig, size: ModelSize | None, longest: int) ->
         longest: Characters of the longest prompt.
 
     Raises:
-        CovlawError: naming the need and the settings that decide it.
+        CovlawError: naming the need and the settings that decide it, or an unknown device.
     """
+    there = memory_of(config.device)
     tokens = longest + config.max_tokens
     evaluated = config.prompts * config.evaluate_completions if config.evaluate_every else 0
     audited = audit_draws(config) if config.audits else 0
     needed = KEPT * max(step_draws(config), audited, evaluated) * tokens
     if size is not None:
         needed = max(needed, estimate_memory(config, size, longest).known)
-    there = memory_of(config.device)
     if needed > OVER * there:
         raise CovlawError(
             f"this run would need about {needed / 2**30:,.0f} GiB of memory, and there are "
@@ -44,7 +44,16 @@ def require_memory(config: TrainConfig, size: ModelSize | None, longest: int) ->
 
 
 def memory_of(device: str) -> int:
-    """Bytes of a device's memory; that of the machine where the device is not here."""
-    if torch.device(device).type == "cuda" and torch.cuda.is_available():
+    """Bytes of a device's memory; that of the machine where the device is not here.
+
+    Raises:
+        CovlawError: for a name that torch does not know.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise CovlawError(f"device {device!r} cannot be used ({reason}): use 'cpu'") from error
+    if kind == "cuda" and torch.cuda.is_available():
         return int(torch.cuda.get_device_properties(device).total_memory)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
