@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, MUTED, Look, new_figure
 from covlaw.figures.registry import Description
-from covlaw.records.study import END, percent, study_summary
+from covlaw.records.study import END, in_order, percent, study_summary
 
 LOOKS = {
     "linear": Look("#d55e00", "o", "-"),
@@ -24,6 +24,8 @@ LOOKS = {
     "upgrad": Look("#cc79a7", "v", "-"),
 }
 BEST, BASE = "guard-curvature", "linear"
+SAMPLED = ("guard", "guard-crossed", "guard-restoring-1")
+"""Whose gradients come from a few completions in the last panel."""
 CONTROLLED, NOISY = "transformer adamw-.01", "transformer adamw-.003"
 Cells = dict[tuple[str, str, str, int], dict[str, Any]]
 """(world, algorithm, guard, samples) → what was measured at the end."""
@@ -33,25 +35,29 @@ def draw(run: Path) -> Figure:
     """Draw the arrows of each setting of the transformers, and the controls beneath."""
     cells = _cells(run)
     worlds = _worlds(cells)
-    figure = new_figure(5.4)
-    halves: Any = figure.subfigures(2, 1, height_ratios=(1, 1.15))
-    top, bottom = halves
-    panels = top.subplots(1, len(worlds), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, world in zip(panels, worlds, strict=True):
-        _arrows(axes, cells, world)
+    figure = new_figure(5.6)
+    # each of the two lower panels has half of the width
+    grid = figure.add_gridspec(2, 2 * len(worlds), height_ratios=(1, 1.35))
+    panels: list[Axes] = []
+    for k, world in enumerate(worlds):
+        shared = panels[0] if panels else None
+        panels.append(figure.add_subplot(grid[0, 2 * k : 2 * k + 2], sharex=shared, sharey=shared))
+        _arrows(panels[-1], cells, world)
+        panels[-1].tick_params(labelleft=k == 0)
     panels[0].set_ylabel("hypervolume")
-    top.supxlabel("% of runs that sacrifice an objective", fontsize=8.5)
-    top.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
-    left, right = bottom.subplots(1, 2)
+    for axes in panels:
+        axes.set_xlabel("% that sacrifice")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    left, right = (figure.add_subplot(grid[1, part]) for part in _halves(2 * len(worlds)))
     _ways(left, {g: c for (w, a, g, k), c in cells.items() if (w, a, k) == (CONTROLLED, BASE, 0)})
-    left.set_title(f"{BASE}, {_short(CONTROLLED)}: controls")
+    left.set_title(f"{_short(CONTROLLED)}, {BASE}: controls")
     noisy = {
         f"{g}, K = {k}" if k else g: c
         for (w, a, g, k), c in sorted(cells.items(), key=lambda item: (item[0][2], item[0][3]))
-        if (w, a) == (NOISY, BASE) and (k or g in ("none", "guard", BEST))
+        if (w, a) == (NOISY, BASE) and (g == "none" or (k and g in SAMPLED))
     }
     _ways(right, noisy)
-    right.set_title(f"{BASE}, {_short(NOISY)}: from K completions")
+    right.set_title(f"{_short(NOISY)}, K completions seen")
     return figure
 
 
@@ -64,10 +70,11 @@ def describe(run: Path) -> Description:
         if None not in two:
             shares = [percent(c["sacrifices"]["mean"]) for c in two if c]
             said.append(f"{' → '.join(shares)} ({_short(world)})")
-    title = f"Runs with linear weights that sacrifice an objective, guarded: {', '.join(said)}"
+    title = f"Linear weights that sacrifice an objective, guarded: {', '.join(said)}"
     counts = sorted({c["sacrifices"]["n"] for c in cells.values()})
+    worlds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
     caption = (
-        f"{summary['runs']:,} runs, {counts[0]} to {counts[-1]} drawn worlds a point, the same for "
+        f"{summary['runs']:,} runs, {worlds} drawn worlds a point, the same for "
         f"all points of a panel; seeds from {summary['seed']}. Transformers after 20 steps. Above: "
         "arrows from no guard to the guard with floors raised by the curvature seen (T60), small "
         "dots: the guard alone. Below: bars are runs that sacrifice an objective in %, numbers "
@@ -102,9 +109,13 @@ def _ways(axes: Axes, found: dict[str, dict[str, Any]]) -> None:
         axes.text(max(high, 0) + 2, k, f"{volume:.3f}", va="center", fontsize=6.5, color=MUTED)
     axes.set_yticks(range(len(found)), list(found), fontsize=6.5)
     axes.set(ylim=(max(len(found), 1) - 0.5, -0.5), xlim=(0, 118), xticks=range(0, 101, 25))
-    axes.set_xlabel("% that sacrifice; beside it hypervolume")
+    axes.set_xlabel("% that sacrifice, and hypervolume")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
+
+
+def _halves(columns: int) -> tuple[slice, slice]:
+    return slice(0, columns // 2), slice(columns // 2, columns)
 
 
 def _cells(run: Path) -> Cells:
@@ -117,7 +128,7 @@ def _cells(run: Path) -> Cells:
 
 def _worlds(cells: Cells) -> list[str]:
     """The transformers' settings, or all where there are none."""
-    every = list(dict.fromkeys(world for world, *_ in cells))
+    every = in_order([world for world, *_ in cells])
     return [world for world in every if world.startswith("transformer")] or every[:4]
 
 
