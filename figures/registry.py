@@ -35,6 +35,7 @@ FIGURES: Mapping[str, Entry] = {
     "certificates": Entry("certificates.jsonl", ("T21",)),
     "look_ahead": Entry("look_ahead.jsonl", ("T56", "T57")),
     "study": Entry("summary.json"),
+    "guard": Entry("guarded RL runs", ("T58", "T64")),
     "guard_study": Entry("guarded runs", ("T58", "T60", "T61", "T62", "T64")),
     "reference_defects": Entry("reference forms"),
 }

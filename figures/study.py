@@ -91,7 +91,8 @@ def _shares(
     axes.set_ylim(len(names) - 0.5, -0.5)
     for y, row in enumerate(found):
         for x, share in enumerate(row):
-            color = ON_DARK if share > DARK else ON_LIGHT
+            # a cell without a share is paper, which a dark page exchanges with the ink
+            color = INK if np.isnan(share) else ON_DARK if share > DARK else ON_LIGHT
             text = "–" if np.isnan(share) else f"{100 * share:.0f}"
             size = 7.5 if len(worlds) < 6 else 6
             axes.text(x, y, text, ha="center", va="center", fontsize=size, color=color)

@@ -15,7 +15,7 @@ from covlaw.theory._numerics.errors import CovlawError
 METADATA = {"Date": None, "Creator": None}
 """Left out, so that the same records give the same bytes."""
 
-RECORDS = ("ladder", "study", "study-guard")
+RECORDS = ("ladder", "study", "study-guard", "guard-llm")
 """Runs that are kept beside the figures, the first that a figure can be drawn of is its own."""
 
 

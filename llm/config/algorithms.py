@@ -8,7 +8,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from covlaw.llm.config.filter_checks import warn_of_filters
 from covlaw.theory._numerics.errors import unknown
 from covlaw.theory.losses.names import find_loss
 
@@ -85,6 +84,8 @@ def reopened(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 def warn_of_traps(config: Any) -> None:
     """Log what is allowed and does not do what it seems to do."""
+    from covlaw.llm.config.filter_checks import warn_of_filters  # torch, which listings do without
+
     warn_of_filters(config)
     if config.kl_coefficient and config.kl_place == "loss" and config.kl_estimator == "k1":
         _log.warning(

@@ -27,15 +27,6 @@ def merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     return result
 
 
-def deep_merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Override settings, tables entry by entry."""
-    result = reopened(values, overrides)
-    for name, value in overrides.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
-        result[name] = deep_merged(result[name], value) if both else value
-    return result
-
-
 def chosen(
     options: Mapping[str, Mapping[str, Any]], scalarizer: str
 ) -> tuple[Spec, dict[str, Any]]:

@@ -6,7 +6,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from covlaw.llm.config.options import deep_merged
+from covlaw.llm.config.nested import deep_merged
 from covlaw.theory._numerics.errors import CovlawError, unknown
 
 ABOUT, BASE = "about", "base"

@@ -8,7 +8,7 @@ from fake_runs import write_ladder, write_llm_run, write_study
 from PIL import Image
 
 from covlaw.figures._drawing.available import available, require
-from covlaw.figures._drawing.render import inline_svg, save
+from covlaw.figures._drawing.render import inline_svg, recorded, save
 from covlaw.figures._drawing.style import house_style
 from covlaw.figures.registry import FIGURES, load
 from covlaw.records.constants import CLEAR
@@ -17,19 +17,21 @@ from covlaw.records.ladder import audits, llm_runs
 from covlaw.records.study import study_summary, table_of
 from covlaw.theory._numerics.errors import CovlawError
 
+OWN = {"guard": recorded("guard-llm"), "guard_study": recorded("study-guard")}
+"""Figures that are drawn of their own record."""
 PRINTED_WIDTH = 1300
 """Pixels: 6.5 inches at 200 dots an inch."""
 
 
 @pytest.fixture(scope="module")
 def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hold a ladder and a study at once: enough for every figure."""
+    """Hold a ladder and a study at once: enough for every figure but those of guarded runs."""
     return write_study(write_ladder(tmp_path_factory.mktemp("ladder")))
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_has_the_printed_width(name: str, ladder: Path, tmp_path: Path) -> None:
-    [svg, png] = save(name, ladder, tmp_path)
+    [svg, png] = save(name, OWN.get(name, ladder), tmp_path)
     assert svg.read_text(encoding="utf-8").rstrip().endswith("</svg>")
     with Image.open(png) as picture:
         assert picture.width == PRINTED_WIDTH
@@ -37,11 +39,11 @@ def test_a_figure_has_the_printed_width(name: str, ladder: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_says_what_it_shows(name: str, ladder: Path) -> None:
-    words = load(name).describe(ladder)
+    words = load(name).describe(OWN.get(name, ladder))
     assert 10 < len(words.title) < 160
     assert words.caption.endswith(".")
     assert "seed" in words.caption.lower()
-    assert inline_svg(name, ladder).startswith('<svg aria-hidden="true"')
+    assert inline_svg(name, OWN.get(name, ladder)).startswith('<svg aria-hidden="true"')
 
 
 def test_the_interference_title_is_computed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from covlaw.theory.statements import CLAIMS, STATEMENTS
 BAD: list[tuple[list[str], str]] = [
     (["chek", "T5"], "unknown command 'chek': did you mean check"),
     (["llm", "trian"], "unknown command of `covlaw llm` 'trian': did you mean train"),
-    (["check", "T55"], "unknown statement 'T55': did you mean T5"),
+    (["check", "T65"], "unknown statement 'T65': did you mean T6"),
     (["check", "T5", "--rung", "bandits"], "did you mean bandit"),
     (["check", "T5", "--instances", "0"], "instances is 0"),
     (["check", "T5", "--seed", "-1"], "seed is -1"),

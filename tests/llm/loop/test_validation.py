@@ -1,5 +1,6 @@
 """Evaluations during a run: what they record, and that the run does not notice them."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,10 +53,20 @@ def test_evaluations_are_recorded_every_few_steps_and_at_both_ends(config: Train
 
 
 def test_a_run_does_not_notice_its_evaluations(config: TrainConfig, tmp_path: Path) -> None:
-    """Records, audits, checkpoints with all states, and the model: bit for bit."""
+    """Records, audits, checkpoints with all states, and the model: bit for bit.
+
+    But for the settings that checkpoints name.
+    """
     silent = train(replace(config, out=str(tmp_path / "silent"), evaluate_every=0))
     expected, found = contents(silent), contents(train(config))
     del found[EVALUATIONS]
+    seals = [name for name in expected if name.endswith("step.json")]
+    assert seals
+    for name in seals:
+        told = [json.loads(files.pop(name)) for files in (expected, found)]
+        settings = [seal.pop("settings") for seal in told]
+        assert told[0] == told[1]
+        assert settings[0] | {"evaluate_every": 2} == settings[1]
     assert found == expected
 
 
@@ -87,7 +98,7 @@ def test_evaluations_are_means_over_the_val_split(config: TrainConfig) -> None:
 def test_a_split_without_two_prompts_is_refused(config: TrainConfig) -> None:
     with pytest.raises(CovlawError, match="an evaluation would have 1 prompts of split 'val'"):
         train(replace(config, evaluate_prompts=1))
-    assert not list(Path(config.out).iterdir())
+    assert [file.name for file in Path(config.out).iterdir()] == [".lock"]
 
 
 def test_a_reward_that_fails_in_an_evaluation_stops_the_run_whole(
