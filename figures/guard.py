@@ -91,7 +91,8 @@ def _shares(run: LlmRun) -> Array:
     """(T, M) each objective's part of μ; 0 where there was nothing to correct."""
     weights = np.array([step["guard"]["weights"] for step in run.steps], dtype=np.float64)
     total = weights.sum(1, keepdims=True)
-    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    shares: Array = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return shares
 
 
 def _curves(axes: Axes, curves: list[Array], look: Look, label: str) -> None:
