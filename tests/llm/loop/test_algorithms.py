@@ -8,7 +8,7 @@ import pytest
 import tomli_w
 
 from covlaw.llm.config.algorithms import ALGORITHMS, warn_of_traps
-from covlaw.llm.config.options import deep_merged
+from covlaw.llm.config.nested import deep_merged
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.advantages import NORMALISERS
