@@ -94,3 +94,4 @@ def _runs() -> list[Path]:
 
 
 RUNG = _RecordedRuns()
+"""Audits of recorded RL runs of language models, sampled."""

@@ -112,3 +112,4 @@ class _Bandit:
 
 
 RUNG = _Bandit()
+"""Contextual softmax bandits, enumerated."""

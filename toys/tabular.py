@@ -131,3 +131,4 @@ def _draw(rng: np.random.Generator) -> World:
 
 
 RUNG = _Tabular()
+"""Token trees with logits of their own in every context, enumerated."""

@@ -8,9 +8,8 @@ from covlaw import __version__
 from covlaw.ladder.climb.plan import Settings, order_of
 from covlaw.records.resumable_folder import ResumableFolder
 from covlaw.records.runs import CONFIG, to_json, write_text
+from covlaw.records.schema.versions import RUN
 from covlaw.toys.measurements import MEASUREMENTS
-
-SCHEMA = 1
 
 
 class LadderFolder(ResumableFolder):
@@ -55,7 +54,7 @@ class LadderFolder(ResumableFolder):
     def write_verdicts(self, verdicts: list[dict[str, Any]]) -> None:
         """Write verdicts.json: the same settings give the same bytes."""
         record = {
-            "schema": SCHEMA,
+            "schema": RUN,
             "covlaw": __version__,
             "seed": self.settings.seed,
             "quick": self.settings.quick,

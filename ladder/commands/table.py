@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, str] = {
     "tasks": f"{_HERE}.listings:tasks",
     "rewards": f"{_HERE}.listings:rewards",
     "engines": f"{_HERE}.listings:engines",
+    "statements": f"{_HERE}.listings:statements",
+    "rungs": f"{_HERE}.listings:rungs",
     "inspect": f"{_HERE}.inspect:inspect",
     "preflight": f"{_HERE}.preflight:preflight",
     "report": f"{_HERE}.report:report",

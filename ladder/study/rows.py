@@ -9,10 +9,10 @@ from torch import Tensor
 from covlaw.ladder.study.budgets import budget_columns
 from covlaw.ladder.study.plan import StudyRun
 from covlaw.records.alarms import AlarmCounts, lead_times
+from covlaw.records.schema.versions import STUDY
 from covlaw.theory.estimators.interference import Attainable, interference
 from covlaw.toys.study.algorithms import REFERENCE, find_algorithm
 
-SCHEMA = 2
 MARGIN = 0.01
 """A policy dominates another only if it is better somewhere by this share of the attainable range:
 policies that converge to the same corner differ by less."""
@@ -41,7 +41,7 @@ class Record(NamedTuple):
 def settings_of(run: StudyRun, cell: Mapping[str, Any], steps: int) -> dict[str, Any]:
     """The settings of a run, a column each."""
     return {
-        "schema": SCHEMA,
+        "schema": STUDY,
         "run": run.name,
         "world": run.world,
         "cell": run.cell,

@@ -13,9 +13,9 @@ from covlaw.ladder.study.measures import MEASURES, at, interval, price, sorted_o
 from covlaw.ladder.study.paired import against_linear, between_optimisers, guards, places
 from covlaw.ladder.study.settings import StudySettings
 from covlaw.ladder.study.table import Row
+from covlaw.records.schema.versions import STUDY
 from covlaw.theory.estimators.interference import SACRIFICE
 
-SCHEMA = 2
 COUNTS = ("alarms", "falls", "hits")
 
 
@@ -25,7 +25,7 @@ def summarise(rows: Sequence[Row], settings: StudySettings) -> dict[str, Any]:
     own, seed = sorted_out(rows), settings.seed
     groups = list(dict.fromkeys(where for where, _ in own))
     return {
-        "schema": SCHEMA,
+        "schema": STUDY,
         "covlaw": __version__,
         **settings.to_dict(),
         "omitted": settings.omitted,

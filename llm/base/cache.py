@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from covlaw.llm.base.config import BaseConfig
-from covlaw.llm.base.folder import SCHEMA, find_damage, train_base
+from covlaw.llm.base.folder import PROCEDURE, find_damage, train_base
 from covlaw.llm.base.sft import Progress
 from covlaw.llm.base.styles import STYLES
 from covlaw.llm.tasks.arithmetic import calculations
@@ -32,7 +32,7 @@ def fingerprint(config: BaseConfig) -> str:
     every, settings = calculations(config.difficulty), asdict(config)
     del settings["difficulty"]  # the calculations say it
     language = [write(every[0], 0) for write in STYLES.values()]
-    content = json.dumps([SCHEMA, settings, every, language])
+    content = json.dumps([PROCEDURE, settings, every, language])
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

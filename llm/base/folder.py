@@ -22,7 +22,7 @@ from covlaw.llm.base.sft import Progress, fit, new_model
 from covlaw.llm.threads import thread_count
 from covlaw.theory._numerics.errors import CovlawError
 
-SCHEMA = 1
+PROCEDURE = 1
 """Increase it when the training procedure changes: older cached models are then not used."""
 
 DESCRIPTION = "base.json"
@@ -93,7 +93,12 @@ def write_base(
     with _quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    description = {"schema": SCHEMA, "config": asdict(config), "loss": loss, "measured": measured}
+    description = {
+        "schema": PROCEDURE,
+        "config": asdict(config),
+        "loss": loss,
+        "measured": measured,
+    }
     describe(folder, description)
 
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.evaluate.evaluation import Scores
+from covlaw.records.schema.versions import RUN
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.bootstrap import LEVEL, Interval, bootstrap_mean
 from covlaw.theory.estimators.pass_at_k import pass_at_k
 
-SCHEMA = 1
 BINS = 10
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -112,7 +112,7 @@ def to_record(scores: Scores, objective: str = "accuracy") -> dict[str, Any]:
     config = scores.config
     names = ("model", "task", "task_path", "split", "completions", "max_tokens", "temperature")
     return {
-        "schema": SCHEMA,
+        "schema": RUN,
         **{name: getattr(config, name) for name in (*names, "engine", "seed")},
         "objectives": list(config.objectives),
         "n_prompts": len(scores.references),

@@ -10,8 +10,7 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.policy_step import StepTrace
 from covlaw.llm.loop.reward_means import reward_means
 from covlaw.llm.sampling.rollout import SampledRollouts
-
-SCHEMA = 1
+from covlaw.records.schema.versions import RUN
 
 
 class Lines(NamedTuple):
@@ -44,7 +43,7 @@ def step_record(
     """
     rewards, completions = drawn.rewards, drawn.completions
     return {
-        "schema": SCHEMA,
+        "schema": RUN,
         "step": step,
         "seed": config.seed,
         "scalarizer": config.scalarizer_name,

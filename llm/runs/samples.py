@@ -9,8 +9,8 @@ from torch import Tensor
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.tasks import Problem
+from covlaw.records.schema.versions import RUN
 
-SCHEMA = 1
 A_PROMPT = 2
 """Least completions of one prompt, where so many fit: an advantage compares them."""
 LONGEST = 400
@@ -41,7 +41,7 @@ def sample_record(
     """
     index = chosen_rows(drawn.prompt, config.samples)
     rows = drawn.rows(index)
-    return {"schema": SCHEMA, "step": step, "samples": [
+    return {"schema": RUN, "step": step, "samples": [
         {
             "prompt": shown(problems[prompt].prompt),
             "completion": shown(text),

@@ -10,11 +10,10 @@ from covlaw.plugins.inspection.pools import Pool
 from covlaw.plugins.inspection.signals import COMPARED
 from covlaw.plugins.inspection.targets import Room
 from covlaw.plugins.inspection.words import CAVEAT, snippet
+from covlaw.records.schema.versions import INSPECTION
 
 if TYPE_CHECKING:
     from covlaw.plugins.inspection.inspection import Inspection
-
-SCHEMA = 1
 
 
 def as_dict(found: "Inspection") -> dict[str, Any]:
@@ -23,7 +22,7 @@ def as_dict(found: "Inspection") -> dict[str, Any]:
     names = list(log.names)
     size = tally.group_size()
     whole: dict[str, Any] = {
-        "schema": SCHEMA,
+        "schema": INSPECTION,
         "format": log.format,
         "headline": found.headline,
         "rewards": names,

@@ -9,14 +9,13 @@ from torch import Tensor
 from covlaw.plugins.trl.advantage import rule_of, scored
 from covlaw.records.constants import LAWS
 from covlaw.records.runs import STEPS, append_line, cut_back, open_run
+from covlaw.records.schema.versions import RUN
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.budget import fitted_scale
 from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
 
 if TYPE_CHECKING:
     from covlaw.plugins.trl.audit import Audited
-
-SCHEMA = 1
 
 
 class Records:
@@ -68,7 +67,7 @@ class Records:
         append_line(
             self.folder / STEPS,
             {
-                "schema": SCHEMA,
+                "schema": RUN,
                 "step": step,
                 "seed": trainer.args.seed,
                 "scalarizer": _scalarizer(trainer),

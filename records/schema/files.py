@@ -22,9 +22,7 @@ from covlaw.records.schema.kinds import (
     truth,
     vector,
 )
-
-SCHEMA = 1
-"""Of every file; a change of what a field means raises it (CHANGELOG)."""
+from covlaw.records.schema.versions import RUN, STUDIES_READ
 
 STATISTIC = table({"estimate": vector, "se": vector}, {"scale": number})
 AUDIT = table(
@@ -69,7 +67,7 @@ GUARD = table(
 )
 STEP = table(
     {
-        "schema": exactly(SCHEMA),
+        "schema": exactly(RUN),
         "step": count,
         "seed": count,
         "scalarizer": text,
@@ -105,7 +103,7 @@ SAMPLE = table(
         "length": count,
     }
 )
-SAMPLES = table({"schema": exactly(SCHEMA), "step": count, "samples": listed(SAMPLE)})
+SAMPLES = table({"schema": exactly(RUN), "step": count, "samples": listed(SAMPLE)})
 EVALUATION = table(
     {"step": count, "split": text, "objectives": names, "reward_mean": vector, "reward_se": vector},
     {"n_prompts": count, "n_completions": count, "length_mean": number},
@@ -125,7 +123,7 @@ VERDICT = table(
 )
 VERDICTS = table(
     {
-        "schema": exactly(SCHEMA),
+        "schema": exactly(RUN),
         "covlaw": text,
         "seed": count,
         "quick": truth,
@@ -157,7 +155,7 @@ PRICE = table(
 GUARDED = table({"world": text, "algorithm": text, "guard": text, "samples": count, "at": anything})
 SUMMARY = table(
     {
-        "schema": exactly(1, 2),  # 2: under several optimisers, also at equal KL
+        "schema": exactly(*STUDIES_READ),
         "threshold": number,
         "runs": count,
         "seed": count,

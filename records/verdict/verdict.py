@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from covlaw.records.constants import BASELINE, HORIZONS, PREDICTIONS
+from covlaw.records.schema.versions import VERDICT
 from covlaw.records.verdict.falls import Fall, falls
 from covlaw.records.verdict.horizons import calibration, windows
 from covlaw.records.verdict.rows import Pair, Run, read_runs
@@ -20,8 +21,6 @@ from covlaw.records.verdict.signs import (
     signs,
 )
 from covlaw.theory.estimators.calibration import Slope
-
-SCHEMA = 1
 
 
 class Agreement(NamedTuple):
@@ -61,7 +60,7 @@ class RunVerdict(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """JSON-able record."""
         return {
-            "schema": SCHEMA,
+            "schema": VERDICT,
             "runs": [run.name for run in self.runs],
             "agreement": _plain(self.agreement),
             "alarms": _plain(self.alarms),

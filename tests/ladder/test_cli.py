@@ -100,6 +100,7 @@ def test_help_reads(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None
     assert "Args:" not in shown  # docstrings are parsed, not pasted
 
 
+LISTED = ("scalarizers", "losses", "tasks", "rewards", "engines")
 LISTINGS = [
     ["--version"],
     ["--help"],
@@ -107,7 +108,7 @@ LISTINGS = [
     *([name, "--help"] for name in COMMANDS if name != "llm"),
     *(["llm", name, "--help"] for name in LLM_COMMANDS),
     ["find"],
-    *([name] for name in ("scalarizers", "losses", "tasks", "rewards", "engines")),
+    *([name] for name in (*LISTED, "statements", "rungs")),
     ["llm", "presets"],
 ]
 HEAVY = ("torch", "transformers", "numpy", "sympy", "matplotlib", "jinja2")
@@ -124,6 +125,20 @@ def test_help_and_listings_load_neither_torch_nor_transformers(argv: list[str]) 
     )
     assert result.stderr == "0 []\n"
     assert result.stdout
+
+
+def test_the_statements_listed_are_those_of_the_registry(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list reads sources; the registry imports them."""
+    from covlaw.theory.statements import STATEMENTS
+
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["statements"]) == 0
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    ours = {name: rest for name, rest in lines if name in STATEMENTS}
+    assert list(ours) == list(STATEMENTS)
+    assert all(ours[id].startswith(s.title) for id, s in STATEMENTS.items())
 
 
 @pytest.mark.parametrize(("name", "place"), [*COMMANDS.items(), *LLM_COMMANDS.items()])

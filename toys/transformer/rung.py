@@ -115,3 +115,4 @@ def _large(index: int) -> bool:
 
 
 RUNG = _Transformer()
+"""Causal language models small enough to enumerate every completion."""

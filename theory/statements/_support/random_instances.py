@@ -128,3 +128,4 @@ class _RandomInstances:
 
 
 RUNG = _RandomInstances()
+"""Random instances of what each statement is about, and SymPy proofs."""
