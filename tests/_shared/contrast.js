@@ -31,21 +31,22 @@
     seen.html++;
   }
 
-  // text in drawings is outlines: groups that matplotlib names text_1, text_2, …
-  for (const group of document.querySelectorAll(".drawing svg g[id*='text_']")) {
-    const glyph = group.querySelector("use, path"), drawing = group.closest(".drawing");
+  // text in drawings is outlines: groups of glyphs, scaled from the font's units
+  const text = "g[transform*='scale(']";
+  for (const group of document.querySelectorAll(`.drawing svg ${text}`)) {
+    const glyph = group.querySelector("use"), drawing = group.closest(".drawing");
     if (!glyph || !group.getClientRects().length) continue;
     group.scrollIntoView({ block: "center", inline: "center" });
     const box = group.getBoundingClientRect(), [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
     const style = getComputedStyle(glyph), fill = parse(style.fill);
     const painted = document.elementsFromPoint(x, y)
-      .filter((e) => e.tagName === "path" && !e.closest("g[id*='text_']") && getComputedStyle(e).fill !== "none");
+      .filter((e) => e.tagName === "path" && !e.closest(text) && getComputedStyle(e).fill !== "none");
     let background = behind(drawing);
     for (const shape of painted.reverse()) {
       const under = getComputedStyle(shape), color = parse(under.fill);
       background = over([...color.slice(0, 3), color[3] * under.fillOpacity * under.opacity], background);
     }
-    judge(group.id, [...fill.slice(0, 3), fill[3] * style.fillOpacity], background, 4.5);
+    judge(`text at ${x.toFixed()}, ${y.toFixed()}`, [...fill.slice(0, 3), fill[3] * style.fillOpacity], background, 4.5);
     seen.svg++;
   }
   return { short, seen };

@@ -13,6 +13,8 @@ from covlaw.figures.registry import FIGURES
 from covlaw.records.ladder import llm_runs
 
 ROOT = Path(__file__).parents[2]
+LARGEST = 200_000
+"""Bytes of a picture: what a page about it may cost its reader."""
 SAME = 8
 """Of 255: what antialiasing may differ by between builds of the font library."""
 
@@ -31,6 +33,11 @@ def test_the_committed_pictures_are_what_the_code_draws(name: str, tmp_path: Pat
 def test_every_committed_picture_is_a_figures() -> None:
     pictures = {path.stem for path in (ROOT / "figures" / "pictures").iterdir()}
     assert pictures == set(FIGURES)
+
+
+def test_no_committed_picture_is_large() -> None:
+    sizes = {p.name: p.stat().st_size for p in (ROOT / "figures" / "pictures").iterdir()}
+    assert {name: size for name, size in sizes.items() if size > LARGEST} == {}
 
 
 def test_the_record_says_how_it_was_made() -> None:
