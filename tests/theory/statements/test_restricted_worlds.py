@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from big_world import big_world
 from torch import Tensor
 
 from covlaw.theory._numerics.softmax import log_softmax_by_prompt
@@ -14,21 +15,6 @@ from covlaw.theory.statements._support.random_instances import random_world
 from covlaw.theory.statements._support.restricted_worlds import in_subspace, on_few_completions
 from covlaw.theory.statements.gradients.natural_gradient_projects_the_score import score_span
 from covlaw.theory.worlds.world import World
-
-
-def big_world() -> World:
-    """A two-layer policy of 3,000 completions: too many for dense Jacobians."""
-    rng = np.random.default_rng(0)
-    features = torch.as_tensor(rng.normal(size=(3000, 12)))
-    index = torch.arange(3000) % 2
-
-    def log_prob(theta: Tensor) -> Tensor:
-        hidden = torch.tanh(features @ theta[:96].reshape(12, 8))
-        return log_softmax_by_prompt(hidden @ theta[96:], index, 2)
-
-    rewards = torch.as_tensor(rng.integers(0, 2, size=(3000, 2)).astype(float))
-    theta = torch.as_tensor(rng.normal(size=104))
-    return World("big", index, rewards, ("a", "b"), theta, log_prob, depth=200)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -6,10 +6,10 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from big_world import big_world
 from judging import violations_on
 from torch import Tensor
 
-from covlaw.theory._numerics.softmax import log_softmax_by_prompt
 from covlaw.theory.geometry.natural_gradient import damped_natural_gradient
 from covlaw.theory.geometry.policy_gradient import centred_score
 from covlaw.theory.statements import STATEMENTS, check
@@ -32,21 +32,6 @@ def worlds() -> list[World]:
 def violations(statement_id: str) -> int:
     """Violations on 40 worlds."""
     return violations_on(statement_id, worlds())
-
-
-def big_world() -> World:
-    """A two-layer policy of 3,000 completions: too many for dense Jacobians."""
-    rng = np.random.default_rng(0)
-    features = torch.as_tensor(rng.normal(size=(3000, 12)))
-    index = torch.arange(3000) % 2
-
-    def log_prob(theta: Tensor) -> Tensor:
-        hidden = torch.tanh(features @ theta[:96].reshape(12, 8))
-        return log_softmax_by_prompt(hidden @ theta[96:], index, 2)
-
-    rewards = torch.as_tensor(rng.integers(0, 2, size=(3000, 2)).astype(float))
-    theta = torch.as_tensor(rng.normal(size=104))
-    return World("big", index, rewards, ("a", "b"), theta, log_prob, depth=200)
 
 
 @pytest.mark.parametrize("statement_id", IDS)
