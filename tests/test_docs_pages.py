@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from covlaw.figures.registry import FIGURES
+from covlaw.theory.losses.names import LOSSES
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
@@ -51,3 +52,9 @@ def test_the_site_shows_every_page() -> None:
     pages = {p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md")}
     assert pages <= navigation
     assert {page for page in navigation if not page.startswith("project/")} <= pages
+
+
+def test_the_table_of_losses_has_a_row_for_each() -> None:
+    page = (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8")
+    table = page[page.index("| `loss` |") :].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \| (?!maximises)", table, re.MULTILINE) == list(LOSSES)

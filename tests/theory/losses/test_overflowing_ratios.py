@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from covlaw.theory.losses import PolicyLoss
+from covlaw.theory.losses import LOSSES, PolicyLoss
 from covlaw.theory.losses.cispo import CISPO
 from covlaw.theory.losses.gspo import GSPO, GSPOToken
 from covlaw.theory.losses.ppo import DAPO, PPO
@@ -30,6 +30,10 @@ CASES = [
     (CISPO(), -1.0, FAR, 5 * FAR, 5.0),
     (CISPO(1.0, math.inf), 0.0, FAR, 0.0, 0.0),
 ]
+
+
+def test_every_loss_has_a_row() -> None:
+    assert {type(row[0]) for row in CASES} == {LOSSES[name] for name in LOSSES}
 
 
 @pytest.mark.parametrize(("loss", "advantage", "far", "value", "slope"), CASES)
