@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.estimators.interference import Attainable, regression, sacrificed
+from covlaw.toys.study.engine import Course
+from covlaw.toys.study.ensemble import PolicyEnsemble
+from covlaw.toys.study.frontier import room, start_of
 
 BUDGETS = (0.03, 0.1, 0.3, 1.0)
 """KL(π_t ‖ π_0), mean over prompts, in nats."""
@@ -35,11 +38,19 @@ def at_budget(values: Tensor, divergence: Tensor, budget: float) -> Tensor | Non
 
 
 def budget_columns(
-    values: Tensor, divergence: Tensor | None, attainable: Attainable
+    values: Tensor,
+    divergence: Tensor | None,
+    attainable: Attainable,
+    room: Tensor | None = None,
 ) -> dict[str, Any]:
-    """For each budget: end, what was sacrificed there, and hypervolume; None where not reached."""
+    """For each budget: end, what was sacrificed there, hypervolume and room; None where unreached.
+
+    `room` (one for each of `PLACES`) is that at the end.
+    """
+    rooms = [None] * len(PLACES) if room is None else room.tolist()
     found: dict[str, Any] = {} if divergence is None else {"divergence": float(divergence[-1])}
-    for budget in BUDGETS:
+    found["room"] = rooms[-1]
+    for budget, here in zip(BUDGETS, rooms[:-1], strict=True):
         at = None if divergence is None else at_budget(values, divergence, budget)
         lost = volume = worst = None
         if at is not None:
@@ -51,8 +62,27 @@ def budget_columns(
             f"sacrificed_{budget:g}": lost,
             f"regression_{budget:g}": worst,
             f"hypervolume_{budget:g}": volume,
+            f"room_{budget:g}": None if at is None else here,
         }
     return found
+
+
+def rooms(ensemble: PolicyEnsemble, course: Course) -> Tensor:
+    """Room of every run (`covlaw.toys.study.frontier`) at each of `PLACES`: (R, places).
+
+    A budget that a run does not reach has NaN. Between two steps the values are interpolated, as
+    `at_budget` does; no policy has them, and the frontier bends away from the chord.
+    """
+    start = start_of(ensemble)
+    values, divergence = course.values.unbind(1), course.divergence.unbind(1)
+    nowhere = torch.full_like(values[0][0], torch.nan)
+    found = []
+    for budget in BUDGETS:
+        reached = [at_budget(*run, budget) for run in zip(values, divergence, strict=True)]
+        here = torch.stack([nowhere if at is None else at for at in reached])
+        found.append(room(ensemble, start, here, torch.full_like(here[:, 0], budget)))
+    found.append(room(ensemble, start, course.values[-1], course.divergence[-1]))
+    return torch.stack(found, 1)
 
 
 def _volume(at: Tensor, attainable: Attainable) -> float:

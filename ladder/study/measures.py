@@ -11,12 +11,15 @@ from covlaw.ladder.study.table import Row, place
 from covlaw.theory.estimators.bootstrap import Array, bootstrap_mean, cluster_means
 from covlaw.toys.study.algorithms import REFERENCE
 
+NONE = float("nan")
+"""Of a run whose frontier is unknown; left out of the mean."""
 MEASURES: dict[str, Callable[[Row], float]] = {
     "sacrifices": lambda row: float(any(row["sacrificed"])),
     "worst_regression": lambda row: max(row["regression"]),
     "hypervolume": lambda row: row["hypervolume"],
     "hypervolume_start": lambda row: row["hypervolume_start"],
     "hypervolume_lost": lambda row: row["hypervolume_visited"] - row["hypervolume"],
+    "room": lambda row: NONE if row["room"] is None else row["room"],
     "dominated_earlier": lambda row: float(row["dominated_earlier"]),
     "dominated_by_another": lambda row: float(bool(row["dominated_by"])),
 }
@@ -54,7 +57,7 @@ def at(rows: Iterable[Row], place: str) -> list[Row]:
     """Those that reached a budget (`budgets.PLACES`), with their measures read there."""
     if place == END:
         return list(rows)
-    names = ("end", "sacrificed", "regression", "hypervolume")
+    names = ("end", "sacrificed", "regression", "hypervolume", "room")
     return [
         row | {name: row[f"{name}_{place}"] for name in names}
         for row in rows

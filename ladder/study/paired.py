@@ -9,7 +9,7 @@ from covlaw.ladder.study.budgets import PLACES
 from covlaw.ladder.study.measures import MEASURES, at, over_worlds, setting, went_through
 from covlaw.ladder.study.table import Row
 
-COMPARED = ("sacrifices", "hypervolume")
+COMPARED = ("sacrifices", "hypervolume", "room")
 BASELINE = "linear"
 Key = Callable[[Row], Any]
 

@@ -36,6 +36,8 @@ class Record(NamedTuple):
     """Fall between the ends that sampling alone may show (`records.ends`), in units of reward."""
     divergence: Tensor | None = None
     """(T,) KL from the start, where it is known."""
+    room: Tensor | None = None
+    """(places,) distance to the frontier at equal KL (`budgets.rooms`), where it is known."""
 
 
 def settings_of(run: StudyRun, cell: Mapping[str, Any], steps: int) -> dict[str, Any]:
@@ -95,5 +97,5 @@ def measured(settings: dict[str, Any], record: Record) -> dict[str, Any]:
         "hypervolume": found.hypervolume,
         "hypervolume_start": found.hypervolume_start,
         "hypervolume_visited": found.hypervolume_visited,
-        **budget_columns(record.values, record.divergence, record.attainable),
+        **budget_columns(record.values, record.divergence, record.attainable, record.room),
     }

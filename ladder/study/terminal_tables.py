@@ -11,7 +11,7 @@ Cell = dict[str, Any]
 
 
 def show_study(console: Console, summary: dict[str, Any]) -> None:
-    """Print who sacrifices what, how well it was forecast, the defects' price, what is left out."""
+    """Print who sacrifices what, how far from the frontier runs are, and what was forecast."""
     worlds = list(dict.fromkeys(cell["world"] for cell in summary["table"]))
     threshold = f"more than {summary['threshold']:.0%} of what it had to lose"
     tables: tuple[tuple[str, Table], ...] = (
@@ -26,6 +26,10 @@ def show_study(console: Console, summary: dict[str, Any]) -> None:
         (
             "hypervolume of the final policy (share of the attainable box)",
             _by_world(summary, worlds, _volume, last=("(at the start)", _start_volume)),
+        ),
+        (
+            "room at the end: % of its range by which each objective could be higher at no more KL",
+            _by_world(summary, worlds, _room),
         ),
         (
             f"the law's alarm, in {worlds[-1]} (lead: steps from alarm to sacrifice), and "
@@ -79,6 +83,11 @@ def _worst(cell: Cell) -> str:
 def _volume(cell: Cell) -> str:
     volume = cell["hypervolume"]
     return f"{volume['mean']:.3f}" if volume["n"] else "–"
+
+
+def _room(cell: Cell) -> str:
+    room = cell["room"]
+    return f"{100 * room['mean']:.1f}" if room["n"] else "–"
 
 
 def _start_volume(cell: Cell) -> str:

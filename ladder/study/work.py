@@ -4,7 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from covlaw.ladder.study.budgets import rooms
 from covlaw.ladder.study.plan import StudyJob, StudyRun
 from covlaw.ladder.study.rows import Record, failed, measured, settings_of
 from covlaw.ladder.study.settings import LLM, QUICK_STEPS
@@ -39,10 +41,11 @@ def work(job: StudyJob, folder: str) -> list[dict[str, Any]]:
     chosen = drawn.rows(torch.tensor([seeds.index(run.seed) for run in job.runs]))
     ensemble = replace(chosen, optimiser=find_optimiser(job.optimiser))
     course = train_ensemble(ensemble, _arms(job.runs, ensemble), steps, world.inner)
+    room = rooms(ensemble, course)
     settings = [settings_of(run, world.cells[job.cell], steps) for run in job.runs]
     rows = enumerate(zip(settings, course.errors, strict=True))
     return [
-        failed(own, error) if error else measured(own, _record(ensemble, course, r))
+        failed(own, error) if error else measured(own, _record(ensemble, course, r, room[r]))
         for r, (own, error) in rows
     ]
 
@@ -61,7 +64,7 @@ def _arms(runs: tuple[StudyRun, ...], ensemble: PolicyEnsemble) -> list[Arm]:
     return arms
 
 
-def _record(ensemble: PolicyEnsemble, course: Course, r: int) -> Record:
+def _record(ensemble: PolicyEnsemble, course: Course, r: int, room: Tensor) -> Record:
     values, alarms = course.values[:, r], course.alarms[:, r]
     floor, ceiling = ensemble.attainable
     return Record(
@@ -72,4 +75,5 @@ def _record(ensemble: PolicyEnsemble, course: Course, r: int) -> Record:
         count_alarms(alarms, values.diff(dim=0), course.noise[r]),
         course.weights[r],
         divergence=course.divergence[:, r],
+        room=room,
     )

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from covlaw.theory.tilts.equal_kl import room_at_kl, tilt_to
+from covlaw.theory.tilts.equal_kl import tilt_to
 from covlaw.toys.study.algorithms import Setting, find_algorithm
 from covlaw.toys.study.arms import Arm
 from covlaw.toys.study.engine import Course, train_ensemble
 from covlaw.toys.study.ensemble import PolicyEnsemble
+from covlaw.toys.study.frontier import room, start_of
 from covlaw.toys.study.supply import snapshot
 from covlaw.toys.study.worlds import find_optimiser, find_world
 
@@ -87,17 +88,16 @@ def _arms(ensemble: PolicyEnsemble) -> list[Arm]:
 
 
 def _compared(ensemble: PolicyEnsemble, course: Course) -> list[dict[str, Any]]:
-    rewards, mass, prompt = _start(ensemble)
+    begun = start_of(ensemble)
     floor, ceiling = ensemble.attainable
     size = torch.where(ceiling > floor, ceiling - floor, 1.0)
     start, end, kl = course.values[0], course.values[-1], course.divergence[-1]
     equal = torch.ones_like(start)
-    ahead = tilt_to(rewards, mass, prompt, equal, kl)
-    room = room_at_kl(rewards, mass, prompt, end, kl, size)
-    law = _line(rewards, mass, prompt, equal, kl)
+    ahead = tilt_to(*begun, equal, kl)
+    law = _line(*begun, equal, kl)
     columns = {
         "kl": kl,
-        "room": room.room,
+        "room": room(ensemble, begun, end, kl),
         "change": (end - start) / size,
         "ahead": (ahead.values - start) / size,
         "law": law / size,
@@ -121,7 +121,7 @@ def _line(rewards: Tensor, mass: Tensor, prompt: Tensor, weights: Tensor, kl: Te
 
 def _path(ensemble: PolicyEnsemble, course: Course, k: int) -> dict[str, Any]:
     """One policy's course, and the frontier along equal weights up to its largest KL."""
-    rewards, mass, prompt = _start(ensemble)
+    rewards, mass, prompt = start_of(ensemble)
     rewards, mass = rewards[k : k + 1], mass[k : k + 1]
     end = float(course.divergence[:, k].max())
     kls = torch.linspace(0, 1, POINTS, dtype=torch.float64).square() * end
@@ -135,13 +135,6 @@ def _path(ensemble: PolicyEnsemble, course: Course, k: int) -> dict[str, Any]:
         "frontier_kl": _rounded(torch.cat([p.kl for p in points])),
         "frontier": _rounded(torch.cat([p.values for p in points])),
     }
-
-
-def _start(ensemble: PolicyEnsemble) -> tuple[Tensor, Tensor, Tensor]:
-    now = snapshot(ensemble, ensemble.theta)
-    rewards = ensemble.by_prompt(ensemble.rewards)
-    share = ensemble.prompt_share[:: rewards.shape[2]]
-    return rewards, ensemble.by_prompt(now.mass), share
 
 
 def _rounded(values: Tensor) -> Any:
