@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from scipy.stats import t as student
+from scipy.special import stdtrit
 from torch import Tensor
 
 from covlaw.theory._numerics.weighting import Weighting, mean_and_error
@@ -66,4 +66,4 @@ class PromptMeans(NamedTuple):
         """
         freedom = int((self.weight > 0).sum()) - 1
         enough = 2.0**-freedom <= 2 * tail
-        return (float(student.isf(tail, freedom)) if enough else float("inf")) * self.error()
+        return (-float(stdtrit(freedom, tail)) if enough else float("inf")) * self.error()
