@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from covlaw.plugins.logs.formats.table import ROWS, Block, Table
 from covlaw.theory._numerics.errors import CovlawError
@@ -64,18 +63,20 @@ def _values(column: Any) -> Sequence[Any]:
     import pyarrow
 
     kind = column.type
+    values: Any
     if pyarrow.types.is_integer(kind) and not column.null_count:
-        return _plain(column, str(kind))
-    if pyarrow.types.is_floating(kind) or pyarrow.types.is_integer(kind):
+        values = _plain(column, str(kind))
+    elif pyarrow.types.is_floating(kind) or pyarrow.types.is_integer(kind):
         values = _plain(column.cast(pyarrow.float64(), safe=False), "float64")
-        if not column.null_count:
-            return values
-        missing = _plain(column.is_null().cast(pyarrow.uint8()), "uint8")
-        return np.where(missing, np.nan, values)
-    return column.to_pylist()  # type: ignore[no-any-return]
+        if column.null_count:
+            missing = _plain(column.is_null().cast(pyarrow.uint8()), "uint8")
+            values = np.where(missing, np.nan, values)
+    else:
+        values = column.to_pylist()
+    return values  # type: ignore[no-any-return]
 
 
-def _plain(column: Any, kind: str) -> NDArray[Any]:
+def _plain(column: Any, kind: str) -> Any:
     """The values as they lie in memory; Arrow's own way to NumPy loads pandas, 50 MB of it."""
     dtype = np.dtype(kind)
     _, values = column.buffers()
