@@ -1,5 +1,6 @@
 """The command `covlaw`: arguments in, exit code out, no traceback for a user's mistake."""
 
+import logging
 import signal
 import sys
 import traceback
@@ -11,6 +12,7 @@ from covlaw import __version__
 from covlaw.ladder.commands.llm.settings import spread_settings
 from covlaw.ladder.commands.table import COMMANDS, LLM_COMMANDS
 from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, READER_GONE, SIGNALLED
+from covlaw.ladder.plain_text import MESSAGE, PlainFormatter, shortened, spelled
 from covlaw.ladder.terminal import fall_silent, reader_gone, stoppable
 from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory._numerics.sources import first_line
@@ -24,6 +26,8 @@ DESCRIPTION = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    if logging.lastResort:  # warnings on stderr, where nobody has set up logging
+        logging.lastResort.setFormatter(PlainFormatter())
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         if sys.stdout is not None:
@@ -110,5 +114,5 @@ def _titled(place: str) -> Callable[[], None]:
 
 
 def _complain(message: str) -> int:
-    print(f"covlaw: {message}", file=sys.stderr)
+    print(f"covlaw: {shortened(spelled(message), MESSAGE)}", file=sys.stderr)
     return BAD_USAGE

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from math import isfinite, isnan
 from typing import Any
 
-from rich.console import Console
-
+from covlaw.ladder.screen import Console
 from covlaw.ladder.tables import Rows
 from covlaw.plugins.inspection.conflicts import alarms, opposed
 from covlaw.plugins.inspection.inspection import Inspection

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from covlaw.ladder.plain_text import NAME, shortened, spelled
+from covlaw.ladder.screen import Console
 
 UNBOUNDED = 100_000
 """Columns of a file or a pipe, where nobody's screen ends."""
@@ -27,8 +29,8 @@ class Rows:
         self.rows: list[tuple[str, ...]] = []
 
     def add(self, *cells: str) -> None:
-        """Add a row, a cell a column."""
-        self.rows.append(cells)
+        """Add a row, a cell a column; a name without end is cut."""
+        self.rows.append(tuple(shortened(spelled(cell), NAME) for cell in cells))
 
     def show(self, where: Console) -> None:
         """Print it, in as many parts as the width asks for."""

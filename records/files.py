@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,29 @@ class CannotWriteError(CovlawError):
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: temporary name, then rename."""
+    """Write a file whole or not at all: temporary name, then rename.
+
+    Raises:
+        CannotWriteError: if it cannot be written, e.g. on a full disk; what stood there stays.
+    """
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """The same of bytes."""
+    """The same of bytes.
+
+    Raises:
+        CannotWriteError: if it cannot be written, e.g. on a full disk; what stood there stays.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with writing_to(path):
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:

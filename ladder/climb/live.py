@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from covlaw.ladder.climb.matrix import counts
 from covlaw.ladder.climb.state import ClimbState
+from covlaw.ladder.screen import Console
 
 QUIET_SECONDS = 20
 """Between lines where there is no terminal."""

@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.climb.matrix import mark_of
 from covlaw.ladder.commands.statement_words import describe
+from covlaw.ladder.screen import Console
 from covlaw.records.outcomes import OUTCOMES, outcome
 from covlaw.theory.statements import STATEMENTS, Statement, Verdict, find
 from covlaw.theory.statements.checking import Examination, examine, not_applicable

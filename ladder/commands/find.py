@@ -4,12 +4,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.exit_codes import FAILED
+from covlaw.ladder.screen import Console
 from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.sources import assigned_texts, source_of

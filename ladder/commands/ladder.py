@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.console import Console
 from rich.text import Text
 
 from covlaw.ladder.exit_codes import FAILED, REFUTED
+from covlaw.ladder.screen import Console
 from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
 

@@ -6,10 +6,10 @@ Nothing of what is listed is imported: the lines are read from the sources.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from covlaw.ladder.screen import Console
 from covlaw.theory._numerics.plugins import Listed, Registry
 from covlaw.theory._numerics.sources import assigned_texts, source_of
 

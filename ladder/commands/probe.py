@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
 from covlaw.ladder.exit_codes import REFUTED
+from covlaw.ladder.screen import Console
 from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory.probes import PROBES, Best, Probe, search
 

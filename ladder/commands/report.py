@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
+from covlaw.ladder.screen import Console
 from covlaw.ladder.terminal import stoppable
 
 

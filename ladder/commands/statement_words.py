@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from textwrap import fill
 
-from rich.console import Console
 from rich.text import Text
 
 from covlaw.ladder.climb.matrix import mark_of
+from covlaw.ladder.screen import Console
 from covlaw.theory.statements import Statement, Verdict
 from covlaw.theory.statements.base import Kind
 from covlaw.theory.statements.checking import Examination

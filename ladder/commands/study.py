@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.text import Text
 
 from covlaw.ladder.exit_codes import FAILED
 from covlaw.ladder.progress import progress
+from covlaw.ladder.screen import Console
 from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from covlaw import __version__
-from covlaw.ladder.report.filters import spelled
+from covlaw.ladder.plain_text import spelled
 from covlaw.ladder.report.llm_section import CURVE, Curve, curve
 from covlaw.ladder.report.page import environment
 from covlaw.ladder.report.script import script, style

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from covlaw import __version__
 from covlaw.ladder.climb.matrix import MARKS
+from covlaw.ladder.plain_text import spelled
 from covlaw.ladder.report import filters
 from covlaw.ladder.report.comparison import comparison
 from covlaw.ladder.report.llm_section import (
@@ -113,7 +114,7 @@ def environment() -> Environment:
 
 def _spelled(value: Any) -> Any:
     """Whatever text a record holds, its hidden characters named; our own markup stays."""
-    return filters.spelled(value) if type(value) is str else value
+    return spelled(value) if type(value) is str else value
 
 
 def _study_section(summary: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """What penalties did to each objective over a run's audits, in words."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from covlaw.records.constants import CLEAR
-from covlaw.records.ladder import Audit, array, audits, llm_run
+from covlaw.records.ladder import Audit, array
 
 WORDS = {
     "penalty": "the KL and entropy terms of the loss, in one step to first order:",
@@ -15,22 +14,17 @@ WORDS = {
 """Field of an audit's record -> what it is; docs/audits.md has both."""
 
 
-def penalty_words(runs: Sequence[Path]) -> list[str]:
-    """One line a run and penalty: the mean over its audits and whom it lowers or raises.
+def penalty_words(name: str, objectives: Sequence[str], made: Sequence[Audit]) -> list[str]:
+    """One line a penalty of a run: the mean over its audits and whom it lowers or raises.
 
     Audits are of different steps, so that their errors are independent.
     """
-    return [line for folder in runs for line in _of_run(folder)]
-
-
-def _of_run(folder: Path) -> Iterator[str]:
-    found = llm_run(folder)
-    made = audits([found]) if found else []
+    found = list[str]()
     for field, words in WORDS.items():
         rows = [audit for audit in made if field in audit.record]
-        if found and rows:
-            effects = "; ".join(_effects(rows, field, found.objectives))
-            yield f"{folder.name}: {words} {effects}"
+        if rows:
+            found.append(f"{name}: {words} {'; '.join(_effects(rows, field, objectives))}")
+    return found
 
 
 def _effects(rows: list[Audit], field: str, objectives: Sequence[str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A recorded run as pairs of what was forecast and what then happened, with standard errors."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from covlaw.records.constants import BASELINE, CERTAIN, CLEAR, OWN_BATCH, PREDIC
 from covlaw.records.ends import Ends
 from covlaw.records.ladder import Array, Audit, LlmRun, audits, llm_run
 from covlaw.records.runs import read_config
+from covlaw.records.verdict.penalties import penalty_words
 from covlaw.theory._numerics.errors import CovlawError
 
 
@@ -70,6 +72,8 @@ class Run(NamedTuple):
     """Of the audits' importance ratios, where recorded."""
     ends: Ends
     """How it began and ended."""
+    penalties: list[str]
+    """What its penalties did, a line each."""
 
 
 def read_run(folder: Path, name: str = "") -> Run:
@@ -90,14 +94,25 @@ def _judged(found: LlmRun, made: list[Audit], name: str) -> Run:
     own = {audit.step: audit for audit in audits([found], "same")}
     columns = zip(found.by_step("reward_mean"), found.by_step("reward_se"), strict=True)
     values = [_estimates(*step) for step in columns]
-    run = Run(name, found.objectives, [], [], values, [], found.ends)
+    penalties = penalty_words(name, found.objectives, made)
+    run = Run(name, found.objectives, [], [], values, [], found.ends, penalties)
     for audit in made:
         _add(run, audit, own.get(audit.step))
     return run
 
 
-def read_runs(folders: list[Path]) -> list[Run]:
+Show = Callable[[int, int, str], None]
+"""(done, in all, what comes next)."""
+
+
+def silent(done: int, total: int, news: str) -> None:
+    """Show nothing."""
+
+
+def read_runs(folders: list[Path], show: Show = silent) -> list[Run]:
     """Read several runs, each under the shortest name that tells it from the others.
+
+    What a run's lines hold beside its verdict is let go before the next one is read.
 
     Raises:
         CovlawError: as `read_run`, and if there is none or one is given twice.
@@ -109,7 +124,13 @@ def read_runs(folders: list[Path]) -> list[Run]:
         twice = next(p for p in places if places.count(p) > 1)
         raise CovlawError(f"{twice} is given twice: its audits would count double")
     own = len({p.name for p in places}) == len(places)
-    return [read_run(f, f.name if own and f.name else str(f)) for f in folders]
+    found = list[Run]()
+    for k, folder in enumerate(folders):
+        name = folder.name if own and folder.name else str(folder)
+        show(k, len(folders), f"reading {name}")
+        found.append(read_run(folder, name))
+    show(len(folders), len(folders), "comparing")
+    return found
 
 
 def _add(run: Run, audit: Audit, own: Audit | None) -> None:

@@ -8,7 +8,7 @@ from covlaw.records.constants import BASELINE, HORIZONS, PREDICTIONS
 from covlaw.records.schema.versions import VERDICT
 from covlaw.records.verdict.falls import Fall, falls
 from covlaw.records.verdict.horizons import calibration, windows
-from covlaw.records.verdict.rows import Pair, Run, read_runs
+from covlaw.records.verdict.rows import Pair, Run, Show, read_runs, silent
 from covlaw.records.verdict.signs import (
     Alarms,
     Pairs,
@@ -73,13 +73,13 @@ class RunVerdict(NamedTuple):
         }
 
 
-def run_verdict(folders: Sequence[Path]) -> RunVerdict:
-    """Judge the audits of one or several runs together.
+def run_verdict(folders: Sequence[Path], show: Show = silent) -> RunVerdict:
+    """Judge the audits of one or several runs together; `show` is told of each run read.
 
     Raises:
         CovlawError: if a folder holds no run, or one without audits, or is given twice.
     """
-    runs = read_runs(list(folders))
+    runs = read_runs(list(folders), show)
     audits = [pair for run in runs for pair in run.audits]
     stretches = {"1": audits, "1 held-out": [pair for run in runs for pair in run.held_out]}
     for horizon in HORIZONS:

@@ -1,6 +1,9 @@
 """Large records: a page and a verdict, each as a ratio to parsing the same files as JSON."""
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +56,18 @@ def test_the_verdict_of_fifty_runs(tmp_path: Path) -> None:
     judged, plain = cpu_seconds(lambda: run_verdict(runs), lambda: parse(runs), rounds=1)
     print(f"verdict {judged:.1f} s; parsing {plain:.2f} s: {judged / plain:.0f}×")
     assert judged / plain < 80
+
+
+def peak(runs: list[Path]) -> float:
+    """MB that `covlaw llm audit` takes over some runs; of the largest such process so far."""
+    command = [sys.executable, "-m", "covlaw.ladder", "llm", "audit", *map(str, runs)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def test_fifty_runs_take_little_more_memory_than_one(tmp_path: Path) -> None:
+    runs = [lengthened(write_llm_run(tmp_path / f"r{k}"), 400, 3, 20) for k in range(50)]
+    one = peak(runs[:1])
+    fifty = peak(runs)
+    print(f"50 runs × 20 audits: {fifty:.0f} MB, one run {one:.0f} MB: {fifty / one:.2f}×")
+    assert fifty / one < 1.4

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from covlaw.records.verdict.penalties import penalty_words
+from covlaw.records.verdict.rows import read_run
 
 REQUIRED = ("law", "clipped", "clipped_centred", "first_order", "exact_change", "measured")
 
@@ -37,7 +37,7 @@ def test_a_clear_fall_is_said_and_noise_is_not(tmp_path: Path) -> None:
         audit(penalty=[[-0.04, 0.02], [0.01, 0.01]]),
         audit(penalty=[[-0.02, 0.0], [0.01, 0.01]]),
     )
-    (line,) = penalty_words([folder])
+    (line,) = read_run(folder).penalties
     assert line.startswith("one: the KL and entropy terms of the loss")
     assert "lowers right (-0.0300 ± 0.0071)" in line
     assert "no clear effect on brief (+0.0100 ± 0.0071)" in line
@@ -48,9 +48,9 @@ def test_the_kl_in_the_reward_has_a_line_of_its_own(
     tmp_path: Path, value: float, verb: str
 ) -> None:
     folder = run(tmp_path / "two", audit(kl_objective=[[value, 0.0], [0.1, 0.1]]))
-    (line,) = penalty_words([folder])
+    (line,) = read_run(folder).penalties
     assert f"the KL in the reward, per unit of the tilt along the score: {verb} right" in line
 
 
 def test_runs_without_penalties_say_nothing(tmp_path: Path) -> None:
-    assert penalty_words([run(tmp_path / "none", audit())]) == []
+    assert read_run(run(tmp_path / "none", audit())).penalties == []

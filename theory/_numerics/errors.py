@@ -10,9 +10,15 @@ class CovlawError(ValueError):
     """
 
 
+LONGEST_NAME = 80
+"""Characters of a name in a message."""
+
+
 def unknown(what: str, name: str, known: tuple[str, ...]) -> CovlawError:
     """Build the error for an unknown name, with the near matches."""
     known = tuple(dict.fromkeys(known))
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}…"
     lowered = {candidate.lower(): candidate for candidate in known}
     near = [lowered[c] for c in difflib.get_close_matches(name.lower(), lowered, 3, 0.5)]
     hint = f"did you mean {' or '.join(near)}? " if near else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from covlaw.ladder.commands.llm.settings import require_llm
+from covlaw.ladder.progress import progress
 from covlaw.ladder.tables import Rows, console
 from covlaw.ladder.terminal import stoppable
 
@@ -33,15 +34,15 @@ def audit(
     require_llm()
     with stoppable():
         from covlaw.records.files import to_json, write_text, writing_to
-        from covlaw.records.verdict.penalties import penalty_words
         from covlaw.records.verdict.verdict import run_verdict
 
-    verdict = run_verdict(runs)
+    with progress("reading runs") as show:
+        verdict = run_verdict(runs, show)
     if json:
         with writing_to(json):
             write_text(json, to_json(verdict.to_dict(), indent=1) + "\n")
     _show(verdict, rows or len(runs) == 1)
-    for line in penalty_words(runs):
+    for line in (line for run in verdict.runs for line in run.penalties):
         console().print(line)
 
 

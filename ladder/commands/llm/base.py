@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from covlaw.ladder.commands.llm.settings import require_llm
 from covlaw.ladder.progress import progress
+from covlaw.ladder.screen import Console
 from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.commands.llm.settings import read_settings, require_llm
 from covlaw.ladder.commands.llm.train import Settings
+from covlaw.ladder.screen import Console
 from covlaw.ladder.terminal import stoppable
 from covlaw.theory._numerics.errors import CovlawError
 

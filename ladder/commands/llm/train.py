@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from covlaw.ladder.commands.llm.settings import read_settings, require_llm
 from covlaw.ladder.progress import progress, training_news
+from covlaw.ladder.screen import Console
 from covlaw.ladder.terminal import stoppable
 
 _console = Console()

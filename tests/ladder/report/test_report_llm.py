@@ -9,8 +9,9 @@ import pytest
 from fake_runs import OBJECTIVES, lines, samples, write_ladder, write_llm_run
 from report_tags import Page
 
+from covlaw.ladder.plain_text import spelled
 from covlaw.ladder.report import write_report
-from covlaw.ladder.report.filters import number, signed, spelled
+from covlaw.ladder.report.filters import number, signed
 from covlaw.ladder.report.llm_section import PREDICTIONS, audit_rows
 from covlaw.records.constants import BUDGET_TERMS
 from covlaw.records.ladder import LlmRun
