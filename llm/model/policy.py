@@ -10,6 +10,7 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from covlaw.llm.base import default_root, ensure_base, is_base_name, named_base
 from covlaw.llm.base.pretrained.gguf import ensure_gguf, is_gguf
 from covlaw.llm.base.pretrained.smollm2 import NAME, ensure_smollm2
+from covlaw.llm.model.hub import hub_reachable
 from covlaw.llm.model.quiet import quiet
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -36,9 +37,15 @@ def load_tokenizer(path: str) -> Any:
     mistake: a Qwen2 model with a tokenizer of another kind gets Qwen2's splitting and decoding,
     which lose this project's words. A generic class means: tokenizer.json says it all.
     """
-    declared = get_tokenizer_config(path).get("tokenizer_class")
-    generic = declared in GENERIC_TOKENIZERS
-    return (PreTrainedTokenizerFast if generic else AutoTokenizer).from_pretrained(path)
+    here = cached_only(path)
+    declared = get_tokenizer_config(path, local_files_only=here).get("tokenizer_class")
+    kind = PreTrainedTokenizerFast if declared in GENERIC_TOKENIZERS else AutoTokenizer
+    return kind.from_pretrained(path, local_files_only=here)
+
+
+def cached_only(path: str) -> bool:
+    """Whether nothing but this machine's files can serve: a folder, or no way to the hub."""
+    return Path(path).exists() or not hub_reachable()
 
 
 def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
@@ -82,6 +89,7 @@ def _loaded(path: str) -> tuple[Any, Any]:
     tokenizer = load_tokenizer(path)
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         path,
+        local_files_only=cached_only(path),
         dtype=torch.float32,
         attn_implementation="sdpa",
         use_safetensors=True,

@@ -66,11 +66,14 @@ def _download(hub_id: str, name: str, kind: str) -> Path:
     """Fetch a file from the hub, or from its local cache."""
     from huggingface_hub import hf_hub_download
 
+    from covlaw.llm.model.hub import hub_reachable
+
     remedy = REMEDY.format(kind=kind)
     if hub_id.count("/") != 1 or hub_id.startswith(("/", ".", "~")):
         raise CovlawError(f"no folder or file {hub_id!r}: {remedy}")
     try:
-        return Path(hf_hub_download(hub_id, name, repo_type="dataset"))
+        here = not hub_reachable()
+        return Path(hf_hub_download(hub_id, name, repo_type="dataset", local_files_only=here))
     except Exception as error:  # the hub client raises many unrelated kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CovlawError(

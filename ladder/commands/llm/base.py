@@ -34,6 +34,8 @@ def base(
         seed: Of its initialisation and data.
     """
     require_llm()
+    if seed < 0:
+        raise CovlawError(f"seed is {seed}: use a whole number ≥ 0")
     if model:
         _convert(model, out)
         return

@@ -49,7 +49,7 @@ def test_prompts_and_references_are_read(folder: Path) -> None:
 def test_a_hub_id_is_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str, str]] = []
 
-    def download(repo_id: str, filename: str, repo_type: str) -> str:
+    def download(repo_id: str, filename: str, repo_type: str, **_: bool) -> str:
         asked.append((repo_id, filename, repo_type))
         return str(folder / filename)
 
