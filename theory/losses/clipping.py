@@ -65,7 +65,8 @@ def clipped_surrogate(
         ratio = torch.exp(log_ratio)
         keep = within(advantage, ratio, (clip_low, clip_high, dual_clip))
         idle = (advantage == 0) & (ratio > 1)  # 0·A is 0, whatever ρ
-        low, high = ratio.new_tensor(1 - clip_low), ratio.new_tensor(1 + clip_high)
+        # new_tensor fails under torch 2.4's function transforms
+        low, high = ratio.new_full((), 1 - clip_low), ratio.new_full((), 1 + clip_high)
         below = low if dual_clip is None else torch.where(ratio < low, low, dual_clip)
         bound = torch.where(advantage >= 0, high, below)
     moved = torch.where(keep & ~idle, log_ratio, log_ratio.new_zeros(()))

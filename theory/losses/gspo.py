@@ -49,7 +49,7 @@ class GSPO(TokenLoss):
     def bounded_ratio(self, ratio: Tensor, lengths: Tensor) -> Tensor:
         """ρ whose s is held to the range: ρ in [(1 − ε_low)^L, (1 + ε_high)^L]."""
         low, high = (
-            ratio.new_tensor(x) ** lengths for x in (1 - self.clip_low, 1 + self.clip_high)
+            ratio.new_full((), x) ** lengths for x in (1 - self.clip_low, 1 + self.clip_high)
         )
         return torch.minimum(torch.maximum(ratio, low), high)
 

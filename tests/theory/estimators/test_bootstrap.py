@@ -1,5 +1,7 @@
 """Bootstrap intervals: what they cover, what they resample, and SciPy's answer."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -26,9 +28,11 @@ def test_the_mean_of_clusters_in_order_without_missing_values() -> None:
 def test_it_agrees_with_scipy_within_monte_carlo_error() -> None:
     values = np.random.default_rng(0).exponential(size=60)
     found = bootstrap(values, [str(k) for k in range(60)], seed=1)
-    theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(2)
-    ).confidence_interval
+    seed = (
+        "rng" if "rng" in signature(stats.bootstrap).parameters else "random_state"
+    )  # before 1.15
+    settings = {"n_resamples": RESAMPLES, "method": "percentile", seed: np.random.default_rng(2)}
+    theirs = stats.bootstrap((values,), np.mean, **settings).confidence_interval
     spread = values.std() / 60**0.5
     # a resampled 2.5 % quantile has standard error √(p(1−p)/B)/φ(1.96) standard deviations
     error = (0.025 * 0.975 / RESAMPLES) ** 0.5 / stats.norm.pdf(1.96) * spread
