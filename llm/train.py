@@ -12,6 +12,7 @@ from covlaw.llm.distributed.state import require_same_state
 from covlaw.llm.distributed.worker_checkpoints import WorkerCheckpoints
 from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.loop.validation import SPLIT, Validation
+from covlaw.llm.model.shared_prompts import shared_prompts
 from covlaw.llm.plan.fitting import require_memory
 from covlaw.llm.plan.size import size_of
 from covlaw.llm.runs.board import require_board
@@ -41,7 +42,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Path:
             in use, a reward that fails, a policy that diverges, or another process that fails;
             what was recorded stays.
     """
-    with thread_count(config.threads):
+    with thread_count(config.threads), shared_prompts(config.share_prompts):
         return _train(config, progress)
 
 

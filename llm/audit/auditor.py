@@ -15,7 +15,7 @@ from covlaw.llm.audit.leak import leak_record
 from covlaw.llm.audit.penalty import penalty_record
 from covlaw.llm.audit.record import Evidence, audit_record, measure_change, save_evidence
 from covlaw.llm.audit.schedule import audit_count, audit_steps
-from covlaw.llm.audit.terms import Transition, same_sample_fields, update_fields
+from covlaw.llm.audit.terms import Transition, step_fields, update_fields
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.processes import active
 from covlaw.llm.loop.gramian import policy_gramian
@@ -32,7 +32,8 @@ from covlaw.theory.estimators.budget import ScoreFields
 class Pending(NamedTuple):
     """What is drawn from π_old before the update."""
 
-    gradient: SampledRollouts
+    gradient: SampledRollouts | None
+    """None in a light audit."""
     test: SampledRollouts
     measured: Before
     """The sample that measures the values before."""
@@ -74,9 +75,11 @@ class Auditor:
         generator = torch_stream(config.seed, step, "audit", config.device)
         rng = numpy_stream(config.seed, step, "audit")
         problems = choose(self.problems, config.audit_prompts, rng)
-        gradient, test = (
-            self._sample(problems, applied, reward_state, generator) for _ in range(2)
-        )
+        drawn = [
+            self._sample(problems, applied, reward_state, generator)
+            for _ in range(1 if config.audit == "light" else 2)
+        ]
+        gradient, test = (drawn[0] if len(drawn) > 1 else None), drawn[-1]
         measured = self.change.before(step, problems, reward_state)
         return Pending(gradient, test, measured, self.held_out.before(step, reward_state))
 
@@ -87,33 +90,51 @@ class Auditor:
         config, model = self.config, self.model
         new, old = self.change.after(pending.measured), pending.measured.drawn
         measured = measure_change(new, old, len(pending.measured.problems))
-        fields = update_fields(model, pending.test, pending.gradient, moved, config)
+        gradient = pending.gradient
+        if gradient is None:
+            fields = step_fields(model, pending.test, moved, config)
+        else:
+            fields = update_fields(model, pending.test, gradient, moved, config)
         independent = self._evidence(pending.test, fields, moved)
         if active().first:
             save_evidence(self.folder / f"step_{step:05d}.safetensors", independent, measured)
-        record = audit_record("independent", independent, measured)
+        record = audit_record("independent", independent, measured, gradient is not None)
         record |= audit_facts(independent, config)
         if pending.held_out:
             record["held_out"] = self.held_out.record(pending.held_out)
+        if gradient is None:
+            return [record]
+        record |= self._beside(new, pending.test, gradient, moved)
+        if config.completions == 1:  # within prompts the batch itself shows no covariance
+            return [record]
+        own = self._evidence(batch, step_fields(model, batch, moved, config), moved)
+        same = audit_record("same", own, measured)
+        return [record | {"optimism": optimism(record, same)}, same]
+
+    def _beside(
+        self,
+        new: SampledRollouts,
+        test: SampledRollouts,
+        gradient: SampledRollouts,
+        moved: Transition,
+    ) -> dict[str, Any]:
+        """What a run's settings add to a full audit; `new` is a sample of π_new."""
+        config, model, record = self.config, self.model, dict[str, Any]()
         if config.audit_gramian:
-            record["gramian"] = self._gramian(pending.gradient, moved)
+            record["gramian"] = self._gramian(gradient, moved)
         if truncation_of(config).on:
-            record["leak"] = leak_record(model, pending.test, new, moved, config)
+            record["leak"] = leak_record(model, test, new, moved, config)
         with at(model, moved.old):
-            pulled = kl_objective(self.signals, pending.test, config)
-            between = engine_margin(self.signals, pending.test, config)
+            pulled = kl_objective(self.signals, test, config)
+            between = engine_margin(self.signals, test, config)
         if between is not None:
             record["engine"] = between
         if pulled is not None:
             record["kl_objective"] = pulled
-        penalty = penalty_record(model, pending.test, pending.gradient, moved, config)
+        penalty = penalty_record(model, test, gradient, moved, config)
         if penalty is not None:
             record["penalty"] = penalty
-        if config.completions == 1:  # within prompts the batch itself shows no covariance
-            return [record]
-        own = self._evidence(batch, same_sample_fields(model, batch, moved, config), moved)
-        same = audit_record("same", own, measured)
-        return [record | {"optimism": optimism(record, same)}, same]
+        return record
 
     def _sample(
         self,

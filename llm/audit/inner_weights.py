@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from covlaw.llm.audit.terms import Transition
@@ -14,10 +15,17 @@ from covlaw.llm.sampling.rollout import SampledRollouts
 def inner_weights(
     model: Any, sample: SampledRollouts, moved: Transition, config: TrainConfig
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return (W, log-ratio) of each inner step on a sample, (N,) float64 each."""
+    """Return (W, log-ratio) of each inner step on a sample, (N,) float64 each.
+
+    The first is at π_old, where the ratio is 1 whatever the log-probs are: they are read only
+    where later steps are compared with them.
+    """
     rows, place = distinct(sample.completions)
     mask, loss = rows.mask[place], config.make_loss()
     advantage = sample.trained_advantage().to(mask.device)
+    still = torch.zeros(mask.shape, dtype=torch.float64, device=mask.device)
+    if len(moved.trace.iterates) == 1:
+        return [(loss.weight(advantage, still, mask), still.sum(1))]
     weights, start = [], None
     for parameters in moved.trace.iterates:
         with at(model, parameters):

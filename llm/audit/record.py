@@ -82,7 +82,9 @@ def measure_change(new: Rollouts, old: Rollouts, prompts: int) -> Measured:
     return Measured(change.mean(0), change.std(0) / prompts**0.5, limits, change)
 
 
-def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str, Any]:
+def audit_record(
+    kind: str, evidence: Evidence, measured: Measured, budgeted: bool = True
+) -> dict[str, Any]:
     """Return the audit's record (DESIGN, Records): `kind` is "independent" or "same".
 
     "law", "clipped" and "clipped_centred" are covariances with a signal; times their `scale` they
@@ -91,13 +93,12 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
     and the budget's kernel term is all of the first field, with f0 = 0. Budgets are taken on
     independent samples only. Where the loss divides by lengths, "law_by_sum" is what the law would
     be without: what `sequence_mean` costs an objective is the difference in sign or share of the
-    two (T18).
+    two (T18). Without `budgeted` (a light audit) there is no budget.
 
     `correlation`, of independent samples: of the errors of a forecast and of the measured change,
     (M,) each, over the prompts that both were seen on.
     """
     prompt, rewards, fields = evidence.prompt, evidence.rewards, evidence.fields
-    short = short_budget(rewards, fields, prompt)
     change = measured.per_prompt if kind == "independent" else None
     record: dict[str, Any] = {
         "sample": kind,
@@ -111,7 +112,8 @@ def audit_record(kind: str, evidence: Evidence, measured: Measured) -> dict[str,
     if not evidence.by_token and not torch.equal(evidence.advantage, fields.score):
         by_sum = within_prompt_covariance(rewards, evidence.advantage, prompt)
         record["law_by_sum"] = _pair(by_sum)
-    if kind == "independent":
+    if kind == "independent" and budgeted:
+        short = short_budget(rewards, fields, prompt)
         terms = law_budget(rewards, fields, prompt).terms
         record["budget"] = {name: term.tolist() for name, term in terms.items()}
         names = ("law", "direction", "logit", "tilt", "bound", "sample_certified", "certified")

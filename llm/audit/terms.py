@@ -21,7 +21,7 @@ from covlaw.llm.model.log_prob import (
     distinct,
     sequence_log_prob,
 )
-from covlaw.llm.model.parameters import Parameters, at, copy_of, difference, gradients
+from covlaw.llm.model.parameters import Parameters, at, difference, gradients, trainable
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory.estimators.budget import ScoreFields
 
@@ -30,11 +30,15 @@ from covlaw.theory.estimators.budget import ScoreFields
 class Transition:
     """One update of the policy, from the trainer."""
 
-    old: Parameters
     trace: StepTrace
     learning_rate: float
     reference: Any = None
     """Policy that the loss's KL term pulled to, if any."""
+
+    @property
+    def old(self) -> Parameters:
+        """π_old: where the first inner step began."""
+        return self.trace.iterates[0]
 
 
 def law_signal(sample: SampledRollouts, config: TrainConfig) -> Tensor:
@@ -65,7 +69,7 @@ def update_fields(
     so with the sampling gap, of which `covlaw.llm.audit.penalty` says how much it is.
     """
     rows, place = distinct(sample.completions)
-    step = difference(copy_of(model), moved.old)
+    step = difference(trainable(model), moved.old)
     new = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
     expected = expected_ascent(model, gradient_sample, moved, config)
     rate, inner = moved.learning_rate, len(expected)
@@ -91,15 +95,16 @@ def update_fields(
     )
 
 
-def same_sample_fields(
+def step_fields(
     model: Any, sample: SampledRollouts, moved: Transition, config: TrainConfig
 ) -> ScoreFields:
-    """Return the chain on the batch that made the update, its gradient fields left at the step.
+    """Return the chain without its gradient fields, which are left at the step's.
 
-    No budget is taken on it; only the signal, the step and the log-ratio are read.
+    For the batch that made the update, and for light audits: no budget is taken on it; only the
+    signal, the step and the log-ratio are read.
     """
     rows, place = distinct(sample.completions)
-    step = difference(copy_of(model), moved.old)
+    step = difference(trainable(model), moved.old)
     new = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
     with at(model, moved.old):
         old = sequence_log_prob(model, rows, config.temperature, config.micro_batch)

@@ -23,12 +23,18 @@ OBSERVED = ("ratio", "clipped_ratio")
 DATA_ORDERS = ("random", "epochs")
 LONG_PROMPTS = ("drop", "refuse")
 DTYPES = ("float32", "bfloat16")
+AUDITS = ("full", "light")
 
 _AT_LEAST = {
     -1: ("audits",),
     0: (
-        *("warmup", "seed", "steps", "data_epochs", "samples"),
-        *("evaluate_every", "evaluate_prompts", "max_prompt_tokens", "audit_held_out"),
+        *("warmup", "seed", "steps", "data_epochs", "samples", "train_layers"),
+        *(
+            "evaluate_every",
+            "evaluate_prompts",
+            "max_prompt_tokens",
+            "audit_held_out",
+        ),
     ),
     1: (
         *("completions", "max_tokens", "epochs", "mini_batches", "micro_batch", "threads"),
@@ -41,6 +47,8 @@ _CHOICES = {
     "aggregation": AGGREGATIONS,
     "kl_estimator": KL_ESTIMATORS,
     "dtype": DTYPES,
+    "sampling_dtype": DTYPES,
+    "audit": AUDITS,
     "guard": GUARD,
     "observe": OBSERVED,
     "data_order": DATA_ORDERS,
@@ -75,6 +83,16 @@ def check_config(config: Any) -> None:
         )
     if config.audit_held_out == 1:
         raise CovlawError("audit_held_out is 1: use at least 2 prompts for a standard error, or 0")
+    if config.share_prompts and config.gradient_checkpointing:
+        raise CovlawError(
+            "share_prompts and gradient_checkpointing are both on: layers that are computed anew "
+            "keep no keys and values of prompts; switch one off"
+        )
+    if config.audit == "light" and config.audit_gramian:
+        raise CovlawError(
+            'audit is "light" and audit_gramian is on: a light audit takes no gradients; set '
+            'audit = "full", or audit_gramian = false'
+        )
     check_engine(config)
     check_options(config.options, config.scalarizer_name)
     check_table("task_options", config.task_options)

@@ -109,12 +109,20 @@ class TrainConfig:
             it beyond rounding.
         dtype: Of matrix products in training passes, "float32" or "bfloat16"; parameters, optimiser
             and the audits' covariances are float32 (`covlaw.llm.model.precision`).
+        sampling_dtype: Of the weights that the transformers engine samples with; in "bfloat16"
+            they are a copy, made once an update.
+        train_layers: Only so many of the last layers are trained, and what stands after them but
+            no embedding; 0: all of the model.
+        share_prompts: Whether log-probs are read with each prompt passed through the model once,
+            not once a completion (`covlaw.llm.model.shared_prompts`): the same but for rounding.
         gradient_checkpointing: Whether layers are computed anew on the way back: less memory.
         compile_layers: Whether `torch.compile` fuses each layer in training passes: faster on a
             GPU after a minute; other last bits (`covlaw.llm.model.compiled`).
         guard: Whether each finished update is changed as little as keeps every objective (T58):
             "off", "on", or "needed", where it would certainly take one below its floor.
         guard_options: Table of the guard's options (`covlaw.llm.guard.settings.GuardSettings`).
+        audit: "full", with the budget of the law's terms, or "light": the forecast along the
+            step, the exact form and the measured change, on π_old's test sample alone.
         audits: How many audits, spread over the run (denser at its start); -1: as many as cost a
             tenth of the run, from 1 to 20 (`covlaw.llm.audit.schedule`); 0: none.
         audit_prompts: Prompts an audit.
@@ -193,10 +201,14 @@ class TrainConfig:
     overlong_buffer: int = 0
     micro_batch: int = 256
     dtype: str = "float32"
+    sampling_dtype: str = "float32"
+    train_layers: int = 0
+    share_prompts: bool = False
     gradient_checkpointing: bool = False
     compile_layers: bool = False
     guard: str = "off"
     guard_options: Mapping[str, Any] = field(default_factory=dict)
+    audit: str = "full"
     audits: int = -1
     audit_prompts: int = 32
     audit_completions: int = 16

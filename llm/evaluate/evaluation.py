@@ -69,7 +69,7 @@ def _evaluate(config: EvalConfig) -> Scores:
     parts = list(_sample(config, problems, model, tokenizer))
     lengths = torch.cat([drawn.lengths.cpu().double() for _, drawn in parts])
     given = torch.tensor([config.mean_length], dtype=torch.float64)
-    state = initial_state(given if config.mean_length else lengths)
+    state = initial_state(given if config.mean_length else lengths).limited(config.max_tokens)
     scores = torch.cat([rewards(drawn, part, state) for part, drawn in parts])
     ends = end_tokens(model, tokenizer)
     finished = torch.cat([_ended(drawn, ends) for _, drawn in parts])

@@ -22,7 +22,7 @@ from covlaw.llm.loop.step_record import Lines, step_record
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.loop.validation import SPLIT
 from covlaw.llm.model.ends import end_tokens
-from covlaw.llm.model.parameters import copy_of
+from covlaw.llm.model.last_layers import train_last
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.rewards import initial_state, observe_lengths
 from covlaw.llm.rewards.answers import budget
@@ -55,6 +55,7 @@ class Trainer:
         self.scalarizer = config.make_scalarizer()
         self.config, questions = config, load_split(config, "train")
         self.model, self.tokenizer = load_policy(config.model, config.device)
+        train_last(self.model, config.train_layers)
         problems = self.prompts(questions)
         steps = steps_in_all(config, len(problems))
         self.config = config = config.with_options(steps=steps, data_epochs=0)
@@ -99,7 +100,7 @@ class Trainer:
         observer = self._observer(observed_rows)
         pending = self.auditor.before(step, applied, states.rewards) if audited else None
         unguarded = self.guard.before(guard_rows, states.guard) if guard_rows else None
-        old, rate = (copy_of(self.model) if audited else {}), self._set_rate(step)
+        rate = self._set_rate(step)
         batch = train_rows.weighted(applied.advantage)
         in_loss = config.kl_coefficient and config.kl_place == "loss"
         anchor = self.reference if in_loss else None
@@ -112,7 +113,7 @@ class Trainer:
         state = self.scalarizer.update(state, observer.see()) if observer else state
         audits = []
         if pending:
-            moved = Transition(old, trace, rate, anchor)
+            moved = Transition(trace, rate, anchor)
             audits = self.auditor.after(step, pending, batch, moved)
         told = guarded.record() if guarded else None
         shares = group_shares(train_rows, applied.advantage, self.ends)

@@ -18,6 +18,7 @@ from covlaw.llm.model.chunked_head import at_least_float32, chosen_values, chunk
 from covlaw.llm.model.output_head import output_head
 from covlaw.llm.model.parameters import Parameters, trainable
 from covlaw.llm.model.row_chunks import by_rows
+from covlaw.llm.model.shared_prompts import prompts_are_shared, read_shared
 from covlaw.llm.sampling.engine import Completions
 
 
@@ -39,16 +40,22 @@ def token_values(
     unless the model's logits are no linear map of its hidden state (`output_head`).
     Smaller ones take the plain path: the two agree but for the last bits.
     """
-    inputs = _inputs(batch)
-    halves, width = output_head(model), batch.tokens.shape[1]
+    halves, shared = output_head(model), prompts_are_shared()
+    width = batch.tokens.shape[1]
     if halves is None or batch.tokens.numel() * halves.vocabulary <= chunk_of(batch.tokens):
-        logits = model(**inputs, logits_to_keep=width + 1).logits[:, :-1]
+        if shared:
+            logits = read_shared(model, batch, "logits")
+        else:
+            logits = model(**_inputs(batch), logits_to_keep=width + 1).logits[:, :-1]
         log_prob = torch.log_softmax(at_least_float32(logits) / temperature, -1)
         found = [
             torch.where(batch.mask, v, 0.0) for v in chosen_values(log_prob, batch.tokens, entropy)
         ]
     else:
-        hidden = halves.body(**inputs).last_hidden_state[:, -1 - width : -1][batch.mask]
+        if shared:
+            hidden = read_shared(halves.body, batch, "last_hidden_state")[batch.mask]
+        else:
+            hidden = halves.body(**_inputs(batch)).last_hidden_state[:, -1 - width : -1][batch.mask]
         values = head_values(halves.head, hidden, batch.tokens[batch.mask], temperature, entropy)
         found = [v.new_zeros(batch.mask.shape).masked_scatter(batch.mask, v) for v in values]
     return TokenValues(found[0], found[1] if entropy else None)

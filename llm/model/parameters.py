@@ -21,8 +21,8 @@ def copy_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def difference(new: Parameters, old: Parameters) -> dict[str, Tensor]:
-    """New − old."""
-    return {name: new[name] - old[name] for name in old}
+    """New − old, detached."""
+    return {name: new[name].detach() - old[name] for name in old}
 
 
 def gradients(model: nn.Module) -> dict[str, Tensor]:

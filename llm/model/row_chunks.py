@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from covlaw.llm.model.shared_prompts import prompts_are_shared
 from covlaw.llm.sampling.engine import Completions
 
 
@@ -13,7 +14,8 @@ def by_rows(read: Callable[[Completions], Tensor], batch: Completions, rows: int
 
     Rows that fit into one piece stay as they are. More are sorted by their tokens, prompts
     included, and each piece drops the columns that are padding in all of it: what is computed is
-    close to the tokens there are, instead of to rows × the longest.
+    close to the tokens there are, instead of to rows × the longest. Where prompts are read once a
+    group, groups stay together instead.
 
     Args:
         read: From n rows to a tensor of n rows, its other sizes the same for any rows.
@@ -23,7 +25,8 @@ def by_rows(read: Callable[[Completions], Tensor], batch: Completions, rows: int
     count, device = len(batch.text), batch.tokens.device
     if count <= rows:
         return read(batch.rows(torch.arange(count, device=device)))
-    order = (batch.prompt_mask.sum(1) + batch.lengths).argsort(stable=True)
+    lengths = batch.prompt_mask.sum(1) + batch.lengths
+    order = (batch.prompt if prompts_are_shared() else lengths).argsort(stable=True)
     found = torch.cat([read(trimmed(batch.rows(index))) for index in order.split(rows)])
     return found[order.argsort()]
 

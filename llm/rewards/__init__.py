@@ -36,13 +36,17 @@ REWARDS: Registry["Reward"] = Registry(
         "accuracy": f"{_HERE}.accuracy:accuracy",
         "conciseness": f"{_HERE}.conciseness:conciseness",
         "clarity": f"{_HERE}.clarity:clarity",
+        "right": f"{_HERE}.plain:right",
+        "ends": f"{_HERE}.plain:ends",
+        "thorough": f"{_HERE}.plain:thorough",
         "accuracy_reference": f"{_HERE}.reference:accuracy_reference",
         "conciseness_reference": f"{_HERE}.reference:conciseness_reference",
         "clarity_reference": f"{_HERE}.reference:clarity_reference",
     },
     with_signature,
 )
-"""The paper's three as they should be, and as its public code computes them."""
+"""The paper's three as they should be, three for plain text, and the paper's as its public code
+computes them."""
 
 
 def load_reward(target: str) -> Any:

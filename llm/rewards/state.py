@@ -18,11 +18,17 @@ class RewardState(NamedTuple):
         total_length: () float64, tokens of all training completions rewarded so far; with `seen`
             the lifetime mean that `conciseness_reference` compares with.
         seen: () float64, number of those completions.
+        limit: () float64, tokens that a completion may have, told by whoever draws; 0: untold.
     """
 
     mean_length: Tensor
     total_length: Tensor = torch.zeros((), dtype=torch.float64)
     seen: Tensor = torch.zeros((), dtype=torch.float64)
+    limit: Tensor = torch.zeros((), dtype=torch.float64)
+
+    def limited(self, tokens: int) -> "RewardState":
+        """Say how many tokens a completion may have."""
+        return self._replace(limit=torch.tensor(tokens, dtype=torch.float64))
 
 
 Reward = Callable[[Sequence[str], Sequence[str], Tensor, RewardState], Tensor]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.llm.model.chunked_head import at_least_float32
 from covlaw.llm.model.ends import is_end
 from covlaw.llm.sampling.truncation import OFF, Truncation, sampling_log_prob
 
@@ -71,6 +72,7 @@ def decode(
     drawn = torch.full((len(branch), max_tokens), ends[0], device=mask.device)
     log_probs = torch.zeros((len(branch), max_tokens), device=mask.device)
     for step in range(max_tokens):
+        logits = at_least_float32(logits)
         log_prob = sampling_log_prob(logits, temperature, truncation)
         choice = _race(log_prob, branch, active, len(drawn), generator)
         drawn[active, step], log_probs[active, step] = choice, log_prob[branch, choice]

@@ -1,5 +1,6 @@
 """Sampling completions from a policy: one interface, the transformers engine."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -70,22 +71,37 @@ class Engine(Protocol):
         ...
 
 
+def _contiguous(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """A product with a strided slice would copy the head's weights for every row."""
+    del module
+    return tuple(tensor.contiguous() for tensor in inputs)
+
+
 class TransformersEngine:
     """Samples from the trainer's own module with a key–value cache, prompts computed once.
 
     Args:
-        model: A causal LM; used as it is, so weights are always in sync.
+        model: A causal LM; in its own precision used as it is, so weights are always in sync.
         tokenizer: Its tokenizer, with distinct pad and end-of-sequence tokens.
         truncation: Top-k and top-p.
+        dtype: "float32", or "bfloat16": then a copy in that precision samples, made at each sync.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, truncation: Truncation = OFF) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, truncation: Truncation = OFF, dtype: str = "float32"
+    ) -> None:
         self.model, self.tokenizer, self.truncation = model, tokenizer, truncation
+        if dtype == "bfloat16":
+            self.model = copy.deepcopy(model).to(torch.bfloat16).requires_grad_(False)
+            self.model.get_output_embeddings().register_forward_pre_hook(_contiguous)
         self.ends = end_tokens(model, tokenizer)
 
+    @torch.no_grad()
     def sync(self, policy: torch.nn.Module) -> None:
-        """Nothing to copy."""
-        del policy
+        """Copy the weights, where the engine has its own."""
+        if self.model is not policy:
+            for own, new in zip(self.model.parameters(), policy.parameters(), strict=True):
+                own.copy_(new)
 
     @torch.no_grad()
     def sample(

@@ -75,7 +75,8 @@ def transformers_engine(
 ) -> Engine:
     """Sample from the policy itself."""
     del prompts
-    return TransformersEngine(model, tokenizer, truncation_of(settings))
+    dtype = getattr(settings, "sampling_dtype", "float32")  # an evaluation has none
+    return TransformersEngine(model, tokenizer, truncation_of(settings), dtype)
 
 
 def vllm_engine(

@@ -84,7 +84,8 @@ class Sampler:
         self, completions: Completions, problems: Sequence[Problem], state: RewardState
     ) -> Tensor:
         """Score completions of `problems`: (N, M) float64."""
-        return over_ranks(lambda own: self.rewards(own, problems, state), completions, "rewards")
+        told = state.limited(self.config.max_tokens)
+        return over_ranks(lambda own: self.rewards(own, problems, told), completions, "rewards")
 
     def draw(
         self, problems: Sequence[Problem], n: int, state: RewardState, generator: torch.Generator

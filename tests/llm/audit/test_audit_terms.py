@@ -15,7 +15,6 @@ from covlaw.llm.audit.terms import Transition, expected_ascent, law_signal, upda
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.policy_step import policy_step
 from covlaw.llm.loop.training_batch import TrainingBatch
-from covlaw.llm.model.parameters import copy_of
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_lines
@@ -52,7 +51,7 @@ def test_the_signal_is_what_the_loss_acts_as(policy, sample, aggregation: str) -
 
 def update(model, sample: SampledRollouts, config: TrainConfig, rate: float) -> Transition:
     """One update by gradient descent towards a reference that lies apart."""
-    reference, old = copy.deepcopy(model), copy_of(model)
+    reference = copy.deepcopy(model)
     with torch.no_grad():
         for p in reference.parameters():
             p.mul_(0.95)
@@ -60,7 +59,7 @@ def update(model, sample: SampledRollouts, config: TrainConfig, rate: float) -> 
     batch = TrainingBatch.of(sample)
     anchor = reference if config.kl_coefficient else None
     trace = policy_step(model, optimizer, batch, config, anchor, keep=True)
-    return Transition(old, trace, rate, anchor)
+    return Transition(trace, rate, anchor)
 
 
 @pytest.mark.parametrize("epochs", [1, 2])

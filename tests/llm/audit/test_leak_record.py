@@ -56,7 +56,7 @@ def test_covariance_and_leak_are_the_change_of_the_truncated_policy(moved) -> No
         new,
         test,
         fresh,
-        Transition(copy_of(old), StepTrace(), 0.1),
+        Transition(StepTrace(iterates=[copy_of(old)]), 0.1),
         CONFIG,
     )
     (before, mean_before), (after, mean_after) = exact(old, tokenizer), exact(new, tokenizer)
@@ -82,7 +82,7 @@ def test_nothing_leaks_where_nothing_moved(moved) -> None:
         old,
         test,
         fresh,
-        Transition(copy_of(old), StepTrace(), 0.1),
+        Transition(StepTrace(iterates=[copy_of(old)]), 0.1),
         CONFIG,
     )
     assert found["mass"] == 0
