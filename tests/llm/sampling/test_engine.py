@@ -179,3 +179,21 @@ def test_every_end_that_the_model_names_ends_a_completion(policy) -> None:
     assert bool((batch.lengths[first] == 1).all())
     assert bool(((is_end(batch.tokens, engine.ends) & batch.mask).sum(1) <= 1).all())
     assert torch.equal(truncated(batch, engine.ends) & (batch.lengths < 8), torch.zeros(64).bool())
+
+
+def test_a_bfloat16_engine_samples_from_the_weights_of_its_last_sync(policy) -> None:
+    """Its copy follows the policy at a sync, and only then."""
+    model, tokenizer = policy
+    engine = TransformersEngine(model, tokenizer, dtype="bfloat16")
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(1.5)
+    gaps = []
+    for _ in range(2):
+        drawn = engine.sample(["1 + 2 = ?", "3 -"], 8, 6, 1.0, torch.Generator().manual_seed(0))
+        gap = token_log_prob(model, drawn) - drawn.log_prob
+        gaps.append(float(gap.detach()[drawn.mask].square().mean().sqrt()))
+        engine.sync(model)
+    assert gaps[1] < gaps[0] / 4  # what is left is rounding to 8 bits
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+    assert all(p.requires_grad for p in model.parameters())
