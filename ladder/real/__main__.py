@@ -1,0 +1,94 @@
+"""`python -m covlaw.ladder.real`: RL on a real chat model, resumable; what it did, a report."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from covlaw.ladder.exit_codes import BAD_USAGE, INTERRUPTED
+
+RECORD, PAGE = "real.json", "report.html"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and return the exit code."""
+    options = _parser().parse_args(argv)
+    from covlaw.theory._numerics.errors import CovlawError
+
+    try:
+        _run(options)
+    except CovlawError as error:
+        return _complain(str(error), BAD_USAGE)
+    except KeyboardInterrupt as interrupt:
+        return _complain(str(interrupt) or "interrupted; the same command continues", INTERRUPTED)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    say("loading torch and transformers")
+    from covlaw.ladder.real.estimate import measured_speed, told
+    from covlaw.ladder.real.judged import judged, words
+    from covlaw.ladder.real.settings import jobs_of
+    from covlaw.ladder.report import write_report
+    from covlaw.records.files import to_json, write_text, writing_to
+
+    jobs = jobs_of(options.methods, options.seeds)
+    sizes = options.out, options.model, options.steps, options.audits
+    configs = {job.name: job.config(*sizes) for job in jobs}
+    say(f"loading {options.model} and timing one micro-batch")
+    say(told(list(configs.values()), measured_speed(next(iter(configs.values())))))
+    if options.dry_run:
+        return
+    folders = {name: _trained(name, config) for name, config in configs.items()}
+    record = judged(folders, next(iter(configs.values())), say)
+    with writing_to(options.out):
+        write_text(options.out / RECORD, to_json(record, indent=1) + "\n")
+    for line in words(record):
+        print(line, flush=True)
+    page = write_report(*folders.values(), out=options.out / PAGE)
+    say(f"record: {options.out / RECORD}; report: {page}")
+
+
+def _trained(name: str, config: Any) -> Path:
+    """Train a run, or go on with it, a line a step."""
+    from covlaw.ladder.progress import training_news
+    from covlaw.llm.train import train
+
+    say(f"{name}: {config.steps} steps in {config.out}")
+
+    def news(done: int, total: int, record: dict[str, Any]) -> None:
+        say(f"{name}: step {done}/{total}, {record['seconds']:.0f} s  {training_news(record)}")
+
+    return train(config, news)
+
+
+def say(line: str) -> None:
+    """Print a line at once, on a terminal or off it."""
+    print(f"covlaw real: {line}", flush=True)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"covlaw: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m covlaw.ladder.real",
+        description="RL with three conflicting rewards on a real chat model, with and without the "
+        "guard. What was stopped continues with the same command.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/real"), help="folder")
+    parser.add_argument("--model", default="smollm2", help="smollm2, base, a folder or a hub id")
+    parser.add_argument("--methods", nargs="+", default=["linear", "guarded"], metavar="METHOD",
+                        help="some of linear, guarded, ctwa-fast, mgda")  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each method")
+    parser.add_argument("--steps", type=int, default=20, help="of each run")
+    parser.add_argument("--audits", type=int, default=2, help="of each run, light ones")
+    parser.add_argument("--dry-run", action="store_true", help="the estimate alone")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

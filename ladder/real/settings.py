@@ -1,0 +1,50 @@
+"""What the runs on the real model are, by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.theory._numerics.errors import unknown
+
+PRESET = "cpu-real"
+GUARD = {"guard": "on", "guard_options.rows": 4, "guard_options.check": 0}
+"""As many rows choose a correction as make the update; none are drawn to judge it."""
+METHODS = {
+    "linear": {"scalarizer": "linear"},
+    "guarded": {"scalarizer": "linear", **GUARD},
+    "ctwa-fast": {"scalarizer": "ctwa-fast"},
+    "mgda": {"scalarizer": "mgda"},
+}
+
+
+class Job(NamedTuple):
+    """One run."""
+
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.method}-seed{self.seed}"
+
+    def config(self, out: Path, model: str, steps: int, audits: int) -> TrainConfig:
+        """Its settings."""
+        own = {"seed": self.seed, "steps": steps, "audits": audits, "model": model}
+        folder = str(out / self.name)
+        return TrainConfig.preset(
+            PRESET, evaluate_every=0, out=folder, **own, **METHODS[self.method]
+        )
+
+
+def jobs_of(methods: Sequence[str], seeds: int) -> list[Job]:
+    """Seed by seed, so that whatever is finished is balanced.
+
+    Raises:
+        CovlawError: for an unknown method, with near matches.
+    """
+    for method in methods:
+        if method not in METHODS:
+            raise unknown("method", method, tuple(METHODS))
+    return [Job(method, seed) for seed in range(seeds) for method in methods]
