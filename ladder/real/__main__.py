@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     say("loading torch and transformers")
+    from covlaw.ladder.commands.llm.settings import read_settings
     from covlaw.ladder.real.estimate import measured_speed, told
     from covlaw.ladder.real.judged import judged, words
     from covlaw.ladder.real.settings import jobs_of
@@ -34,8 +35,9 @@ def _run(options: argparse.Namespace) -> None:
     from covlaw.records.files import to_json, write_text, writing_to
 
     jobs = jobs_of(options.methods, options.seeds)
-    sizes = options.out, options.model, options.steps, options.audits
-    configs = {job.name: job.config(*sizes) for job in jobs}
+    sizes = {"model": options.model, "steps": options.steps, "audits": options.audits}
+    changes = sizes | read_settings(options.set)
+    configs = {job.name: job.config(options.out, changes) for job in jobs}
     say(f"loading {options.model} and timing one micro-batch")
     say(told(list(configs.values()), measured_speed(next(iter(configs.values())))))
     if options.dry_run:
@@ -86,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=1, help="runs of each method")
     parser.add_argument("--steps", type=int, default=20, help="of each run")
     parser.add_argument("--audits", type=int, default=2, help="of each run, light ones")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE",
+                        help="other settings of every run, as in covlaw llm train")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="the estimate alone")
     return parser
 

@@ -105,10 +105,7 @@ def _judged_run(
             "low": limits.low.tolist(),
             "high": limits.high.tolist(),
         },
-        "log_ratio": {
-            "mean": float((new - old).mean()),
-            "rms": float((new - old).square().mean().sqrt()),
-        },
+        "log_ratio_rms": float((new - old).square().mean().sqrt()),
         "mu": _mean_weights(steps),
     }
 

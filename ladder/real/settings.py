@@ -1,16 +1,16 @@
 """What the runs on the real model are, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.theory._numerics.errors import unknown
 
 PRESET = "cpu-real"
-GUARD = {"guard": "on", "guard_options.rows": 4, "guard_options.check": 0}
+GUARD: Mapping[str, Any] = {"guard": "on", "guard_options.rows": 4, "guard_options.check": 0}
 """As many rows choose a correction as make the update; none are drawn to judge it."""
-METHODS = {
+METHODS: Mapping[str, Mapping[str, Any]] = {
     "linear": {"scalarizer": "linear"},
     "guarded": {"scalarizer": "linear", **GUARD},
     "ctwa-fast": {"scalarizer": "ctwa-fast"},
@@ -29,13 +29,10 @@ class Job(NamedTuple):
         """Of its folder."""
         return f"{self.method}-seed{self.seed}"
 
-    def config(self, out: Path, model: str, steps: int, audits: int) -> TrainConfig:
-        """Its settings."""
-        own = {"seed": self.seed, "steps": steps, "audits": audits, "model": model}
-        folder = str(out / self.name)
-        return TrainConfig.preset(
-            PRESET, evaluate_every=0, out=folder, **own, **METHODS[self.method]
-        )
+    def config(self, out: Path, changes: Mapping[str, Any]) -> TrainConfig:
+        """Its settings, in a folder of its own; `changes` count before the preset's."""
+        folder = {"out": str(out / self.name), "seed": self.seed, "evaluate_every": 0}
+        return TrainConfig.preset(PRESET, **changes, **folder, **METHODS[self.method])
 
 
 def jobs_of(methods: Sequence[str], seeds: int) -> list[Job]:

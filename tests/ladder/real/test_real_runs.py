@@ -86,7 +86,7 @@ def test_runs_go_seed_by_seed_and_unknown_ones_are_named(
         *("linear-seed0", "mgda-seed0"),
         *("linear-seed1", "mgda-seed1"),
     ]
-    with pytest.raises(CovlawError, match="'guarded'"):
+    with pytest.raises(CovlawError, match="did you mean guarded"):
         jobs_of(["gaurded"], 1)
     assert main(["--methods", "gaurded"]) == 2
     assert "gaurded" in capsys.readouterr().err
