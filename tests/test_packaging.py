@@ -103,7 +103,7 @@ EXTRAS = bounds(
     [
         line
         for extra, lines in PYPROJECT["project"]["optional-dependencies"].items()
-        if extra != "vllm"  # CUDA only
+        if extra not in {"vllm", "verl"}  # CUDA only; an environment of its own
         for line in lines
     ]
 )
@@ -127,6 +127,11 @@ def test_a_bound_of_an_extra_is_a_version_that_the_tests_have_run_with(
 ) -> None:
     installed, lowest = pins("constraints.txt"), pins("requirements/lower-bounds.txt")
     assert (installed | lowest)[name] == bound
+
+
+def test_the_bound_of_verl_is_the_version_in_its_lock() -> None:
+    [(name, bound)] = bounds(PYPROJECT["project"]["optional-dependencies"]["verl"])
+    assert pins("requirements/verl-lock.txt")[name] == bound
 
 
 def test_nothing_is_lowered_that_is_not_required() -> None:

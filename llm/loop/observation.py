@@ -9,12 +9,12 @@ from torch import Tensor
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.processes import active
-from covlaw.llm.loop.reward_losses import policy_gradient_losses, shortfall
 from covlaw.llm.model.log_prob import distinct, sequence_log_prob
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.scalarizers import Observation
+from covlaw.theory.scalarizers.reward_losses import policy_gradient_losses, shortfall
 
 
 class Observer:

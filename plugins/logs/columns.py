@@ -35,7 +35,8 @@ NO_REWARD = {
 VERL_ADVICE = (
     "this log of verl has the total score alone: return a dict {'score': …, 'accuracy': …, "
     "'format': …} from the reward function and the reward manager puts its entries beside the "
-    "score (the older trainer does; the default one only in versions with that fix)"
+    "score (the older trainer does; the default one with trainer.v1.trainer_mode=covlaw, or in "
+    "versions with that fix)"
 )
 
 
@@ -93,7 +94,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
     step = asked.step or _first(head, STEP, _counted)
     if step is None:
         notes.append("the log has no column step: all rows are taken as one step")
-    group = asked.group or _first(head, GROUP)
+    group = asked.group or _first(head, GROUP, _of_prompts)
     if group is None:
         raise CovlawError(
             f"{table.place} has no column that says which prompt a row answers (of "
@@ -159,6 +160,11 @@ def _first(head: Block, names: Sequence[str], test: Any = None) -> str | None:
         if found is not None and (test is None or test(head, found)):
             return found
     return None
+
+
+def _of_prompts(head: Block, name: str) -> bool:
+    """Not verl's keys, which end in the number of the completion and of its turn."""
+    return name != "uid" or not all(re.search(r"_\d+_\d+$", str(v)) for v in head[name])
 
 
 def _numeric(head: Block, name: str) -> bool:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.plugins._shared import opinions
+
 EPSILON = 1e-4
 """TRL adds it to every deviation that it divides by."""
 
@@ -112,10 +114,7 @@ def _deviation(values: Tensor, dim: int) -> Tensor:
 
 
 def scored(rewards: Tensor, completions: int) -> Tensor:
-    """Rewards (N, M) float64 with no NaN: no opinion is the mean of the prompt's other completions.
-
-    So it adds nothing to a covariance. A reward without an opinion on any of them is 0.
-    """
-    grouped = rewards.double().view(-1, completions, rewards.shape[1])
-    mean = grouped.nanmean(1, keepdim=True).nan_to_num(0.0)
-    return torch.where(torch.isnan(grouped), mean, grouped).view(rewards.shape)
+    """Rewards (N, M) float64 with no NaN, where a prompt's completions adjoin: see `opinions`."""
+    return opinions.scored(
+        rewards, torch.arange(len(rewards), device=rewards.device) // completions
+    )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.plugins._shared.learning import require_inside
 from covlaw.plugins.trl.advantage import rule_of, scored
 from covlaw.plugins.trl.drawing import Drawn
 from covlaw.plugins.trl.passes import new_log_prob, rows_of, spread
@@ -13,9 +14,7 @@ from covlaw.plugins.trl.tokens import Tokens, log_prob, reference, token_weights
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.covariance import exact_change
 from covlaw.theory.scalarizers import Observation
-
-RATIOS = frozenset({"covariance", "losses"})
-"""What is observed on completions apart from those that made the step."""
+from covlaw.theory.scalarizers.reward_losses import shortfall
 
 
 class Held(NamedTuple):
@@ -87,31 +86,5 @@ class Observers:
         return Observation(change, rewards.mean(0), losses)
 
     def _losses(self, rewards: Tensor, log_ratio: Tensor, prompt: Tensor) -> Tensor:
-        from covlaw.llm.loop.reward_losses import shortfall
-
-        for name, own in zip(self.names, rewards.unbind(1), strict=True):
-            low, high = self.bounds[name]
-            if own.min() < low or own.max() > high:
-                raise CovlawError(
-                    f"rewards of {name!r} run from {own.min():g} to {own.max():g}, outside "
-                    f"[{low:g}, {high:g}]: give Scalarized(...) reward_range={{{name!r}: (worst, "
-                    "best)}"
-                )
+        require_inside(rewards, self.bounds, "Scalarized(...) reward_range")
         return shortfall(rewards, log_ratio.exp(), prompt, self.bounds)
-
-
-def observers(trainer: Any, learns: bool, wanted: int | None, who: str) -> int:
-    """How many completions of each prompt observe.
-
-    Raises:
-        CovlawError: where so many leave too few, or none are left for a scalarizer that learns.
-    """
-    count = trainer.num_generations
-    found = (max(count // 4, 2) if learns else 0) if wanted is None else wanted
-    if (found and not 2 <= found <= count - 2) or (learns and not found):
-        raise CovlawError(
-            f"{who} with num_generations={count} and observed={found}: a covariance takes two "
-            "completions of a prompt that train and two that observe; raise num_generations to 4 "
-            "or more, and observed to 2"
-        )
-    return found

@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from covlaw.plugins._shared.state_file import load_state, save_state
 from covlaw.plugins.trl.attached import require_whole
-from covlaw.plugins.trl.checkpoint import load_state, save_state
 from covlaw.plugins.trl.signals import Signals
 from covlaw.plugins.trl.tokens import Tokens
 from covlaw.theory._numerics.errors import CovlawError

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from covlaw.plugins._shared.learning import RATIOS, is_weighted, observed_of
 from covlaw.plugins.trl.advantage import Rule, rule_of, scored, trl_advantage
 from covlaw.plugins.trl.attached import log_metrics, reward_names
 from covlaw.plugins.trl.drawing import Drawn
-from covlaw.plugins.trl.observing import RATIOS, Observers, observers
+from covlaw.plugins.trl.observing import Observers
 from covlaw.plugins.trl.passes import by_token, gramian_at
 from covlaw.plugins.trl.tokens import Tokens, reference
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.scalarizers import Batch, Observation, Signal, make_scalarizer
 
 BY_TOKEN = frozenset({"mask", "log_ratio_to_reference"})
@@ -49,7 +49,8 @@ class Signals:
         self.scalarizer = make_scalarizer(scalarizer, self.names, **options)
         self.state = self.applied = self.scalarizer.init()
         learns = bool(self.scalarizer.after & RATIOS)
-        self.observed = observers(trainer, learns, observed, scalarizer)
+        count = trainer.num_generations
+        self.observed = observed_of(count, learns, observed, scalarizer, "num_generations")
         bounds = dict.fromkeys(self.names, (0.0, 1.0)) | dict(reward_range or {})
         self.observers = Observers(trainer, self.observed, self.names, bounds)
         self.signal: Signal | None = None
@@ -142,7 +143,7 @@ class Signals:
         """Weights where they say all, else the advantage itself."""
         trainer, rule = self.trainer, rule_of(self.trainer)
         self.advantage = None
-        if signal.advantage is None and _is_weighted(signal, batch.rewards):
+        if signal.advantage is None and is_weighted(signal, batch.rewards):
             assert signal.weights is not None  # noqa: S101
             trainer.reward_weights = signal.weights.to(trainer.reward_weights)
             return
@@ -181,15 +182,6 @@ def _advantage(signal: Signal, completions: int, rule: Rule) -> Tensor:
         return signal.advantage
     one = torch.ones(1, dtype=torch.float64)
     return trl_advantage(signal.score[:, None], one, completions, rule)
-
-
-def _is_weighted(signal: Signal, rewards: Tensor) -> bool:
-    """Whether the score is rewards·weights and nothing else, to rounding."""
-    if signal.weights is None:
-        return False
-    size = rewards.abs() @ signal.weights.abs()
-    gap = (signal.score - rewards @ signal.weights).abs()
-    return bool((gap <= rounding(size, 2 * rewards.shape[1])).all())
 
 
 def _overwrite(log: Any, values: list[Any]) -> None:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.observation import Observer
-from covlaw.llm.loop.reward_losses import policy_gradient_losses, shortfall
 from covlaw.llm.model.parameters import trainable
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.scalarizers.reward_losses import policy_gradient_losses, shortfall
 
 PROMPT = torch.tensor([0, 0, 0, 1, 1, 1])
 ONES = torch.ones(6).double()

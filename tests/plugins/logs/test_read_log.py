@@ -111,6 +111,20 @@ def test_a_run_of_ours_is_read_from_its_folder() -> None:
     assert log.length_unit == "tokens"
 
 
+def test_keys_of_verls_completions_are_no_ids_of_prompts() -> None:
+    """Its default trainer writes prompt_completion_turn as `uid`: groups of one."""
+    rows = [
+        {"input": p, "output": "", "score": k, "a": k, "uid": f"{p}_{k}_0"}
+        for p in ("x", "y")
+        for k in (0, 1)
+    ]
+    assert set(read_log(rows).labels) == {"x", "y"}
+    assert set(read_log([row | {"uid": f"of {row['input']}"} for row in rows]).labels) == {
+        "of x",
+        "of y",
+    }
+
+
 def test_verl_without_components_says_what_writes_them(tmp_path: Path) -> None:
     row = {"input": "q", "output": "a", "gts": "", "step": 1}
     path = tmp_path / "1.jsonl"

@@ -1,18 +1,27 @@
-"""A scalarizer's state beside the trainer's own checkpoint."""
+"""A scalarizer's state beside a trainer's own checkpoint."""
 
 import json
 from pathlib import Path
+from typing import Any, Protocol
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from covlaw.plugins.trl.signals import Signals
 from covlaw.theory._numerics.errors import CovlawError
 
 FILE = "covlaw.safetensors"
 
 
-def save_state(folder: Path, signals: Signals) -> None:
+class Remembers(Protocol):
+    """A scalarizer at work."""
+
+    name: str
+    names: list[str]
+    """Of the rewards."""
+    state: Any
+
+
+def save_state(folder: Path, signals: Remembers) -> None:
     """Write the state, and what it is the state of."""
     tensors = {n: v.cpu().contiguous().clone() for n, v in signals.state._asdict().items()}
     about = {"scalarizer": signals.name, "rewards": json.dumps(signals.names)}
@@ -21,7 +30,7 @@ def save_state(folder: Path, signals: Signals) -> None:
     temporary.replace(folder / FILE)
 
 
-def load_state(folder: Path, signals: Signals) -> None:
+def load_state(folder: Path, signals: Remembers) -> None:
     """Take the state up again.
 
     Raises:
