@@ -49,7 +49,7 @@ def read_settings(config: Any) -> Settings:
         raise CovlawError(f"{WHERE}.every={found.every!r}: give steps, or 0 for no audits")
     for name in found.reward_range:
         if name not in found.rewards:
-            raise unknown(f"reward of {WHERE}.reward_range", name, found.rewards)
+            raise unknown(f"reward of {WHERE}.reward_range", name, tuple(found.rewards))
     return found
 
 

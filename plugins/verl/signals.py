@@ -127,7 +127,8 @@ def require_alone(name: str, worth: Worth, config: Any) -> None:
         CovlawError: naming the setting.
     """
     algorithm = config.algorithm
-    if algorithm.adv_estimator == "gdpo" and worth.weights is None:
+    made = worth.score is not None or worth.advantage is not None
+    if algorithm.adv_estimator == "gdpo" and made and worth.weights is None:
         raise CovlawError(
             f"scalarizer {name!r} makes no weighted sum of the rewards, which adv_estimator=gdpo "
             "adds up after normalising: set algorithm.adv_estimator=grpo"

@@ -90,7 +90,7 @@ class Workers:
             )
             # the i-th number is of the token i + 1, as a model's are
             values.append(torch.cat([torch.zeros(len(ids) - 1), own, torch.zeros(1)]).float())
-        return self._write(batch, log_probs=values, entropy=[torch.zeros_like(v) for v in values])
+        return write(batch, log_probs=values, entropy=[torch.zeros_like(v) for v in values])
 
     compute_ref_log_prob = compute_log_prob
 
@@ -101,6 +101,7 @@ class Workers:
             keys=batch.keys, partition_id=batch.partition_id, select_fields=fields
         )
         advantage, old, mask = (data[f].unbind() for f in fields)
+        self.trained_on = dict(zip(batch.keys, advantage, strict=True))
         rows, size = self._rows(batch), batch.extra_info["mini_batch_size"]
         for start in range(0, len(rows), size):
             logits = self.policy.logits.clone().requires_grad_(True)
@@ -125,15 +126,35 @@ class Workers:
     def load_checkpoint(self, local_path: str, **_: Any) -> None:
         self.policy.logits = torch.load(f"{local_path}/logits.pt")
 
-    def _write(self, batch: Any, **fields: list[Tensor]) -> Any:
-        from tensordict import TensorDict
 
-        nested = {
-            n: torch.nested.as_nested_tensor(v, layout=torch.jagged) for n, v in fields.items()
-        }
-        data = TensorDict(nested, batch_size=len(batch.keys))
-        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=data)
-        return batch
+class Critic:
+    """A worker group whose critic says 0 of everything, and keeps what it is taught."""
+
+    futures: tuple[Any, ...] = ()
+
+    def infer_batch(self, batch: Any) -> Any:
+        lengths = [tag["seq_len"] for tag in batch.tags]
+        write(batch, values=[torch.zeros(length) for length in lengths])
+        return self
+
+    def train_mini_batch(self, batch: Any) -> Any:
+        self.taught = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["returns"]
+        )["returns"].unbind()
+        return self
+
+    def get(self) -> dict[str, Any]:
+        return {"metrics": {"mfu": 0.0}}
+
+
+def write(batch: Any, **fields: list[Tensor]) -> Any:
+    """Put a tensor of tokens a row into the queue."""
+    from tensordict import TensorDict
+
+    nested = {n: torch.nested.as_nested_tensor(v, layout=torch.jagged) for n, v in fields.items()}
+    data = TensorDict(nested, batch_size=len(batch.keys))
+    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=data)
+    return batch
 
 
 class Sampler:
@@ -168,7 +189,7 @@ class Sampler:
 
     def _row(self, uid: str, prompt: int, tokens: tuple[int, ...]) -> dict[str, Any]:
         found, ones = self.scored(prompt, tokens), torch.ones(len(tokens), dtype=torch.int64)
-        ids, made = torch.tensor([0, prompt]), torch.tensor(tokens)
+        ids, made = torch.tensor([VOCAB, prompt]), torch.tensor(tokens)
         total = torch.zeros(len(tokens))
         total[-1] = found["score"]
         own = self.policy.token_log_prob(prompt, tokens, self.policy.logits).float()
@@ -197,7 +218,9 @@ class Words:
     pad_token_id = eos_token_id = 0
 
     def decode(self, ids: Tensor, **_: Any) -> str:
-        return " ".join(map(str, ids.tolist()))
+        """Ends where the completion does; what fills a row up is the same token."""
+        given = ids.tolist()
+        return " ".join(map(str, given[: given.index(0) + 1] if 0 in given else given))
 
 
 def configured(folder: Any, *more: str, **ours: Any) -> Any:
@@ -239,6 +262,7 @@ def build(config: Any, policy: Policy, rate: float = 1.0, scored: Any = reward) 
     trainer.checkpoint_manager = trainer.reward_loop_manager = Nothing()
     trainer.resource_pool_manager = Nothing()
     trainer.actor_rollout_wg = trainer.ref_policy_wg = Workers(policy, config, rate)
+    trainer.critic_wg = Critic()
     trainer.sampler = Sampler(policy, config, scored)
     trainer._init_dump_executor()
     trainer._load_checkpoint()

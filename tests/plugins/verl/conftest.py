@@ -1,5 +1,6 @@
 """These run in verl itself: left out where it is not installed (`make test-verl`)."""
 
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -7,6 +8,10 @@ import pytest
 
 if find_spec("verl") is None:
     collect_ignore_glob = ["test_*.py"]
+else:
+    with warnings.catch_warnings():  # verl's and Ray's own
+        warnings.simplefilter("ignore")
+        import verl.trainer.ppo.v1  # noqa: F401
 
 
 def pytest_collection_modifyitems(items) -> None:

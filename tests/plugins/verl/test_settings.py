@@ -85,3 +85,16 @@ assert colorsys.rgb_to_hsv(1, 0, 0), colorsys
 assert "covlaw.no_such_module can't be imported" in str(seen[0].message)
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)  # noqa: S603
+
+
+def test_the_example_is_a_configuration_of_verl_that_ours_follows() -> None:
+    from hydra import compose, initialize_config_dir
+
+    folder = Path(__file__).parents[3] / "examples"
+    with initialize_config_dir(str(folder), version_base=None):
+        config = compose("verl_config", ["hydra.searchpath=[pkg://verl.trainer.config]"])
+    settings = read_settings(config)
+    assert (settings.scalarizer, settings.rewards) == ("ctwa", ["right", "brief"])
+    trainer = get_trainer_cls(config.trainer.v1.trainer_mode)(config)
+    assert trainer.covlaw_observed == 4
+    assert config.trainer.rollout_data_dir == "dump"

@@ -111,7 +111,9 @@ def test_completions_that_observe_neither_train_nor_enter_a_baseline(tmp_path: P
                 rtol=1e-4,
                 atol=1e-5,
             )
-    assert rows.spread(~rows.observes).sum() == 12 * PROMPTS
+    given = trainer.actor_rollout_wg.trained_on
+    assert all(not given[key].any() for key in rows.of(observing=True))
+    assert any(given[key].any() for key in rows.of(observing=False))
 
 
 @pytest.mark.parametrize(
@@ -122,11 +124,13 @@ def test_completions_that_observe_neither_train_nor_enter_a_baseline(tmp_path: P
     ],
 )
 def test_every_scalarizer_without_a_gramian_trains(tmp_path: Path, name: str) -> None:
-    trainer, before, log = trained(tmp_path, scalarizer=name, every=1)
+    # no completion is better than the mean in both brief and clear, and pama moves for no other
+    names = ["right", "clear"] if name == "pama" else NAMES
+    trainer, before, log = trained(tmp_path, scalarizer=name, rewards=names, every=1)
     assert len(log) == 2
     moved = (trainer.sampler.policy.logits - before.logits).abs().max()
     assert 0 < float(moved) < float("inf")
-    assert {f"covlaw/law/{n}" for n in NAMES} <= set(log[1])
+    assert {f"covlaw/law/{n}" for n in names} <= set(log[1])
 
 
 def test_scalarizers_a_token_train_with_a_reference_policy(tmp_path: Path) -> None:
@@ -231,11 +235,30 @@ def test_completions_of_several_turns_count_once(tmp_path: Path) -> None:
     assert len(rows.of(observing=True)) == 2 * 4 * PROMPTS
 
 
-def test_a_critic_and_a_penalty_in_the_reward_stay_verls(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lam", [1.0, 0.9])
+def test_a_critic_learns_from_all_and_the_law_is_silent_where_tokens_differ(
+    tmp_path: Path, lam: float
+) -> None:
+    critic = ("algorithm.adv_estimator=gae", f"algorithm.lam={lam}", "critic.ppo_mini_batch_size=4")
+    trainer, _, log = trained(tmp_path, *critic, scalarizer="linear", observed=4, every=1)
+    taught = torch.stack([row[-1] for row in trainer.critic_wg.taught]).double()
+    rows = trainer.covlaw_seen.rows
+    last = torch.tensor([members[-1] for members in rows.members])
+    torch.testing.assert_close(taught[last], rows.rewards.mean(1), rtol=1e-5, atol=1e-6)
+    for step in log:
+        assert ("covlaw/law/right" in step) == (lam == 1.0)
+        assert "covlaw/did/right" in step
+    with pytest.raises(CovlawError, match="takes from a critic"):
+        trained(tmp_path / "b", *critic, scalarizer="gdpo")
+
+
+def test_a_penalty_in_the_reward_stays_verls(tmp_path: Path) -> None:
     penalty = ("algorithm.use_kl_in_reward=True", "algorithm.adv_estimator=rloo")
     trainer, before, log = trained(tmp_path, *penalty, scalarizer="ctwa", every=1)
     assert not torch.equal(trainer.sampler.policy.logits, before.logits)
     assert "actor/reward_kl_penalty" in log[0]
+    with pytest.raises(CovlawError, match="use_kl_in_reward=True is a part of"):
+        trained(tmp_path / "b", *penalty, scalarizer="gdpo")
 
 
 @pytest.mark.parametrize(
