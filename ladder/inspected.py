@@ -14,6 +14,10 @@ from covlaw.records.constants import CLEAR
 
 ROUNDING = 1e-12
 """Relative error that is none: every prompt says the same."""
+LAW = (
+    "Each reward: its law over all steps, and its law under other advantages (its covariance with "
+    "the signal within prompts: below 0, small steps along the signal lower the reward)"
+)
 SHOWN_STEPS = 12
 """Steps whose law is shown; files have them all."""
 
@@ -79,10 +83,10 @@ def _law(found: Inspection) -> dict[str, tuple[float, float]]:
 
 
 def _tables(found: Inspection) -> list[tuple[str, Rows]]:
-    several = len(found.log.names) > 1
+    several, shown = len(found.log.names) > 1, min(SHOWN_STEPS, len(found.scan.laws))
     tables = [
-        ("Each reward: its law over all steps, and how each normaliser would see it", _each(found)),
-        (f"Law of the last {SHOWN_STEPS} steps (* certified, ! alarm)", _steps(found)),
+        (LAW, _each(found)),
+        (f"Law of the last {shown} steps (* sign certified, ! alarm)", _steps(found)),
     ]
     if several:
         tables.append(("Correlation of the rewards within prompts (! opposed)", _pairs(found)))

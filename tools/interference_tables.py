@@ -23,6 +23,10 @@ BEGIN = "<!-- {}: tools/interference_tables.py -->\n"
 FINISH = "<!-- end of {} -->\n"
 BUDGET = "0.1"
 """KL from the start, in nats, of the first table."""
+NAMES = {"volume": "hypervolume", "room": "room"}
+"""Last columns, of the world `LEAD` → measures."""
+PLACES = {"hypervolume": 3, "room": 4}
+"""Digits."""
 GUARD_PLACES = ("0.1", "0.3", END)
 
 
@@ -44,10 +48,12 @@ def tables() -> str:
 
 
 def _table(head: str, place: str, cells: Cells, worlds: list[str], names: list[str]) -> str:
-    rows = [(head, *worlds, "volume"), ("---",) * (len(worlds) + 2)]
+    last = ("volume", "room") if _has_room(cells) else ("volume",)
+    rows = [(head, *worlds, *last), ("---",) * (len(worlds) + 1 + len(last))]
     for name in names:
         shares = [_share(cells.get((name, world)), place) for world in worlds]
-        rows.append((name, *shares, _volume(cells.get((name, LEAD)), place)))
+        lead = [_mean(cells.get((name, LEAD)), NAMES[word], place) for word in last]
+        rows.append((name, *shares, *lead))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -59,9 +65,14 @@ def _share(cell: dict[str, Any] | None, place: str) -> str:
     return f"{100 * found['mean']:.0f} ± {50 * (found['high'] - found['low']):.0f}"
 
 
-def _volume(cell: dict[str, Any] | None, place: str) -> str:
-    found = None if cell is None else measured(cell, "hypervolume", place)
-    return "–" if found is None else f"{found['mean']:.3f}"
+def _has_room(cells: Cells) -> bool:
+    """Records made before the distance to the frontier was a measure have none."""
+    return all("room" in cell for cell in cells.values())
+
+
+def _mean(cell: dict[str, Any] | None, name: str, place: str) -> str:
+    found = None if cell is None else measured(cell, name, place)
+    return "–" if found is None else f"{found['mean']:.{PLACES[name]}f}"
 
 
 def guards() -> str:
@@ -73,7 +84,9 @@ def guards() -> str:
 
 def _guards(world: str, entries: Sequence[Mapping[str, Any]]) -> str:
     heads = [f"KL {place}" if place != END else "end" for place in GUARD_PLACES]
-    rows = [(f"{world}: % that sacrifice / volume", *heads), ("---",) * (len(heads) + 1)]
+    room = all("room" in entry["at"][END] for entry in entries)
+    what = "% that sacrifice / volume" + " / room" * room
+    rows = [(f"{world}: {what}", *heads), ("---",) * (len(heads) + 1)]
     for entry in entries:
         name = f"{entry['algorithm']}, {entry['guard']}" if entry["guard"] != "none" else ""
         seen = f", {entry['samples']} completions" if entry["samples"] else ""
@@ -87,7 +100,8 @@ def _both(found: Mapping[str, Any]) -> str:
     if share is None:
         return "–"
     half = 50 * (found["sacrifices"]["high"] - found["sacrifices"]["low"])
-    return f"{100 * share:.0f} ± {half:.0f} / {volume:.3f}"
+    room = f" / {found['room']['mean']:.4f}" if "room" in found else ""
+    return f"{100 * share:.0f} ± {half:.0f} / {volume:.3f}{room}"
 
 
 PARTS = {"tables": tables, "guards": guards}

@@ -151,3 +151,28 @@ def distinct(batch: Completions) -> tuple[Completions, Tensor]:
     first = torch.full((int(place.max()) + 1,), len(batch.text), dtype=torch.int64)
     first = first.scatter_reduce(0, place.cpu(), torch.arange(len(batch.text)), "amin")
     return batch.rows(first.to(batch.tokens.device)), place
+
+
+def context_kl(
+    model: Any, reference: Any, batch: Completions, temperature: float, rows: int
+) -> Tensor:
+    """KL(π(·|h_t) ‖ π_ref(·|h_t)) in nats at each token's context: (N, T), 0 on padding, no graph.
+
+    Whole distributions of at most `CHUNK` logits at a time, and no fewer than one row's.
+    """
+    width = batch.tokens.shape[1]
+
+    def distribution(policy: Any, part: Completions) -> Tensor:
+        kept = part.tokens.shape[1] + 1
+        logits = policy(**_inputs(part), logits_to_keep=kept).logits[:, :-1]
+        return torch.log_softmax(at_least_float32(logits) / temperature, -1)
+
+    def read(part: Completions) -> Tensor:
+        own, other = distribution(model, part), distribution(reference, part)
+        kl = torch.where(part.mask, (own.exp() * (own - other)).sum(-1).double(), 0.0)
+        return pad(kl, (0, width - kl.shape[1]))
+
+    row = width * int(model.config.vocab_size)
+    few = max(1, min(rows, chunk_of(batch.tokens) // row))
+    with torch.no_grad():
+        return over_ranks(lambda own: by_rows(read, own, few), batch, "KLs at contexts")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from covlaw.plugins.logs.columns import NESTED, Columns
+from covlaw.plugins.logs.columns import NESTED, Columns, reads_as_number
 from covlaw.plugins.logs.formats.parquet import LENGTH
 from covlaw.plugins.logs.formats.table import Block, Table
 from covlaw.plugins.logs.log import Log, run_ends
@@ -164,12 +164,13 @@ def _numbers(values: Sequence[Any], name: str, place: _Place) -> Array:
     if isinstance(values, np.ndarray) and values.dtype.kind in "iufb":
         numbers = values.astype(np.float64)
     else:
-        for row, value in enumerate(values):
-            if value is not None and not isinstance(value, int | float | np.number | np.bool_):
-                raise CovlawError(
-                    f"{place.at(row)}: {name!r} is {ascii(value)[:40]}, which is no number; mend "
-                    "it, or leave the column out with rewards (--rewards)"
-                )
+        bad = [k for k, v in enumerate(values) if v is not None and not _is_number(v)]
+        if bad:  # of a column of texts the one that is no number even as a text
+            row = next((k for k in bad if not reads_as_number(values[k])), bad[0])
+            raise CovlawError(
+                f"{place.at(row)}: {name!r} is {ascii(values[row])[:40]}, which is no number; mend "
+                "it, or leave the column out with rewards (--rewards)"
+            )
         numbers = np.asarray([math.nan if v is None else v for v in values], np.float64)
     if np.isinf(numbers).any():
         row = int(np.flatnonzero(np.isinf(numbers))[0])
@@ -178,6 +179,10 @@ def _numbers(values: Sequence[Any], name: str, place: _Place) -> Array:
             "has no opinion"
         )
     return numbers
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number | np.bool_)
 
 
 def _lengths(values: Sequence[Any], name: str, place: _Place) -> Array:

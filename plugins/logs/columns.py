@@ -137,15 +137,39 @@ def _rewards(table: Table, kind: str, taken: set[str], notes: list[str]) -> tupl
     if kind == "verl" and not parts and "score" in head:
         notes.append(VERL_ADVICE)
     found = tuple(parts or [n for n in numbers if n.lower() in TOTAL])
+    other = {*taken, *GROUP, *TEXT}
+    spoiled = [s for n in head if n not in other and (s := _spoiled(n, head[n]))]
     if not found:
         raise CovlawError(
-            f"{table.place} has no column of numbers that could be a reward (of {', '.join(head)})"
-            ": name them with rewards (--rewards)"
+            f"{table.place} has no column of numbers that could be a reward (of {', '.join(head)}"
+            f"{''.join('; ' + s for s in spoiled)}): name them with rewards (--rewards)"
         )
+    notes += [f"{s}: the column is taken for no reward" for s in spoiled]
     left = [n for n in numbers if n not in found]
     if left:
         notes.append(f"columns of numbers taken for no reward: {', '.join(left)}")
     return found
+
+
+def _spoiled(name: str, values: Sequence[Any]) -> str:
+    """What keeps a column, of which half or more are numbers, from being one of numbers."""
+    if isinstance(values, np.ndarray) or name.lower() in NO_REWARD:
+        return ""
+    known = [(row, v) for row, v in enumerate(values, 1) if v is not None and v != ""]
+    bad = [(row, v) for row, v in known if not reads_as_number(v)]
+    if not bad or 2 * len(bad) > len(known):
+        return ""
+    return f"row {bad[0][0]} of {name!r} is {ascii(bad[0][1])[:40]}, which is no number"
+
+
+def reads_as_number(value: Any) -> bool:
+    """Whether a value is a number, or a text of one."""
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return False
+    return isinstance(value, str | int | float | np.number | np.bool_)
 
 
 def _nested(head: Block) -> bool:

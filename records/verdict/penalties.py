@@ -9,7 +9,7 @@ from covlaw.records.ladder import Audit, array
 
 WORDS = {
     "penalty": "the KL and entropy terms of the loss, in one step to first order:",
-    "kl_objective": "the KL in the reward, per unit of the tilt along the score:",
+    "kl_objective": "the KL alone, forecast per unit of the tilt along the signal:",
 }
 """Field of an audit's record -> what it is; docs/audits.md has both."""
 

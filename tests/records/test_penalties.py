@@ -44,12 +44,10 @@ def test_a_clear_fall_is_said_and_noise_is_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("value", "verb"), [(0.5, "raises"), (-0.5, "lowers")])
-def test_the_kl_in_the_reward_has_a_line_of_its_own(
-    tmp_path: Path, value: float, verb: str
-) -> None:
+def test_the_kl_has_a_line_of_its_own(tmp_path: Path, value: float, verb: str) -> None:
     folder = run(tmp_path / "two", audit(kl_objective=[[value, 0.0], [0.1, 0.1]]))
     (line,) = read_run(folder).penalties
-    assert f"the KL in the reward, per unit of the tilt along the score: {verb} right" in line
+    assert f"the KL alone, forecast per unit of the tilt along the signal: {verb} right" in line
 
 
 def test_runs_without_penalties_say_nothing(tmp_path: Path) -> None:

@@ -256,3 +256,27 @@ def test_files_of_different_rewards_are_refused(tmp_path: Path) -> None:
     (tmp_path / "1.jsonl").write_text(text)
     with pytest.raises(CovlawError, match=r"1\.jsonl has no column 'brief'"):
         read_log(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_text_among_a_columns_numbers_is_named_and_not_dropped_in_silence(
+    tmp_path: Path, ending: str
+) -> None:
+    rows = [{"step": 1, "prompt": "a", "bad": b, "good": 1.0} for b in (1, "x", 2)]
+    path = tmp_path / f"log.{ending}"
+
+    def write(names: list[str]) -> None:
+        parts = [{n: row[n] for n in names} for row in rows]
+        lines = [",".join(names), *(",".join(map(str, part.values())) for part in parts)]
+        lines = lines if ending == "csv" else [json.dumps(part) for part in parts]
+        path.write_text("\n".join(lines) + "\n")
+
+    write(["step", "prompt", "bad", "good"])
+    log = read_log(path)
+    assert log.names == ("good",)
+    assert any("row 2 of 'bad' is 'x', which is no number" in note for note in log.notes)
+    write(["step", "prompt", "bad"])
+    with pytest.raises(CovlawError, match="row 2 of 'bad' is 'x', which is no number"):
+        read_log(path)
+    with pytest.raises(CovlawError, match=r"row 2 \(step 1\): 'bad' is 'x', which is no number"):
+        read_log(path, rewards=["bad"])
