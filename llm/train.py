@@ -1,5 +1,6 @@
 """A run from its settings to its finished model, through kills, mistakes and full disks."""
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -12,8 +13,9 @@ from covlaw.llm.distributed.state import require_same_state
 from covlaw.llm.distributed.worker_checkpoints import WorkerCheckpoints
 from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.loop.validation import SPLIT, Validation
+from covlaw.llm.model.adapters import require_peft
 from covlaw.llm.model.shared_prompts import shared_prompts
-from covlaw.llm.plan.fitting import require_memory
+from covlaw.llm.plan.fitting import require_memory, with_micro_batch
 from covlaw.llm.plan.size import size_of
 from covlaw.llm.runs.board import require_board
 from covlaw.llm.runs.checkpoint_manager import CheckpointManager, States
@@ -25,6 +27,8 @@ from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.threads import thread_count
 from covlaw.records import runs as records
 from covlaw.theory._numerics.errors import CovlawError
+
+_log = logging.getLogger("covlaw")
 
 Progress = Callable[[int, int, dict[str, Any]], None]
 """(steps done, steps in all, the newest record and its `seconds`)."""
@@ -50,6 +54,9 @@ def _train(config: TrainConfig, progress: Progress | None) -> Path:
     # an unknown reward is named before there is a folder or a model
     Rewards(config.rewards, config.reward_seconds)
     require_engine(config)
+    config = with_micro_batch(config)
+    if config.lora:
+        require_peft()
     if config.tensorboard:
         require_board()
     folder = Path(config.out)
@@ -67,10 +74,17 @@ def _begin(folder: Path, own: TrainConfig, *, known: bool, progress: Progress | 
     ranks = active()
     inputs = inputs_of(own) if ranks.first else {}
     longest = max(len(problem.prompt) for problem in load_split(own, "train"))
-    require_memory(own, size_of(own.model), longest)
+    tight = require_memory(own, size_of(own.model), longest)
+    if tight and ranks.first:
+        _log.warning("%s", tight)
     if known:
         require_same_inputs(folder, inputs)
-    loop = TrainingLoop(Trainer(own), folder)
+    trainer = Trainer(own)
+    if ranks.first:  # a model whose generation config has changed stops elsewhere
+        inputs |= {"end tokens": " ".join(map(str, trainer.ends))}
+        if known:
+            require_same_inputs(folder, inputs)
+    loop = TrainingLoop(trainer, folder)
     if ranks.first and not known:
         records.start_run(folder, own.to_dict(), own.device, ranks.size, inputs)
     loop.finish(progress if ranks.first else None)

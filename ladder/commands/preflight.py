@@ -134,6 +134,7 @@ def _sampled(config: "EvalConfig") -> "Log":
     import torch
 
     from covlaw.llm.evaluate.evaluation import evaluate
+    from covlaw.llm.rewards.opinions import without_opinion
     from covlaw.plugins.logs.log import Log
 
     scores = evaluate(config)
@@ -142,7 +143,7 @@ def _sampled(config: "EvalConfig") -> "Log":
     return Log(
         torch.zeros_like(prompt),
         prompt,
-        scores.rewards.flatten(0, 1),
+        without_opinion(scores.rewards.flatten(0, 1), prompt),
         config.objectives,
         tuple(range(count)),
         length=scores.lengths.flatten().double(),

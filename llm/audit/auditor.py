@@ -9,6 +9,7 @@ import torch
 from covlaw.llm.audit.change import Before, Change, HeldOutChange
 from covlaw.llm.audit.engine_margin import engine_margin
 from covlaw.llm.audit.facts import audit_facts, optimism, rounded
+from covlaw.llm.audit.impossible import warn_of_impossible
 from covlaw.llm.audit.inner_weights import inner_weights
 from covlaw.llm.audit.kl_objective import kl_objective
 from covlaw.llm.audit.leak import leak_record
@@ -99,6 +100,8 @@ class Auditor:
         if active().first:
             save_evidence(self.folder / f"step_{step:05d}.safetensors", independent, measured)
         record = audit_record("independent", independent, measured, gradient is not None)
+        if active().first:
+            warn_of_impossible(step, record, independent.rewards, config.objectives)
         record |= audit_facts(independent, config)
         if pending.held_out:
             record["held_out"] = self.held_out.record(pending.held_out)

@@ -36,6 +36,22 @@ def read_preset(name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != ABOUT}
 
 
+def template_text(template: str) -> str:
+    """A chat template: the text itself, or that of the file which it names, `….jinja`.
+
+    Raises:
+        CovlawError: for a file that cannot be read.
+    """
+    if not template.endswith(".jinja"):
+        return template
+    try:
+        return Path(template).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CovlawError(
+            f"chat_template {template!r} cannot be read ({error}): mend it"
+        ) from error
+
+
 def _with_base(name: str, folder: Path, above: tuple[str, ...]) -> dict[str, Any]:
     if name in above:
         raise CovlawError(f"preset {name!r} builds on itself: {' -> '.join((*above, name))}")

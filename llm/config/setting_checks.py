@@ -34,10 +34,12 @@ _AT_LEAST = {
             "evaluate_prompts",
             "max_prompt_tokens",
             "audit_held_out",
+            "moved_rows",
+            "micro_batch",
         ),
     ),
     1: (
-        *("completions", "max_tokens", "epochs", "mini_batches", "micro_batch", "threads"),
+        *("completions", "max_tokens", "epochs", "mini_batches", "threads"),
         *("measured_completions", "checkpoint_every", "keep_checkpoints", "evaluate_completions"),
     ),
     2: ("prompts", "observed", "audit_prompts", "audit_completions"),
@@ -87,6 +89,11 @@ def check_config(config: Any) -> None:
         raise CovlawError(
             "share_prompts and gradient_checkpointing are both on: layers that are computed anew "
             "keep no keys and values of prompts; switch one off"
+        )
+    if config.lora and config.train_layers:
+        raise CovlawError(
+            f"lora is on and train_layers is {config.train_layers}: adapters are trained in place "
+            "of layers; set one of them"
         )
     if config.audit == "light" and config.audit_gramian:
         raise CovlawError(

@@ -8,9 +8,10 @@ from covlaw.llm.config.algorithms import OWN_RANGE, filled, reopened
 from covlaw.llm.config.checks import check_kinds, check_needs, check_texts, spread
 from covlaw.llm.config.filter_checks import check_added_terms, check_filters, check_lonely
 from covlaw.llm.config.options import by_objective, chosen, completed, merged
-from covlaw.llm.config.preset_files import read_preset
+from covlaw.llm.config.preset_files import read_preset, template_text
 from covlaw.llm.config.setting_checks import check_config
 from covlaw.llm.guard.settings import GuardSettings, completed_options
+from covlaw.llm.model.adapters import completed_lora
 from covlaw.llm.rewards import reward_names
 from covlaw.llm.sampling.engine_correction import check_correction
 from covlaw.theory._numerics.errors import CovlawError, unknown
@@ -31,8 +32,13 @@ class TrainConfig:
             "base:MIXTURE:DIFFICULTY": a small model that `covlaw llm base` trains.
         task: Task name, or "module:function" or "path/to/file.py:function"; `task_path` its
             files, where it has any.
-        task_options: Table of the task's options: arithmetic's `difficulty`, or the columns of a
-            file (`covlaw.llm.tasks.columns.Columns`).
+        task_options: Table of the task's options: `prefix` and `suffix` of every question;
+            arithmetic's `difficulty`, or the columns of a file
+            (`covlaw.llm.tasks.columns.Columns`).
+        system_prompt: Text of a system turn before each prompt; of a model without chat template,
+            text before each prompt, and an empty line.
+        chat_template: A Jinja chat template in place of the model's own, or the path of a file
+            with one, `….jinja`; the record holds its text, and the finished model keeps it.
         max_prompt_tokens: Longest prompt, in tokens of the model with its chat template; 0: any.
         long_prompts: What happens to longer ones: "drop" (counted and said) or "refuse".
         rewards: Objectives: names in `covlaw.llm.rewards.REWARDS`, "module:function" or
@@ -76,13 +82,16 @@ class TrainConfig:
         engine: Where completions come from: "transformers", "vllm" (docs/vllm.md), or the place of
             a function that builds one (`covlaw.llm.config.engine_checks.ENGINES`).
         engine_options: Table of vLLM's options, see `covlaw.llm.sampling.vllm.options`.
-        engine_gap_limit: Largest difference between the engine's log-probs and the trainer's, in
-            nats, before the run stops; 0: what rounding explains, by dtype and depth.
+        engine_gap_limit: Greatest root mean square over tokens of the difference between the
+            engine's log-probs and the trainer's, in nats, before the run stops; 0: what rounding
+            explains, by dtype and depth.
         engine_correction: "off", or "tis": advantages are weighed by min(π/μ, `engine_cap`), μ the
             engine; the run is then stopped by no gap but an `engine_gap_limit` that is set (T52).
         engine_cap: C of these weights.
         engine_level: One weight a "token", as published, or one a "sequence", of which audits
             know the margin.
+        lora: Table of the options of low-rank adapters, which alone are then trained, kept and
+            written (`covlaw.llm.model.adapters.LoraSettings`; extra `covlaw[peft]`); empty: none.
         learning_rate: AdamW's, constant after `warmup` steps.
         weight_decay: AdamW's.
         grad_clip: Largest gradient norm; 0: no limit.
@@ -106,7 +115,8 @@ class TrainConfig:
             "penalise": the score falls by up to 1 over the last `overlong_buffer` tokens.
         overlong_buffer: Tokens before `max_tokens` where that penalty begins; 0 elsewhere.
         micro_batch: Rows a forward or backward pass, in audits too; the result does not depend on
-            it beyond rounding.
+            it beyond rounding. 0: as many as fit into memory by the plan's estimate, a power of
+            two up to 256; the record names the number.
         dtype: Of matrix products in training passes, "float32" or "bfloat16"; parameters, optimiser
             and the audits' covariances are float32 (`covlaw.llm.model.precision`).
         sampling_dtype: Of the weights that the transformers engine samples with; in "bfloat16"
@@ -123,6 +133,8 @@ class TrainConfig:
         guard_options: Table of the guard's options (`covlaw.llm.guard.settings.GuardSettings`).
         audit: "full", with the budget of the law's terms, or "light": the forecast along the
             step, the exact form and the measured change, on π_old's test sample alone.
+        moved_rows: Completions of a batch, spread over its prompts, that are read again after the
+            update, to record how far it moved the policy (`covlaw.llm.loop.moved`); 0: none.
         audits: How many audits, spread over the run (denser at its start); -1: as many as cost a
             tenth of the run, from 1 to 20 (`covlaw.llm.audit.schedule`); 0: none.
         audit_prompts: Prompts an audit.
@@ -151,6 +163,8 @@ class TrainConfig:
     task: str = "arithmetic"
     task_path: str = ""
     task_options: Mapping[str, Any] = field(default_factory=dict)
+    system_prompt: str = ""
+    chat_template: str = ""
     max_prompt_tokens: int = 0
     long_prompts: str = "drop"
     rewards: tuple[str, ...] = ("accuracy", "conciseness", "clarity")
@@ -181,6 +195,7 @@ class TrainConfig:
     engine_correction: str = "off"
     engine_cap: float = 2.0
     engine_level: str = "token"
+    lora: Mapping[str, Any] = field(default_factory=dict)
     learning_rate: float = 2e-4
     warmup: int = 0
     weight_decay: float = 0.0
@@ -209,6 +224,7 @@ class TrainConfig:
     guard: str = "off"
     guard_options: Mapping[str, Any] = field(default_factory=dict)
     audit: str = "full"
+    moved_rows: int = 8
     audits: int = -1
     audit_prompts: int = 32
     audit_completions: int = 16
@@ -231,8 +247,10 @@ class TrainConfig:
         for name in _TUPLES:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         check_texts("rewards", self.rewards)
+        object.__setattr__(self, "chat_template", template_text(self.chat_template))
         for name, value in filled(self).items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "lora", completed_lora(self.lora))
         check_config(self)
         check_filters(self)
         check_correction(self)

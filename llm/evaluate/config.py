@@ -16,6 +16,7 @@ from covlaw.llm.config.checks import (
     check_table,
 )
 from covlaw.llm.config.engine_checks import check_engine
+from covlaw.llm.config.preset_files import template_text
 from covlaw.llm.config.setting_checks import LONG_PROMPTS
 from covlaw.llm.rewards import reward_names
 from covlaw.records.runs import CONFIG, read_config
@@ -31,6 +32,8 @@ class EvalConfig:
         task: Task name.
         task_path: Its files, where it has any.
         task_options: Table of the task's options.
+        system_prompt: Text of a system turn before each prompt.
+        chat_template: A Jinja chat template in place of the model's own, or a file with one.
         max_prompt_tokens: Longest prompt; 0: any.
         long_prompts: "drop" or "refuse".
         split: train, val or test.
@@ -55,6 +58,8 @@ class EvalConfig:
     task: str = "arithmetic"
     task_path: str = ""
     task_options: Mapping[str, Any] = field(default_factory=dict)
+    system_prompt: str = ""
+    chat_template: str = ""
     max_prompt_tokens: int = 0
     long_prompts: str = "drop"
     split: str = "test"
@@ -77,6 +82,7 @@ class EvalConfig:
     def __post_init__(self) -> None:
         check_kinds(self)
         object.__setattr__(self, "rewards", tuple(self.rewards))
+        object.__setattr__(self, "chat_template", template_text(self.chat_template))
         counts = ("completions", "max_tokens", "batch", "threads")
         check_counts(self, {0: ("limit", "seed", "max_prompt_tokens"), 1: counts})
         check_positive(self, "temperature")

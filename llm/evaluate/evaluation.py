@@ -10,6 +10,7 @@ from torch import Tensor
 from covlaw.llm.distributed.checks import require_one_process
 from covlaw.llm.evaluate.config import EvalConfig
 from covlaw.llm.loop.randomness import torch_stream
+from covlaw.llm.model.context import require_context
 from covlaw.llm.model.ends import end_tokens, is_end
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.rewards import initial_state
@@ -29,7 +30,7 @@ class Scores(NamedTuple):
     references: tuple[str, ...]
     """P answers, in the order of the prompts."""
     rewards: Tensor
-    """(P, n, M) float64."""
+    """(P, n, M) float64; NaN where a reward has no opinion."""
     lengths: Tensor
     """(P, n) tokens."""
     finished: Tensor
@@ -39,8 +40,11 @@ class Scores(NamedTuple):
 
     @property
     def by_prompt(self) -> Tensor:
-        """(P, M) mean reward of each prompt: the units of every error and interval."""
-        return self.rewards.mean(1)
+        """(P, M) mean reward of each prompt: the units of every error and interval.
+
+        NaN for a prompt that an objective has no opinion on: it is left out of that objective.
+        """
+        return self.rewards.nanmean(1)
 
 
 def evaluate(config: EvalConfig) -> Scores:
@@ -62,10 +66,13 @@ def _evaluate(config: EvalConfig) -> Scores:
     require_engine(config)
     rewards = Rewards(config.rewards, config.reward_seconds)
     questions = _questions(config)
-    model, tokenizer = load_policy(config.model, config.device)
+    rewards.require(questions)
+    model, tokenizer = load_policy(config.model, config.device, config.chat_template)
     problems = prompts_of(config, tokenizer, questions)
     if len(problems) < 2:
         raise CovlawError(f"split {config.split!r} has {len(problems)} prompts: use at least 2")
+    prompts = [problem.prompt for problem in problems]
+    require_context(model, tokenizer, prompts, config.max_tokens)
     parts = list(_sample(config, problems, model, tokenizer))
     lengths = torch.cat([drawn.lengths.cpu().double() for _, drawn in parts])
     given = torch.tensor([config.mean_length], dtype=torch.float64)

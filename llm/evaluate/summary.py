@@ -45,12 +45,20 @@ def pass_estimates(scores: Scores, objective: str = "accuracy") -> list[PromptMe
     if objective not in scores.config.objectives:
         return []
     right = scores.rewards[:, :, scores.config.objectives.index(objective)]
+    right = right[~right.isnan().any(1)]
     powers = range(right.shape[1].bit_length())
     return [estimate(f"pass@{2**j}", pass_at_k(right, 2**j), scores.config.seed) for j in powers]
 
 
 def estimate(name: str, by_prompt: Tensor, seed: int) -> PromptMean:
-    """Mean, standard error and interval of one value a prompt: (P,)."""
+    """Mean, standard error and interval of one value a prompt: (P,), without those that are NaN.
+
+    Raises:
+        CovlawError: if fewer than two prompts have one.
+    """
+    by_prompt = by_prompt[~by_prompt.isnan()]
+    if len(by_prompt) < 2:
+        raise CovlawError(f"{name} has an opinion on {len(by_prompt)} prompts: 2 are needed")
     interval = bootstrap_mean(by_prompt.numpy(), seed)
     error = float(by_prompt.std()) / len(by_prompt) ** 0.5
     return PromptMean(name, interval.mean, error, interval.low, interval.high)
@@ -102,7 +110,7 @@ def compare(first: Scores, second: Scores) -> dict[str, Interval]:
     difference = (second.by_prompt - first.by_prompt).T
     seed = first.config.seed
     return {
-        name: bootstrap_mean(column.numpy(), seed)
+        name: bootstrap_mean(column[~column.isnan()].numpy(), seed)
         for name, column in zip(first.config.objectives, difference, strict=True)
     }
 

@@ -112,7 +112,7 @@ def replaced(rows: SampledRollouts, fresh: SampledRollouts, places: Tensor) -> S
     completions = rows.completions
     moved = fresh.completions._replace(prompt=fresh.completions.prompt + prompts)
     both = joined([completions, moved])
-    rewards = torch.cat([rows.rewards, fresh.rewards])
+    rewards = torch.cat([rows.raw, fresh.raw])
     each = len(rows.prompt) // prompts
     order = torch.arange(prompts)
     order[places] = prompts + torch.arange(len(places))

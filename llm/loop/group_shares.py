@@ -1,5 +1,6 @@
 """How much of a batch can teach nothing: groups without signal, completions that were cut off."""
 
+import logging
 from typing import Any
 
 from torch import Tensor
@@ -8,6 +9,33 @@ from covlaw.llm.model.ends import is_end
 from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.groups import group_by_prompt
+
+_log = logging.getLogger("covlaw")
+
+
+def warn_of_flat(rows: SampledRollouts) -> None:
+    """Name each reward of a first batch that is the same throughout every prompt's completions.
+
+    Without variance within prompts a reward has no covariance with anything: nothing is learnt from
+    it, and its own change is forecast as 0.
+    """
+    groups = group_by_prompt(rows.prompt)
+    if bool((groups.counts < 2).all()):  # a single completion is no group that could vary
+        return
+    flat = (groups.span(rows.rewards) == 0).all(0).tolist()
+    for name, values, is_flat in zip(rows.names, rows.rewards.unbind(1), flat, strict=True):
+        if not is_flat:
+            continue
+        first = float(values[0])
+        same = bool((values == first).all())
+        _log.warning(
+            "reward %r %s: nothing can be learnt from it; if it wants what no prompt asks for, "
+            "ask in task_options.suffix or system_prompt",
+            name,
+            f"is {first:g} on all {len(values)} completions of the first batch"
+            if same
+            else f"varies within none of the first batch's {len(groups.prompts)} prompts",
+        )
 
 
 def group_shares(rows: SampledRollouts, advantage: Tensor, ends: tuple[int, ...]) -> dict[str, Any]:

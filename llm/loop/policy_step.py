@@ -36,6 +36,9 @@ class StepTrace:
     entropy: float | None = None
     """Mean a token in nats over the first inner step's rows, where the loss has a bonus on it."""
     engine_log_prob_gap: float = 0.0
+    engine_log_prob_rms: float = 0.0
+    log_prob: Tensor | None = None
+    """(N, T) of the policy before the update, on the batch's rows."""
     engine_gap: dict[str, float] | None = None
     """Its distribution, where the engine has weights of its own or is corrected (`gap_record`)."""
     iterates: list[dict[str, Tensor]] = field(default_factory=list)
@@ -91,7 +94,8 @@ def policy_step(
             trace.entropy = seen.entropy
             if batch.behaviour_log_prob is None:
                 batch = batch._replace(behaviour_log_prob=seen.log_prob)
-            trace.engine_log_prob_gap = require_same_policy(model, batch, config)
+            gap = require_same_policy(model, batch, config)
+            trace.engine_log_prob_gap, trace.engine_log_prob_rms = gap.largest, gap.rms
             trace.engine_gap = _gaps(batch, config)
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -152,9 +156,10 @@ def _clip_norm(model: Any, limit: float) -> float:
 
 
 def _compare(trace: StepTrace, batch: TrainingBatch, config: TrainConfig) -> None:
-    """Note how far the behaviour policy is from the reference."""
+    """Note the behaviour policy's log-probs, and how far it is from the reference."""
     mask, old = batch.completions.mask, batch.behaviour_log_prob
     assert old is not None  # noqa: S101  # there is a first inner step
+    trace.log_prob = old
     if batch.reference_log_prob is not None:
         kl = kl_to_reference(old, batch.reference_log_prob, config.kl_estimator)[mask]
         trace.kl_reference = float(kl.double().mean())

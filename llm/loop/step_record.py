@@ -34,21 +34,24 @@ def step_record(
     answers_cut: int = 0,
     guard: dict[str, Any] | None = None,
     shares: Mapping[str, Any] = MappingProxyType({}),
+    moved: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Build the record of one step; means are over all completions drawn, errors by prompt.
 
     `shares` says how much of the batch could teach nothing (`group_shares`).
+    `moved` says how far the update moved the policy on its own batch.
     `answers_cut` counts the answers that were refused because comparing them took too long; it is
     there only where there are any.
     """
-    rewards, completions = drawn.rewards, drawn.completions
+    completions, silent = drawn.completions, drawn.silent
     return {
         "schema": RUN,
         "step": step,
         "seed": config.seed,
         "scalarizer": config.scalarizer_name,
         "objectives": list(config.objectives),
-        **reward_means(rewards, config.prompts),
+        **reward_means(drawn.raw, config.prompts),
+        **({"no_opinion": silent} if silent else {}),
         "weights": None if weights is None else weights.tolist(),
         "length_mean": float(completions.lengths.double().mean()),
         "clip_fraction_low": trace.clip_fraction_low,
@@ -56,7 +59,9 @@ def step_record(
         "kl_reference": trace.kl_reference,
         **({} if trace.entropy is None else {"entropy": trace.entropy}),
         "grad_norm": trace.grad_norm,
+        **({} if moved is None else {"moved": moved}),
         "engine_log_prob_gap": trace.engine_log_prob_gap,
+        "engine_log_prob_rms": trace.engine_log_prob_rms,
         **({} if trace.engine_gap is None else {"engine_gap": trace.engine_gap}),
         **shares,
         **({"answers_cut": answers_cut} if answers_cut else {}),

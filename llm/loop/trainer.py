@@ -8,10 +8,12 @@ from covlaw.llm.audit.auditor import Auditor
 from covlaw.llm.audit.terms import Transition
 from covlaw.llm.config.algorithms import warn_of_traps
 from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.distributed.processes import active
 from covlaw.llm.distributed.rows import over_all_ranks
 from covlaw.llm.guard.guard import Guard
 from covlaw.llm.loop.dynamic_sampling import DynamicSampling, Filled
-from covlaw.llm.loop.group_shares import group_shares
+from covlaw.llm.loop.group_shares import group_shares, warn_of_flat
+from covlaw.llm.loop.moved import Movement
 from covlaw.llm.loop.observation import Observer
 from covlaw.llm.loop.optimizer import make_adamw
 from covlaw.llm.loop.policy_step import policy_step
@@ -21,9 +23,13 @@ from covlaw.llm.loop.signals import Applied, Signals
 from covlaw.llm.loop.step_record import Lines, step_record
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.loop.validation import SPLIT
+from covlaw.llm.model.adapters import adapted
+from covlaw.llm.model.context import require_context
 from covlaw.llm.model.ends import end_tokens
 from covlaw.llm.model.last_layers import train_last
+from covlaw.llm.model.parameters import count_of
 from covlaw.llm.model.policy import load_policy
+from covlaw.llm.plan.learning_rate import warn_of_rate
 from covlaw.llm.rewards import initial_state, observe_lengths
 from covlaw.llm.rewards.answers import budget
 from covlaw.llm.runs.checkpoint_manager import States
@@ -54,26 +60,33 @@ class Trainer:
         warn_of_traps(config)
         self.scalarizer = config.make_scalarizer()
         self.config, questions = config, load_split(config, "train")
-        self.model, self.tokenizer = load_policy(config.model, config.device)
+        rewards = Rewards(config.rewards, config.reward_seconds)
+        rewards.require(questions)
+        self.model, self.tokenizer = load_policy(config.model, config.device, config.chat_template)
         train_last(self.model, config.train_layers)
+        self.model = adapted(self.model, config.lora, config.seed)
         problems = self.prompts(questions)
         steps = steps_in_all(config, len(problems))
         self.config = config = config.with_options(steps=steps, data_epochs=0)
         self.order = PromptOrder(problems, config)
         wanted = config.kl_coefficient or "log_ratio_to_reference" in self.scalarizer.before
         self.reference = load_policy(config.model, config.device)[0] if wanted else None
+        if active().first:
+            warn_of_rate(config.learning_rate, count_of(self.model))
         self.optimizer = make_adamw(self.model, config.learning_rate, config.weight_decay)
         apart = config.evaluate_every or (config.audits and config.audit_held_out)
         held_out = self.prompts(load_split(config, SPLIT)) if apart else []
         warn_of_shared(problems, held_out, SPLIT)
         sampled = [problem.prompt for problem in (*problems, *held_out)]
+        require_context(self.model, self.tokenizer, sampled, config.max_tokens)
         self.guard = Guard(self.model, self.optimizer, config)
         self.engine = make_engine(config, self.model, self.tokenizer, sampled)
-        self.sampler = Sampler(self.engine, Rewards(config.rewards, config.reward_seconds), config)
+        self.sampler = Sampler(self.engine, rewards, config)
         self.ends = end_tokens(self.model, self.tokenizer)
         self.signals = Signals(self.scalarizer, self.model, self.reference, config, self.ends)
         self.dynamic = DynamicSampling(self.sampler, self.signals, problems, config)
         self.auditor = Auditor(self.model, self.sampler, self.signals, problems, held_out, config)
+        self.movement = Movement(self.model, config)
         self.sampled = sample_steps(config, self.auditor.steps)
 
     def prompts(self, questions: list[Problem]) -> list[Problem]:
@@ -91,6 +104,8 @@ class Trainer:
         with budget.counting() as cuts:
             drawn, states = self._draw(step, states)
         cut = over_all_ranks(cuts.count, "answers that were cut")
+        if step == 0 and active().first:
+            warn_of_flat(drawn)
         train_rows, observed_rows, guard_rows = self._split(step, drawn)
         states = states._replace(guard=self.guard.seen(states.guard, drawn))
         before = (states.scalarizer, states.rewards)
@@ -109,6 +124,7 @@ class Trainer:
         )
         guarded = self.guard.correct(unguarded) if unguarded else None
         self.engine.sync(self.model)
+        own = self.movement.see(step, batch.completions, trace.log_prob)
         state = applied.state
         state = self.scalarizer.update(state, observer.see()) if observer else state
         audits = []
@@ -118,7 +134,8 @@ class Trainer:
         told = guarded.record() if guarded else None
         shares = group_shares(train_rows, applied.advantage, self.ends)
         shares |= filled.record
-        record = step_record(step, config, drawn, applied.weights, trace, audits, cut, told, shares)
+        weights = applied.weights
+        record = step_record(step, config, drawn, weights, trace, audits, cut, told, shares, own)
         lengths = observe_lengths(
             states.rewards, drawn.completions.lengths.double(), config.length_decay
         )

@@ -7,6 +7,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from covlaw.llm.model.adapters import own_model
+
 _log = logging.getLogger("covlaw")
 
 PROBE = 1e3
@@ -32,7 +34,8 @@ def output_head(model: nn.Module) -> OutputHead | None:
     """Return the halves, or None where anything happens before, in or after the head.
 
     Models that cap, scale or otherwise change their logits (Gemma, Cohere, Granite, MiniCPM) give
-    None, and so do those whose head is no plain `nn.Linear`. Asked once a model, and logged.
+    None, and so do those whose head is no plain `nn.Linear`. Adapters stand in the layers of the
+    model that PEFT wraps: its halves serve. Asked once a model, and logged.
     """
     if model not in _found:
         _found[model] = _halves(model)
@@ -46,6 +49,7 @@ def output_head(model: nn.Module) -> OutputHead | None:
 
 
 def _halves(model: Any) -> OutputHead | None:
+    model = own_model(model)
     body = getattr(model, "base_model", None)
     find = getattr(model, "get_output_embeddings", None)
     head = find() if find else None

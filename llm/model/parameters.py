@@ -15,6 +15,11 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
+def count_of(model: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(p.numel() for p in trainable(model).values())
+
+
 def copy_of(model: nn.Module) -> dict[str, Tensor]:
     """Detached copies of the trainable parameters."""
     return {name: p.detach().clone() for name, p in trainable(model).items()}

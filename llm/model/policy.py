@@ -10,6 +10,7 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from covlaw.llm.base import default_root, ensure_base, is_base_name, named_base
 from covlaw.llm.base.pretrained.gguf import ensure_gguf, is_gguf
 from covlaw.llm.base.pretrained.smollm2 import NAME, ensure_smollm2
+from covlaw.llm.model.adapters import base_of, merged, require_peft
 from covlaw.llm.model.hub import hub_reachable
 from covlaw.llm.model.quiet import quiet
 from covlaw.theory._numerics.errors import CovlawError
@@ -48,8 +49,10 @@ def cached_only(path: str) -> bool:
     return Path(path).exists() or not hub_reachable()
 
 
-def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
+def load_policy(model: str, device: str = "cpu", chat_template: str = "") -> tuple[Any, Any]:
     """Load `(model, tokenizer)` for training in float32, without running code of the repository.
+
+    A `chat_template` takes the place of the tokenizer's own; the finished model keeps it.
 
     Raises:
         CovlawError: if the model cannot be found or read, its tokenizer lacks an end-of-sequence
@@ -72,6 +75,8 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
         ) from error
     if tokenizer.eos_token_id is None:
         raise CovlawError(f"the tokenizer of {path!r} has no end-of-sequence token")
+    if chat_template:
+        tokenizer.chat_template = chat_template
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     try:
@@ -84,8 +89,13 @@ def load_policy(model: str, device: str = "cpu") -> tuple[Any, Any]:
 def _loaded(path: str) -> tuple[Any, Any]:
     """Read a model whose every weight is in its files, and a number, and a tokenizer that fits it.
 
-    Only safetensors are read: the other format is a program.
+    Only safetensors are read: the other format is a program. A folder of adapters gives the model
+    that they are for, with them added.
     """
+    base = base_of(path)
+    if base is not None:
+        require_peft()
+        return merged(_loaded(base)[0], path), load_tokenizer(path)
     tokenizer = load_tokenizer(path)
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         path,

@@ -62,19 +62,28 @@ def _exact_decoder() -> decoders.Decoder:
     )
 
 
-def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
+def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, system: str = "") -> str:
     """Turn a question into the text that the model continues.
 
-    Models with a chat template get a question as the user's turn and a `Conversation` turn by turn;
-    others get the text as it is.
+    Models with a chat template get a question as the user's turn and a `Conversation` turn by turn,
+    after the `system` turn where there is one; others get the text as it is, after that of
+    `system` and an empty line.
 
     Raises:
         CovlawError: where the template refuses the turns, e.g. a system's, fails, makes nothing,
-            or does not come to an end.
+            or does not come to an end; where a prompt has a system's turn of its own beside
+            `system`.
     """
+    said = prompt.turns if isinstance(prompt, Conversation) else (("user", str(prompt)),)
+    if system:
+        if any(role == "system" for role, _ in said):
+            raise CovlawError(
+                f"system_prompt is set, and prompt {str(prompt)!r:.80} has a system turn of its "
+                "own: leave one of them out"
+            )
+        said = (("system", system), *said)
     if tokenizer.chat_template is None:
-        return str(prompt)
-    said = prompt.turns if isinstance(prompt, Conversation) else (("user", prompt),)
+        return str(Conversation(said))
     turns = [{"role": role, "content": content} for role, content in said]
     try:
         with time_limit(TEMPLATE_SECONDS):

@@ -20,7 +20,7 @@ class Memory(NamedTuple):
     """Bytes; None where the model's name alone does not tell."""
 
     weights: int
-    """The policy, the reference policy under KL, and the old policy while an audit compares."""
+    """The policy, and the reference policy under KL."""
     gradients: int
     optimiser: int
     activations: int | None
@@ -31,6 +31,8 @@ class Memory(NamedTuple):
     """Keys and values of all completions of a step, in the transformers engine; vLLM takes its
     share of the GPU instead."""
 
+    audit: int = 0
+    """The copies that an audit holds."""
     guard: int = 0
     """The guard's copies of the parameters, its metric and the objectives' gradients."""
 
@@ -38,7 +40,8 @@ class Memory(NamedTuple):
     def known(self) -> int:
         """Sum of the parts that are known, cache and activations not at the same time."""
         passing = max((self.activations or 0) + (self.logits or 0), self.cache or 0)
-        return self.weights + self.gradients + self.optimiser + self.guard + passing
+        held = self.weights + self.gradients + self.optimiser
+        return held + self.audit + self.guard + passing
 
 
 def estimate_memory(config: TrainConfig, size: ModelSize, longest: int) -> Memory:
@@ -47,27 +50,60 @@ def estimate_memory(config: TrainConfig, size: ModelSize, longest: int) -> Memor
     A token has one character at least, so that prompts are overestimated where no
     `max_prompt_tokens` is below.
 
-    Formulas, P parameters: weights 4P a copy, gradients 4P, AdamW 8P; activations
-    34·tokens·width·layers bytes at 16 bits, twice that at 32; with checkpointing one layer's, and
-    each layer's input; cache: rows·tokens·layers·(numbers a token)·4; guard, M objectives:
-    4P·(4 + M), the old and the new parameters, the step and its metric, M more where its Gramian is
-    crossed.
+    Formulas, P parameters: weights 4P a copy; with P those that are trained, gradients 4P, AdamW
+    8P; activations 34·tokens·width·layers bytes at 16 bits, twice that at 32; with checkpointing
+    one layer's, and each layer's input; cache: rows·tokens·layers·(numbers a token)·4; audit:
+    4P·`audit_copies`; guard, M objectives: 4P·(4 + M), the old and the new parameters, the step
+    and its metric, M more where its Gramian is crossed.
     """
     scalarizer = config.make_scalarizer()
     anchored = config.kl_coefficient or "log_ratio_to_reference" in scalarizer.before
-    copies = 1 + bool(anchored) + (config.audits != 0)
-    parameters = FLOAT * size.parameters
+    copies = 1 + bool(anchored)
+    trained = FLOAT * trained_parameters(config, size)
     rows = step_draws(config)
     tokens = min(config.max_prompt_tokens or longest, longest) + config.max_tokens
     return Memory(
-        copies * parameters,
-        parameters,
-        2 * parameters,
+        copies * FLOAT * size.parameters,
+        trained,
+        2 * trained,
         _activations(config, size, tokens),
         None if size.vocabulary is None else _logits(config, size.vocabulary),
         _cache(config, size, rows * tokens),
-        _guard_copies(config) * parameters,
+        audit_copies(config) * trained,
+        _guard_copies(config) * trained,
     )
+
+
+def trained_parameters(config: TrainConfig, size: ModelSize) -> int:
+    """How many parameters a run trains: all of the model's, or with adapters about theirs.
+
+    Of the last layers their share of the layers; of adapters rank·(in + out) of each layer: where
+    they are all of a usual decoder's seven, with a feed-forward three times as wide as the rest,
+    that is 20·rank·width·layers.
+    """
+    if config.train_layers and size.layers:
+        return size.parameters * min(config.train_layers, size.layers) // size.layers
+    if not config.lora:
+        return size.parameters
+    if size.layers is None or size.width is None:
+        return size.parameters // 100
+    return min(20 * int(config.lora["rank"]) * size.width * size.layers, size.parameters)
+
+
+def audit_copies(config: TrainConfig) -> int:
+    """Copies of the trained parameters that an audit holds beside the model, at most.
+
+    Of K inner steps: the parameters at the start of each, of which the first is π_old, and its
+    gradient (2K); the new parameters while the model stands at the old ones, and the step (2). A
+    full audit: its expected gradient, and their sum while it is made (2K), and the direction that
+    is followed (1). Its Gramian holds one an objective.
+    """
+    if config.audits == 0:
+        return 0
+    inner = config.epochs * config.mini_batches
+    if config.audit == "light":
+        return 2 * inner + 2
+    return 4 * inner + 3 + (len(config.rewards) if config.audit_gramian else 0)
 
 
 def _guard_copies(config: TrainConfig) -> int:

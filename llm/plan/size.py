@@ -9,6 +9,8 @@ import torch
 from covlaw.llm.base import default_root, is_base_name, named_base
 from covlaw.llm.base.pretrained import smollm2
 from covlaw.llm.base.pretrained.gguf import converted, is_gguf
+from covlaw.llm.model.adapters import base_of
+from covlaw.llm.model.context import context_length
 
 _BY_NAME = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)\s?([bBmM])(?![A-Za-z])")
 
@@ -22,6 +24,8 @@ class ModelSize(NamedTuple):
     cached: int | None = None
     """Numbers that the key-value cache keeps for a token in a layer."""
     vocabulary: int | None = None
+    context: int | None = None
+    """Tokens that it reads at most."""
     source: str = "its configuration"
 
 
@@ -32,6 +36,7 @@ def size_of(model: str) -> ModelSize | None:
     """
     if model == smollm2.NAME:
         return ModelSize(**smollm2.SIZE, source="its package")
+    model = base_of(model) or model
     if is_gguf(model) and converted(Path(model), default_root()).is_dir():
         model = str(converted(Path(model), default_root()))
     found = _of_base(model) if is_base_name(model) else _of_config(model)
@@ -77,4 +82,5 @@ def _measured(model: Any) -> ModelSize:
         config.hidden_size,
         2 * key_heads * head,
         config.vocab_size,
+        context_length(config),
     )

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,19 +16,24 @@ from covlaw.llm.base.pretrained.smollm2 import folder_of
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.prompt_order import steps_in_all
 from covlaw.llm.loop.validation import SPLIT
-from covlaw.llm.plan.fitting import require_memory
-from covlaw.llm.plan.memory import Memory, estimate_memory
+from covlaw.llm.model.adapters import FILE, require_peft
+from covlaw.llm.model.context import refuse_beyond
+from covlaw.llm.plan.fitting import require_memory, with_micro_batch
+from covlaw.llm.plan.learning_rate import rate_trap
+from covlaw.llm.plan.memory import Memory, estimate_memory, trained_parameters
 from covlaw.llm.plan.size import ModelSize, size_of
 from covlaw.llm.plan.work import Work, count_work
+from covlaw.llm.rewards import wants_box
 from covlaw.llm.runs.same_run import holds
 from covlaw.llm.sampling.engines import require_engine
 from covlaw.llm.sampling.prompts import load_split
 from covlaw.llm.sampling.scoring import Rewards
+from covlaw.llm.tasks import Problem
 from covlaw.theory._numerics.errors import CovlawError
 
 _HUB_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 MODEL_FILES = {
-    "configuration": ("config.json",),
+    "configuration": ("config.json", FILE),
     "weights": ("*.safetensors", "pytorch_model*.bin"),
     "tokenizer": ("tokenizer*", "vocab*", "*.model"),
 }
@@ -47,6 +53,7 @@ class Plan:
         size: Of the model; None if nothing is known of it.
         memory: Its parts; None with the size.
         continues: Whether the folder holds this run already.
+        trained: Parameters that are trained, of adapters about so many; None with the size.
         notes: What could not be checked here, or will be different elsewhere.
     """
 
@@ -58,6 +65,7 @@ class Plan:
     size: ModelSize | None
     memory: Memory | None
     continues: bool
+    trained: int | None
     notes: tuple[str, ...]
 
 
@@ -69,20 +77,28 @@ def make_plan(config: TrainConfig) -> Plan:
             that would stop the run.
     """
     _check_model(config.model)
+    config = with_micro_batch(config)
     require_engine(config)
-    Rewards(config.rewards, config.reward_seconds)
+    if config.lora:
+        require_peft()
+    rewards = Rewards(config.rewards, config.reward_seconds)
     questions = load_split(config, "train")
+    rewards.require(questions)
     problems, longest = len(questions), max(len(question.prompt) for question in questions)
     if config.evaluate_every:
         load_split(config, SPLIT)
     steps = steps_in_all(config, problems)
     audits = tuple(sorted(audit_steps(steps, audit_count(config, steps))))
     size = size_of(config.model)
-    require_memory(config, size, longest)
+    if size and size.context:
+        refuse_beyond(size.context, 1, config.max_tokens)
+    tight = require_memory(config, size, longest)
     memory = estimate_memory(config, size, longest) if size else None
     work = count_work(config, steps, len(audits))
     continues = _check_folder(config)
-    return Plan(config, problems, steps, audits, work, size, memory, continues, _notes(config))
+    trained = trained_parameters(config, size) if size else None
+    notes = (*_notes(config), *_traps(config, trained, questions), *([tight] if tight else []))
+    return Plan(config, problems, steps, audits, work, size, memory, continues, trained, notes)
 
 
 def _check_model(model: str) -> None:
@@ -134,3 +150,16 @@ def _notes(config: TrainConfig) -> tuple[str, ...]:
             f"prompts over {config.max_prompt_tokens} tokens are found when the tokenizer is loaded"
         )
     return tuple(notes)
+
+
+def _traps(config: TrainConfig, trained: int | None, questions: Sequence[Problem]) -> Iterator[str]:
+    """What is allowed and may teach nothing, or too much at once."""
+    boxed = [n for n, e in zip(config.objectives, config.rewards, strict=True) if wants_box(e)]
+    texts = (config.system_prompt, config.chat_template, *(q.prompt for q in questions))
+    if boxed and not is_base_name(config.model) and not any("boxed" in text for text in texts):
+        yield (
+            f"no prompt asks for a \\boxed{{…}} answer, without which {', '.join(boxed)} is 0: "
+            "unless the model was brought up to it, ask in task_options.suffix or system_prompt"
+        )
+    if trained and (trap := rate_trap(config.learning_rate, trained)):
+        yield trap

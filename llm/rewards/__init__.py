@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from covlaw._lazy import lazy_names
-from covlaw.llm.rewards.spec import parse_reward, reward_names, with_signature
+from covlaw.llm.rewards.signature import with_signature
+from covlaw.llm.rewards.spec import parse_reward, reward_names
 from covlaw.theory._numerics.plugins import Registry
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "observe_lengths",
     "parse_reward",
     "reward_names",
+    "wants_box",
 ]
 
 _HERE = "covlaw.llm.rewards"
@@ -47,6 +49,15 @@ REWARDS: Registry["Reward"] = Registry(
 )
 """The paper's three as they should be, three for plain text, and the paper's as its public code
 computes them."""
+
+
+BOXED = ("accuracy", "conciseness", "clarity", "accuracy_reference")
+"""Rewards of ours that are 0 without a box."""
+
+
+def wants_box(entry: str) -> bool:
+    """Whether an entry of a run's `rewards` is one of `BOXED`."""
+    return parse_reward(entry).target in BOXED
 
 
 def load_reward(target: str) -> Any:

@@ -1,9 +1,8 @@
 """What the rewards remember between training batches."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,14 +62,3 @@ def _mean(lengths: Tensor) -> Tensor:
     if lengths.numel() == 0:
         raise CovlawError("no completion lengths: the mean length needs at least one")
     return lengths.double().mean()
-
-
-def as_scores(found: Any) -> Tensor:
-    """What a reward returned, as float64.
-
-    Raises:
-        TypeError: for complex numbers, whose imaginary part would be lost.
-    """
-    if found.is_complex() if isinstance(found, Tensor) else np.iscomplexobj(found):
-        raise TypeError("it returned complex numbers: return real ones")
-    return torch.as_tensor(found, dtype=torch.float64)

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
-from torch import Tensor
 
-from covlaw.llm.rewards.state import RewardState
+from covlaw.llm.rewards.calling import Opinions, RewardBatch
 from covlaw.theory._numerics.errors import CovlawError
 
 START_SECONDS = 300.0
@@ -47,43 +46,41 @@ class RewardWorker:
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
 
-    def find(self, target: str) -> None:
-        """Import a reward there.
+    def find(self, target: str, columns: Sequence[str] | None = None) -> None:
+        """Import a reward there, and where the task's columns are known see that they do.
 
         Raises:
-            CovlawError: if it cannot be imported, or does not take the four arguments.
+            CovlawError: if it cannot be imported, or asks for what there is not.
         """
+        asked = {} if columns is None else {"columns": list(columns)}
         with self._lock:
-            answer = self._ask({"target": target}, START_SECONDS)
+            answer = self._ask({"target": target, **asked}, START_SECONDS)
         if "error" in answer:
             raise CovlawError(answer["error"])
 
-    def score(
-        self,
-        target: str,
-        completions: Sequence[str],
-        references: Sequence[str],
-        lengths: Tensor,
-        state: RewardState,
-        *,
-        seconds: float,
-    ) -> Tensor:
-        """Score a batch within `seconds` of wall clock: (N,) float64 if the function is right.
+    def score(self, target: str, batch: RewardBatch, seconds: float) -> Opinions:
+        """Score a batch within `seconds` of wall clock: as `covlaw.llm.rewards.calling.call`.
 
         Raises:
             RewardTimeoutError: when time is up.
             CovlawError: with the function's own error, or if its process died.
         """
-        fields = {name: value.tolist() for name, value in state._asdict().items()}
-        batch = {"completions": list(completions), "references": list(references)}
-        rest = {"target": target, "lengths": lengths.tolist(), "state": fields}
+        given = {
+            "completions": list(batch.completions),
+            "references": list(batch.references),
+            "lengths": batch.lengths.tolist(),
+            "state": {name: value.tolist() for name, value in batch.state._asdict().items()},
+            "prompts": [getattr(prompt, "turns", prompt) for prompt in batch.prompts],
+            "columns": {name: list(values) for name, values in batch.columns.items()},
+        }
         with self._lock:
             if self._process is None:  # a new one: importing does not count
                 self._ask({"target": target}, START_SECONDS)
-            answer = self._ask({**batch, **rest}, seconds)
+            answer = self._ask({"target": target, **given}, seconds)
         if "error" in answer:
             raise CovlawError(answer["error"])
-        return torch.tensor(answer["scores"], dtype=torch.float64)
+        scores: list[float | None] = answer["scores"]
+        return scores if None in scores else torch.tensor(scores, dtype=torch.float64)
 
     def stop(self) -> None:
         """End the process."""
@@ -102,7 +99,8 @@ class RewardWorker:
     def _ask(self, question: dict[str, Any], seconds: float) -> dict[str, Any]:
         if self._process is None:
             self._process = _start()
-        line = json.dumps(question | {"seconds": seconds + GRACE}).encode() + b"\n"
+        # a column may hold dates and the like: they travel as text
+        line = json.dumps(question | {"seconds": seconds + GRACE}, default=str).encode() + b"\n"
         try:
             with contextlib.suppress(BrokenPipeError):  # it died: the answer says so
                 cast(IO[bytes], self._process.stdin).write(line)

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 
 from covlaw.llm.rewards import RewardState, load_reward
+from covlaw.llm.rewards.calling import RewardBatch, call
 from covlaw.llm.rewards.lifetime import end_with, ended_after
-from covlaw.llm.rewards.state import as_scores
+from covlaw.llm.rewards.signature import missing_words, style_of
+from covlaw.llm.tasks.problem import Conversation
 from covlaw.theory._numerics.errors import CovlawError
 
 
@@ -35,15 +37,29 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         function = load_reward(question["target"])
     except CovlawError as error:
         return {"error": str(error)}
-    return _score(function, question) if "completions" in question else {}
+    if "completions" in question:
+        return _score(function, question)
+    style = style_of(function, question.get("columns", ()))
+    if "columns" in question and style.missing:
+        return {"error": missing_words(style, question["columns"])}
+    return {}
 
 
 def _score(function: Any, batch: dict[str, Any]) -> dict[str, Any]:
     state = {k: torch.tensor(v, dtype=torch.float64) for k, v in batch["state"].items()}
     lengths = torch.tensor(batch["lengths"], dtype=torch.int64)
+    prompts = [p if isinstance(p, str) else Conversation(p) for p in batch.get("prompts", ())]
+    given = RewardBatch(
+        batch["completions"],
+        batch["references"],
+        lengths,
+        RewardState(**state),
+        prompts,
+        batch.get("columns", {}),
+    )
     try:
-        found = function(batch["completions"], batch["references"], lengths, RewardState(**state))
-        return {"scores": as_scores(found).tolist()}
+        found = call(function, given)
+        return {"scores": found.tolist() if isinstance(found, torch.Tensor) else found}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}{_place(error)}"}
 

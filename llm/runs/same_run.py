@@ -11,6 +11,7 @@ import tomli_w
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.validation import SPLIT
+from covlaw.llm.model.adapters import FILE
 from covlaw.llm.sampling.prompts import load_split
 from covlaw.records import runs as records
 from covlaw.records.lock import alone_in
@@ -60,7 +61,7 @@ def holds(folder: Path, config: TrainConfig) -> bool:
 
 def is_finished(folder: Path) -> bool:
     """Whether the run's model is there; it is written whole, and an empty folder is none."""
-    return (folder / "model" / "config.json").is_file()
+    return any((folder / "model" / name).is_file() for name in ("config.json", FILE))
 
 
 def up_to_date(found: dict[str, Any], config: TrainConfig) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def require_same_inputs(folder: Path, inputs: Mapping[str, str]) -> None:
 def _digest_of_split(config: TrainConfig, split: str) -> str:
     digest = hashlib.sha256()
     for problem in load_split(config, split):
-        digest.update(json.dumps(problem).encode())
+        digest.update(json.dumps([problem.prompt, problem.reference]).encode())
     return digest.hexdigest()
 
 

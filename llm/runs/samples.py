@@ -52,7 +52,7 @@ def sample_record(
         for prompt, text, values, part, length in zip(
             rows.prompt.tolist(),
             rows.completions.text,
-            rows.rewards.tolist(),
+            rows.raw.tolist(),
             _by_completion(advantage, drawn.completions.mask)[index].tolist(),
             rows.completions.lengths.tolist(),
             strict=True,

@@ -31,7 +31,10 @@ def prompts_of(
     """
     refuse = config.long_prompts == "refuse"
     return within_limit(
-        as_prompts(tokenizer, questions), tokenizer, config.max_prompt_tokens, refuse
+        as_prompts(tokenizer, questions, config.system_prompt),
+        tokenizer,
+        config.max_prompt_tokens,
+        refuse,
     )
 
 

@@ -12,6 +12,7 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.rows import over_ranks, sampled
 from covlaw.llm.model.tokenizer import render_prompt
 from covlaw.llm.rewards import RewardState
+from covlaw.llm.rewards.opinions import counted, without_opinion
 from covlaw.llm.sampling.engine import Completions, Engine
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import Problem
@@ -27,6 +28,9 @@ class SampledRollouts(Rollouts):
     """
 
     completions: Completions = field(kw_only=True)
+    raw: Tensor = field(kw_only=True)
+    """(N, M) rewards as they were given, NaN where one had no opinion; `rewards` has numbers there
+    that take no part (`covlaw.llm.rewards.opinions`)."""
 
     needs_pairs: ClassVar[bool] = False
 
@@ -36,7 +40,13 @@ class SampledRollouts(Rollouts):
     ) -> "SampledRollouts":
         """Join completions and their rewards (N, M)."""
         prompt = completions.prompt.to(rewards.device)
-        return cls(prompt, rewards, names, completions=completions)
+        full = without_opinion(rewards, prompt)
+        return cls(prompt, full, names, completions=completions, raw=rewards)
+
+    @property
+    def silent(self) -> dict[str, dict[str, int]]:
+        """Completions and whole prompts without an opinion, by objective that has any."""
+        return counted(self.raw, self.prompt, tuple(self.names))
 
     def weighted(self, advantage: Tensor) -> "SampledRollouts":
         """Give them an advantage, (N,) or (N, T)."""
@@ -48,10 +58,12 @@ class SampledRollouts(Rollouts):
         if advantage is not None:
             width = completions.tokens.shape[1]
             advantage = advantage[index] if advantage.ndim == 1 else advantage[index, :width]
+        prompt, raw = self.prompt[index], self.raw[index]
         return replace(
             self,
-            prompt=self.prompt[index],
-            rewards=self.rewards[index],
+            prompt=prompt,
+            rewards=without_opinion(raw, prompt),
+            raw=raw,
             advantage=advantage,
             completions=completions,
         )
@@ -83,7 +95,7 @@ class Sampler:
     def score(
         self, completions: Completions, problems: Sequence[Problem], state: RewardState
     ) -> Tensor:
-        """Score completions of `problems`: (N, M) float64."""
+        """Score completions of `problems`: (N, M) float64, NaN where one has no opinion."""
         told = state.limited(self.config.max_tokens)
         return over_ranks(lambda own: self.rewards(own, problems, told), completions, "rewards")
 
@@ -102,9 +114,15 @@ class Sampler:
         return SampledRollouts.of(completions, rewards, self.config.objectives)
 
 
-def as_prompts(tokenizer: Any, problems: Sequence[Problem]) -> list[Problem]:
-    """Put each question into the model's chat template, where it has one."""
-    return [p._replace(prompt=render_prompt(tokenizer, p.prompt)) for p in problems]
+def as_prompts(tokenizer: Any, problems: Sequence[Problem], system: str = "") -> list[Problem]:
+    """Put each question, after the `system` prompt, into the model's chat template if it has one.
+
+    `question` keeps what was asked.
+    """
+    return [
+        p._replace(prompt=render_prompt(tokenizer, p.prompt, system), question=p.prompt)
+        for p in problems
+    ]
 
 
 def choose(problems: Sequence[Problem], count: int, rng: np.random.Generator) -> list[Problem]:

@@ -7,8 +7,9 @@ from covlaw.llm.tasks.problem import SPLITS, Problem
 from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory._numerics.plugins import Registry
 
-Loader = Callable[[str, str | None, Mapping[str, Any]], Iterable[tuple[str, str]]]
-"""(split, path, options) -> problems or (prompt, reference) pairs, always in the same order."""
+Loader = Callable[[str, str | None, Mapping[str, Any]], Iterable[Any]]
+"""(split, path, options) -> problems, (prompt, reference) pairs or (prompt, reference, columns),
+always in the same order; `prefix` and `suffix` are no concern of it."""
 
 _HERE = "covlaw.llm.tasks"
 
@@ -37,6 +38,9 @@ TASKS: Registry[Loader] = Registry(
 )
 """Loaders by name, imported when asked for; other packages add theirs by entry points."""
 
+AROUND = ("prefix", "suffix")
+"""Options of every task."""
+
 __all__ = ["SPLITS", "TASKS", "Problem", "load_task"]
 
 
@@ -55,7 +59,9 @@ def load_task(
         name: A task in `TASKS`, or "module:function" or "path/to/file.py:function" from outside.
         split: train, val or test; no problem is in two of them, whatever the seed.
         path: Where the task's files are: a folder, a file, or a hub id; arithmetic has none.
-        options: arithmetic: `difficulty`; the others: their columns (`columns.Columns`).
+        options: arithmetic: `difficulty`; the others: their columns (`columns.Columns`). Every
+            task takes `prefix` and `suffix`: text before and after each question, e.g. an
+            instruction to box the answer; in a conversation around its last turn.
         limit: Keep at most this many problems; None for all.
         seed: Decides the order, and with `limit` which problems are kept.
 
@@ -68,7 +74,9 @@ def load_task(
     loader = TASKS.find(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    problems = _problems(name, loader(split, path, options or {}))
+    own = dict(options or {})
+    around = [_text(name, option, own.pop(option, "")) for option in AROUND]
+    problems = [p.around(*around) for p in _problems(name, loader(split, path, own))]
     if not problems:
         raise CovlawError(f"split {split!r} of task {name!r} has no problems")
     if limit is not None and limit < 1:
@@ -77,14 +85,29 @@ def load_task(
     return [problems[i] for i in order[:limit]]
 
 
-def _problems(name: str, found: Iterable[tuple[str, str]]) -> list[Problem]:
-    """Read what a loader returns; CovlawError names the entry that is no pair of texts."""
+def _text(task: str, option: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise CovlawError(f"option {option} of task {task!r} is {value!r}: use text")
+    return value
+
+
+def _problems(name: str, found: Iterable[Any]) -> list[Problem]:
+    """Read what a loader returns; CovlawError names the entry that is no problem."""
     problems = []
     for k, entry in enumerate(found):
-        pair = tuple(entry) if isinstance(entry, tuple | list) else ()
-        if len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+        if isinstance(entry, Problem):
+            problems.append(entry)
+            continue
+        parts = tuple(entry) if isinstance(entry, tuple | list) else ()
+        texts, others = parts[:2], parts[2] if len(parts) == 3 else {}
+        if (
+            len(parts) not in (2, 3)
+            or not all(isinstance(text, str) for text in texts)
+            or not isinstance(others, Mapping)
+        ):
             raise CovlawError(
-                f"task {name!r}: problem {k} is {entry!r:.200}; give (prompt, reference), two texts"
+                f"task {name!r}: problem {k} is {entry!r:.200}; give (prompt, reference), two "
+                "texts, and what else rewards may ask for in a table after them"
             )
-        problems.append(Problem(*pair))
+        problems.append(Problem(texts[0], texts[1], others))
     return problems

@@ -97,6 +97,6 @@ def load(split: str, path: str | None, options: Mapping[str, Any]) -> list[Probl
         raise CovlawError(f"task 'arithmetic' is generated and reads no files: drop path {path!r}")
     for name in options:
         if name != "difficulty":
-            raise unknown("option of task 'arithmetic'", name, ("difficulty",))
+            raise unknown("option of task 'arithmetic'", name, ("difficulty", "prefix", "suffix"))
     chosen = splits(options.get("difficulty", "digits"))[split]
     return [Problem(c.prompt, str(c.result)) for c in chosen]

@@ -21,13 +21,11 @@ _GSM8K = r"(?m)^####[ \t]+(.*\S)[ \t]*$"
 
 
 class Columns(NamedTuple):
-    """Where question and answer are, and what is put around each question.
+    """Where question and answer are.
 
     Attributes:
         prompt: Column of the question: text, or a list of chat turns, which keep their roles.
         answer: Column of the reference answer. A dot leads into a column: "reward_model.answer".
-        prefix: Text before each question; in a conversation before its last turn.
-        suffix: Text after it, e.g. an instruction to box the answer.
         answer_pattern: A regular expression that finds the reference inside the answer's column:
             its first group, or all of it, at its last place. Without one, what follows the last
             line that begins with "#### " (GSM8K), and the whole text where there is none.
@@ -35,8 +33,6 @@ class Columns(NamedTuple):
 
     prompt: str = "prompt"
     answer: str = "answer"
-    prefix: str = ""
-    suffix: str = ""
     answer_pattern: str = ""
 
 
@@ -82,7 +78,8 @@ def load(kind: str, split: str, path: str | None, options: Mapping[str, Any]) ->
     """
     for name in options:
         if name not in Columns._fields:
-            raise unknown(f"option of task {kind!r}", name, Columns._fields)
+            known = (*Columns._fields, "prefix", "suffix")
+            raise unknown(f"option of task {kind!r}", name, known)
     columns = _checked(Columns(**{name: str(value) for name, value in options.items()}), kind)
     if path is None:
         raise CovlawError(f"task {kind!r} needs a path: {REMEDY.format(kind=kind)}")
@@ -105,18 +102,18 @@ def _part(problems: list[Problem], split: str) -> list[Problem]:
 def _problem(row: Row, columns: Columns, file: Path) -> Problem:
     question, answer = (_value(row, name, file) for name in (columns.prompt, columns.answer))
     prompt = _prompt(question, columns, file)
-    problem = Problem(prompt, reference(answer, columns, row, file))
-    for mark in unpaired("".join(problem)):
+    others = {name: value for name, value in row.items() if name != columns.prompt}
+    problem = Problem(prompt, reference(answer, columns, row, file), others)
+    for mark in unpaired(problem.prompt + problem.reference):
         raise CovlawError(f"{file}: half a surrogate pair, {mark!r}, in row {row!r:.200}: mend it")
     return problem
 
 
 def _prompt(question: Any, columns: Columns, file: Path) -> str:
-    """Text between prefix and suffix; of a conversation they go around the last turn."""
     if isinstance(question, str):
-        return columns.prefix + question + columns.suffix
+        return question
     try:
-        return conversation(question).around(columns.prefix, columns.suffix)
+        return conversation(question)
     except CovlawError as error:
         raise CovlawError(f"{file}: column {columns.prompt!r}: {error}") from error
 

@@ -1,6 +1,6 @@
 """What a task consists of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from covlaw.theory._numerics.errors import CovlawError
@@ -28,6 +28,10 @@ class Conversation(str):
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes with the turns."""
         return Conversation, (self.turns,)
+
+    def messages(self) -> list[dict[str, str]]:
+        """The turns as chat templates and TRL take them."""
+        return [{"role": role, "content": content} for role, content in self.turns]
 
     def around(self, prefix: str, suffix: str) -> "Conversation":
         """Put text before and after the last turn."""
@@ -65,7 +69,26 @@ class Problem(NamedTuple):
         prompt: The question as text, or a `Conversation`; a chat template, where the model has one,
             is not applied yet.
         reference: The answer as it would stand inside a box.
+        columns: What else the task's row holds, by name: rewards may ask for it.
+        question: The prompt before the chat template was applied; None: it was not.
     """
 
     prompt: str
     reference: str
+    columns: Mapping[str, Any] = {}
+    question: str | None = None
+
+    def __hash__(self) -> int:
+        """That of question and answer: columns may hold anything."""
+        return hash((self.prompt, self.reference))
+
+    @property
+    def asked(self) -> str:
+        """The question as the task gives it."""
+        return self.prompt if self.question is None else self.question
+
+    def around(self, prefix: str, suffix: str) -> "Problem":
+        """Put text before and after the question; in a conversation around its last turn."""
+        if isinstance(self.prompt, Conversation):
+            return self._replace(prompt=self.prompt.around(prefix, suffix))
+        return self._replace(prompt=prefix + self.prompt + suffix)

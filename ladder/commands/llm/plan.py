@@ -15,6 +15,8 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, str]]:
     config, work = plan.config, plan.work
     yield "run", f"{config.out} ({'continues what is there' if plan.continues else 'new'})"
     yield "model", f"{config.model}{_size(plan)}, on {config.device}, engine {config.engine}"
+    if config.lora:
+        yield "adapters", _adapters(plan)
     yield "task", f"{config.task}: {plan.problems:,} training prompts"
     yield "rewards", ", ".join(config.objectives)
     yield "scalarizer", f"{config.scalarizer_name} {_options(plan)}".rstrip()
@@ -30,13 +32,19 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, str]]:
     yield "audits", _audits(plan)
     if work.evaluations:
         yield "evaluations", f"{work.evaluations} on the val split"
-    yield "memory", _memory(plan.memory)
+    yield "memory", f"{_memory(plan.memory)}; micro_batch {config.micro_batch}"
 
 
 def _size(plan: "Plan") -> str:
     if plan.size is None:
         return " (size unknown)"
     return f" ({amount(plan.size.parameters)} parameters, from {plan.size.source})"
+
+
+def _adapters(plan: "Plan") -> str:
+    lora, trained = plan.config.lora, plan.trained
+    count = f"about {amount(trained)} parameters trained" if trained else "number unknown"
+    return f"rank {lora['rank']} on {', '.join(lora['targets'])}, {count}"
 
 
 def _options(plan: "Plan") -> str:

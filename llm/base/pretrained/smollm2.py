@@ -29,6 +29,7 @@ SIZE = {
     "width": 576,
     "cached": 384,
     "vocabulary": 49_152,
+    "context": 8192,
 }
 """As `covlaw.llm.plan.size.ModelSize`, for plans made before the model is here."""
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import nn
 
+from covlaw.llm.model.adapters import plain_weights
 from covlaw.theory._numerics.errors import CovlawError
 
 
@@ -13,8 +14,8 @@ def load_weights(llm: Any, policy: nn.Module) -> None:
     Raises:
         CovlawError: if the head is tied and its packed copy cannot be renewed.
     """
-    weights = [(name, tensor.detach()) for name, tensor in policy.state_dict().items()]
-    llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+    weights = plain_weights(policy)
+    llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
     if is_tied(policy) and _runs_on_cpu():
         llm.apply_model(_pack_head_again)
     llm.reset_prefix_cache()

@@ -1,11 +1,16 @@
 """Dead groups and truncated completions are counted by group, on rows by hand."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
+from small_runs import small_run
 
-from covlaw.llm.loop.group_shares import group_shares, truncated
+from covlaw.llm.loop.group_shares import group_shares, truncated, warn_of_flat
 from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.sampling.rollout import SampledRollouts
+from covlaw.llm.train import train
 
 EOS = 2
 
@@ -38,3 +43,23 @@ def test_a_token_level_advantage_is_dead_only_where_every_token_is() -> None:
 @pytest.mark.parametrize(("eos", "cut"), [(EOS, [1, 1, 0, 1]), (7, [1, 0, 1, 1])])
 def test_what_ends_with_its_own_last_token_is_not_truncated(eos: int, cut: list[int]) -> None:
     assert truncated(rows().completions, (eos,)).long().tolist() == cut
+
+
+def test_a_reward_without_variance_within_prompts_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """`first` is 1 in one group and 0 in the other; `second` varies in one and is not named."""
+    warn_of_flat(rows())
+    assert caplog.text.count("nothing can be learnt") == 1
+    assert "reward 'first' varies within none of the first batch's 2 prompts" in caplog.text
+    warn_of_flat(replace(rows(), rewards=torch.zeros(4, 2, dtype=torch.float64)))
+    assert "'second' is 0 on all 4 completions of the first batch" in caplog.text
+
+
+def test_it_is_said_once_a_run(
+    policy_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rewards = ("own_rewards:digits", "nothing=accuracy_reference")
+    train(small_run(policy_folder, tmp_path / "run", rewards=rewards, steps=3, audits=0))
+    assert caplog.text.count("nothing can be learnt") == 1
+    assert "reward 'nothing' is 0 on all 24 completions" in caplog.text

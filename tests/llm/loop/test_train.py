@@ -21,7 +21,15 @@ from covlaw.theory._numerics.errors import CovlawError
 STEP_KEYS = [
     *("schema", "step", "seed", "scalarizer", "objectives", "reward_mean", "reward_se", "weights"),
     *("length_mean", "clip_fraction_low", "clip_fraction_high", "kl_reference", "grad_norm"),
-    *("engine_log_prob_gap", "dead_groups", "truncated", "tokens", "audits"),
+    *(
+        "moved",
+        "engine_log_prob_gap",
+        "engine_log_prob_rms",
+        "dead_groups",
+        "truncated",
+        "tokens",
+        "audits",
+    ),
 ]
 FORECASTS = ("law", "clipped", "clipped_centred", "first_order", "exact_change", "measured")
 BUDGET = ["f0", "kernel", "clipping", "sampling", "optimiser", "logit", "tilt"]

@@ -11,11 +11,14 @@ from transformers import AutoModelForCausalLM
 
 from covlaw.ladder.cli import main
 from covlaw.llm.config.train_config import TrainConfig
-from covlaw.llm.plan.memory import estimate_memory
+from covlaw.llm.plan import fitting
+from covlaw.llm.plan.fitting import fitting_rows, memory_of, require_memory
+from covlaw.llm.plan.learning_rate import rate_trap
+from covlaw.llm.plan.memory import Memory, audit_copies, estimate_memory
 from covlaw.llm.plan.size import ModelSize, size_of
 from covlaw.llm.plan.train_plan import make_plan
 from covlaw.llm.train import train
-from covlaw.records.runs import STEPS, read_lines
+from covlaw.records.runs import STEPS, read_config, read_lines
 from covlaw.theory._numerics.errors import CovlawError
 
 
@@ -97,12 +100,84 @@ def test_memory_follows_the_formulas(config: TrainConfig) -> None:
     assert memory.logits == 2 * 4 * 256 * 6 * 50
     assert memory.cache == 32 * tokens * 3 * 16 * 4
     more = estimate_memory(replace(config, kl_coefficient=0.1), size, 4)
-    assert more.weights == 3 * memory.weights
+    assert more.weights == 2 * memory.weights
+    assert memory.audit == 0
+    assert more.audit == 7 * memory.weights
+    inner = replace(config, epochs=2, mini_batches=3, audit_gramian=True)
+    assert audit_copies(replace(config, audit="light", epochs=2)) == 2 * 2 + 2
+    assert audit_copies(inner) == 4 * 6 + 3 + 2
+    assert more.known == memory.known + (1 + 7) * memory.weights - _passing(memory, more)
     less = estimate_memory(replace(config, gradient_checkpointing=True), size, 4)
     assert less.activations is not None
     full = estimate_memory(config, size, 4).activations
     assert full is not None
     assert less.activations < full
+
+
+def test_what_does_not_fit_is_said_with_the_rows_that_would(config: TrainConfig) -> None:
+    there = memory_of("cpu")
+    size = ModelSize(1000, layers=10, width=there // 10**6, cached=1, vocabulary=50)
+    plain = replace(config, audits=0, completions=2, observed=2, max_tokens=10)
+    said = require_memory(plain, size, 10)
+    rows = int(re.findall(r"set micro_batch to (\d+),", said)[0])
+    assert rows == fitting_rows(plain, size, 10)
+    needs = [
+        estimate_memory(replace(plain, micro_batch=n), size, 10).known for n in (rows, 2 * rows)
+    ]
+    assert needs[0] <= 0.6 * there < needs[1]
+    assert require_memory(replace(plain, micro_batch=rows), size, 10) == ""
+
+
+def test_a_micro_batch_of_0_is_chosen_recorded_and_kept(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "memory_of", lambda device: 2**21)
+    monkeypatch.setattr(fitting, "OVER", 1000)
+    chosen = make_plan(replace(config, micro_batch=0)).config.micro_batch
+    assert 1 <= chosen < 256
+    run = train(replace(config, micro_batch=0, steps=1))
+    assert read_config(run)["micro_batch"] == chosen
+    monkeypatch.setattr(fitting, "memory_of", lambda device: 2**40)
+    assert make_plan(replace(config, micro_batch=0, out="elsewhere")).config.micro_batch == 256
+    assert read_config(train(replace(config, micro_batch=0)))["micro_batch"] == chosen
+
+
+def test_rewards_that_want_a_box_nobody_asks_for_are_a_note(config: TrainConfig) -> None:
+    boxed = replace(config, rewards=("accuracy", "own_rewards:brief"))
+
+    def noted(**settings: object) -> bool:
+        notes = make_plan(replace(boxed, **settings)).notes  # type: ignore[arg-type]
+        return any("without which accuracy is 0" in note for note in notes)
+
+    assert noted()
+    assert not noted(task_options={"suffix": r" Answer in \\boxed{}."})
+    assert not noted(system_prompt=r"Answer in \\boxed{}.")
+    assert not noted(rewards=("own_rewards:brief",))
+    assert not noted(model="base")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rate", "said"),
+    [
+        (134_515_008, 2e-5, True),
+        (134_515_008, 3e-6, False),
+        (1.5e9, 1e-6, False),
+        (5e5, 2e-4, False),
+    ],
+)
+def test_a_rate_that_is_too_high_for_the_size_is_said(
+    parameters: float, rate: float, said: bool
+) -> None:
+    assert bool(rate_trap(rate, int(parameters))) == said
+
+
+def _passing(before: Memory, after: Memory) -> int:
+    """What the passes need less where a prompt is shorter: nothing of it is held."""
+
+    def own(memory: Memory) -> int:
+        return max((memory.activations or 0) + (memory.logits or 0), memory.cache or 0)
+
+    return own(before) - own(after)
 
 
 BAD = [

@@ -10,6 +10,9 @@ import torch
 
 from covlaw.ladder.cli import main
 from covlaw.llm.rewards import REWARDS, RewardState, initial_state, load_reward
+from covlaw.llm.sampling.engine import Completions
+from covlaw.llm.sampling.scoring import Rewards
+from covlaw.llm.tasks import Problem
 from covlaw.records.runs import STEPS, read_config, read_lines
 
 REPOSITORY = Path(__file__).parents[3]
@@ -22,10 +25,10 @@ SMALL = ["steps=2", "prompts=2", "completions=2", "max_tokens=4", "audits=0"]
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder outside the package with the document's Python file."""
-    (source,) = (text for language, text in BLOCKS if language == "python")
-    name = re.match(r"# (\w+\.py)\n", source)
+    sources = [text for language, text in BLOCKS if language == "python"]
+    name = re.match(r"# (\w+\.py)\n", sources[0])
     assert name is not None
-    (tmp_path / name[1]).write_text(source)
+    (tmp_path / name[1]).write_text("\n\n".join(sources))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -47,6 +50,16 @@ def test_its_training_commands_run(
     for step in read_lines(run / STEPS):
         assert step["objectives"] == [entry.partition("=")[0] for entry in entries]
         assert 1 / 4 <= step["reward_mean"][1] <= 1  # 1/length, of 1 to 4 tokens
+
+
+def test_its_rewards_by_name_score(elsewhere: Path) -> None:
+    prompt, mask = torch.tensor([0, 0]), torch.ones(2, 1, dtype=torch.bool)
+    texts = ["one two", "two"]
+    drawn = Completions(mask.long(), mask, mask.long(), mask, mask.float(), prompt, texts)
+    problems = [Problem("one two three", "", {"level": 1})]
+    rewards = Rewards(["my_rewards.py:at_level", "my_rewards.py:asked"])
+    found = rewards(drawn, problems, initial_state(torch.ones(1)))
+    torch.testing.assert_close(found, torch.tensor([[0.2, 2 / 3], [0.1, 1 / 3]]).double())
 
 
 def test_weights_by_name_are_recorded(elsewhere: Path, policy_folder: Path) -> None:

@@ -15,12 +15,14 @@ STATE = {"mean_length": 1.0, "total_length": 0.0, "seen": 0.0}
 TRAINER = """
 import sys, torch
 from covlaw.llm.rewards import RewardState
+from covlaw.llm.rewards.calling import RewardBatch
 from covlaw.llm.rewards.worker import worker_of
 worker = worker_of(sys.argv[1])
 worker.find(sys.argv[1] + ":hang")
 print(worker._process.pid, flush=True)
 state = RewardState(torch.tensor(1.0))
-worker.score(sys.argv[1] + ":hang", ["a"], ["b"], torch.ones(1), state, seconds=600)
+batch = RewardBatch(["a"], ["b"], torch.ones(1), state)
+worker.score(sys.argv[1] + ":hang", batch, seconds=600)
 """
 
 

@@ -1,5 +1,6 @@
 """An engine with weights of its own: the loop notices at once when they are not the trainer's."""
 
+import math
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ from small_runs import small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop import trainer
-from covlaw.llm.sampling.engine import TransformersEngine
-from covlaw.llm.sampling.engine_gap import rounding_gap
+from covlaw.llm.sampling.engine import Completions, TransformersEngine
+from covlaw.llm.sampling.engine_gap import rounding_gap, rounding_rms
 from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_lines
 from covlaw.theory._numerics.errors import CovlawError
@@ -56,7 +57,7 @@ def test_a_forgotten_sync_stops_the_run_and_what_was_recorded_stays(
         train(config)
     steps = list(read_lines(Path(config.out) / STEPS))
     assert [s["step"] for s in steps] == [0]
-    assert steps[0]["engine_log_prob_gap"] < 1e-3
+    assert 0 < steps[0]["engine_log_prob_rms"] <= steps[0]["engine_log_prob_gap"] < 1e-3
 
 
 def test_resuming_brings_a_new_engine_up_to_date(
@@ -73,6 +74,50 @@ def test_resuming_brings_a_new_engine_up_to_date(
         train(replace(config, checkpoint_every=1), kill)
     again = train(replace(config, checkpoint_every=1))
     assert (again / STEPS).read_bytes() == (unbroken / STEPS).read_bytes()
+
+
+class NoisyEngine(CopyEngine):
+    """In sync, and beside the trainer's log-probs as a coarse engine is: by far at one token."""
+
+    offset, one = 0.0, 0.0
+
+    def sample(self, *arguments: Any, **named: Any) -> Completions:
+        drawn = super().sample(*arguments, **named)
+        log_prob = drawn.log_prob + self.offset * drawn.mask
+        log_prob[0, 0] += self.one
+        return drawn._replace(log_prob=log_prob)
+
+
+@pytest.mark.parametrize(("offset", "one", "stops"), [(0.0, 0.4, False), (0.1, 0.0, True)])
+def test_the_root_mean_square_judges_and_the_largest_stands_beside(
+    policy_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    offset: float,
+    one: float,
+    stops: bool,
+) -> None:
+    """One token of .4 nats among 100 is .04 in the mean square; .1 on every token is .1."""
+    config = small_run(policy_folder, tmp_path / "run", steps=1, audits=0, engine_gap_limit=0.07)
+    engine = type("Engine", (NoisyEngine,), {"offset": offset, "one": one})
+    monkeypatch.setattr(trainer, "make_engine", engine)
+    if stops:
+        with pytest.raises(
+            CovlawError, match=r"by 0\.1 nats \(root mean square over tokens; the la"
+        ):
+            train(config)
+        return
+    (step,) = read_lines(train(config) / STEPS)
+    assert step["engine_log_prob_gap"] == pytest.approx(0.4, abs=1e-4)
+    assert step["engine_log_prob_rms"] == pytest.approx(0.4 / step["tokens"] ** 0.5, abs=1e-4)
+
+
+def test_the_limit_of_the_root_mean_square_is_what_the_largest_of_a_million_leaves(
+    policy: Any,
+) -> None:
+    config = TrainConfig(engine="vllm")
+    share = rounding_gap(config, policy[0]) / rounding_rms(config, policy[0])
+    assert share == pytest.approx((2 * math.log(1e6)) ** 0.5)
 
 
 def test_the_limit_grows_with_the_unit_roundoff(policy: Any) -> None:

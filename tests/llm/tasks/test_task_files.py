@@ -35,7 +35,8 @@ def write(file: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read(kind: str, path: Path, split: str = "train", **options: Any) -> set[tuple[str, str]]:
-    return {tuple(p) for p in load_task(kind, split, path=str(path), options=options)}
+    found = load_task(kind, split, path=str(path), options=options)
+    return {(p.prompt, p.reference) for p in found}
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet", "arrow"])
