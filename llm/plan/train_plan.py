@@ -90,9 +90,9 @@ def make_plan(config: TrainConfig) -> Plan:
     steps = steps_in_all(config, problems)
     audits = tuple(sorted(audit_steps(steps, audit_count(config, steps))))
     size = size_of(config.model)
+    tight = require_memory(config, size, longest)
     if size and size.context:
         refuse_beyond(size.context, 1, config.max_tokens)
-    tight = require_memory(config, size, longest)
     memory = estimate_memory(config, size, longest) if size else None
     work = count_work(config, steps, len(audits))
     continues = _check_folder(config)
