@@ -1,5 +1,8 @@
 """Which guards, controls and rivals a guard study tries, on what."""
 
+from collections.abc import Mapping
+from typing import Any
+
 GUARDED = ("linear", "gdpo", "ctwa-guided", "mgda", "upgrad")
 """Algorithms of a guard study where none are named: three that weigh rewards and two that look at
 gradients."""
@@ -26,10 +29,23 @@ ON_SAMPLES = {
     ),
     "upgrad": ("guard", "guard-restoring-1"),
 }
+ON_LLM: Mapping[str, dict[str, Any]] = {
+    "none": {},
+    "guard": {"guard": "on"},
+    "guard-needed": {"guard": "needed"},
+    "guard-crossed": {"guard": "on", "guard_options": {"crossed": True}},
+    "guard-zero": {"guard": "on", "guard_options": {"floors": "zero"}},
+    "guard-restoring-1": {"guard": "on", "guard_options": {"strength": 1.0}},
+}
+"""Settings of an LLM run's guard, by its name here."""
+EVERY_LLM = ("none", "guard")
+"""What every algorithm is run with on the LLM rung; linear weights with all of them."""
 
 
 def guards_of(world: str, optimiser: str, algorithm: str) -> list[tuple[str, int]]:
     """(guard, completions of each prompt that it sees, 0: all) of one algorithm's runs."""
+    if world == "llm":
+        return [(name, 0) for name in (ON_LLM if algorithm == "linear" else EVERY_LLM)]
     found = [(name, 0) for name in EVERYWHERE]
     if world == "transformer" and optimiser in VARIED:
         found += [(name, 0) for name in RIVALS.get(algorithm, ())]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from covlaw.ladder.study.bases import BASES, base_model, measured_start
+from covlaw.ladder.study.guard_plan import ON_LLM
 from covlaw.ladder.study.plan import StudyRun
 from covlaw.ladder.study.rows import Record, failed, measured, settings_of
 from covlaw.records.alarms import certified_fall, judge_alarms
@@ -23,6 +24,8 @@ PRESET, EPOCHS = "cpu-demo", 2
 """Two inner steps a batch, so that clipping has something to clip."""
 TUNED = "ctwa-fast"
 """The algorithm that runs with the preset's options of CTWA: 100 times the published step."""
+NO_AUDITS = {"audits": 0}
+"""Of guarded runs: an audit forecasts a step along the signal, which is not the step they take."""
 QUICK = {
     **{"steps": 4, "prompts": 4, "completions": 8, "observed": 4, "audits": 2},
     **{"audit_prompts": 6, "audit_completions": 8, "measured_completions": 8},
@@ -90,6 +93,7 @@ def _config(run: StudyRun, out: Path, base: Path, quick: bool) -> Any:
     if algorithm.name == TUNED:
         options |= chosen(preset.options, TUNED)[1]
     low, high, _ = CLIPS[run.clip]
+    guarded = ON_LLM[run.guard] | ({} if run.guard == "none" else NO_AUDITS)
     return TrainConfig.preset(
         PRESET,
         out=str(out),
@@ -101,5 +105,5 @@ def _config(run: StudyRun, out: Path, base: Path, quick: bool) -> Any:
         epochs=EPOCHS,
         clip_low=low,
         clip_high=high,
-        **(QUICK if quick else {}),
+        **((QUICK if quick else {}) | guarded),
     )

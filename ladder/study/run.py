@@ -11,8 +11,9 @@ from typing import Any
 from covlaw.ladder.climb.run import stop
 from covlaw.ladder.progress import Show
 from covlaw.ladder.study.folder import StudyFolder
+from covlaw.ladder.study.guard_plan import EVERY_LLM
 from covlaw.ladder.study.plan import StudyJob, study_jobs
-from covlaw.ladder.study.settings import StudySettings
+from covlaw.ladder.study.settings import LLM, StudySettings
 from covlaw.ladder.study.work import work
 from covlaw.ladder.workers import start_worker
 from covlaw.theory._numerics.errors import CovlawError
@@ -38,6 +39,7 @@ def carry_out(folder: StudyFolder, settings: StudySettings, jobs: int, show: Sho
         rows = folder.finished()
         everything = study_jobs(settings)
         waiting = [job for job in everything if any(run.name not in rows for run in job.runs)]
+        waiting.sort(key=_turn)
         total = sum(len(job.runs) for job in everything)
         os.environ["OMP_NUM_THREADS"] = "1"  # before the workers import torch
         show(len(rows), total, "starting")
@@ -49,6 +51,12 @@ def carry_out(folder: StudyFolder, settings: StudySettings, jobs: int, show: Sho
                     stop(pool)
                     raise
         return rows
+
+
+def _turn(job: StudyJob) -> tuple[bool, int]:
+    """LLM runs take minutes: pairs first, a seed at a time, and a guard's variants last."""
+    run = job.runs[0]
+    return (run.guard not in EVERY_LLM, run.seed) if job.world == LLM else (False, 0)
 
 
 def _drive(

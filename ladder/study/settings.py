@@ -66,8 +66,6 @@ class StudySettings:
                 raise CovlawError(f"{what} is {value}: use a whole number ≥ 0")
         if self.quick and self.full:
             raise CovlawError("quick and full: choose one")
-        if self.guard and LLM in self.worlds:
-            raise CovlawError("the study's guard is for exact worlds: leave world 'llm' out")
         needing = [world for world in NEEDS_TRANSFORMERS if world in self.worlds]
         if needing and find_spec("transformers") is None:
             raise CovlawError(f"world {needing[0]!r} needs transformers: pip install 'covlaw[llm]'")
