@@ -10,7 +10,8 @@ from torch import Tensor
 from covlaw.theory.guard import optimiser_metric
 from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.guards import Guard, check_samples, find_guard
-from covlaw.toys.study.observed import Weights, crossed, drawn, exactly
+from covlaw.toys.study.memory import Memory
+from covlaw.toys.study.observed import Weights, crossed
 from covlaw.toys.study.projection import projected
 from covlaw.toys.study.step_control import Steps, controlled
 from covlaw.toys.study.supply import Snapshot, gradients
@@ -23,10 +24,8 @@ class Guarded(NamedTuple):
     """The runs of one guard."""
 
     guard: Guard
-    samples: int
     rows: Tensor
-    ensemble: PolicyEnsemble
-    rngs: list[np.random.Generator]
+    memory: Memory
 
 
 class Guards:
@@ -78,7 +77,7 @@ class Guards:
         asking = [group for group in self.groups if group.guard.place not in ("nowhere", "solver")]
         if not asking:
             return
-        found = [_observed(group, _of(now, group.rows)) for group in asking]
+        found = [group.memory.observed(_of(now, group.rows)) for group in asking]
         rows = torch.cat([g.rows for g, own in zip(asking, found, strict=True) for _ in own])
         weights = [weight for own in found for weight in own]
         every = gradients(self.ensemble, now.theta[rows], torch.cat(weights))
@@ -120,12 +119,15 @@ class Guards:
         known = [self._known(group, old, metric) for group in acting]
         given, metrics, grams = (torch.cat([own[k] for own in known]) for k in range(3))
         steps = Steps(self.ensemble.rows(rows), before, step, given, metrics, grams)
-        asked = torch.tensor([g.guard.restoring for g in acting for _ in g.rows]).to(step)
-        floor = asked[:, None] * (start.values[rows] - before.values).clamp(min=0.0)
+        each = zip(acting, step.split([len(g.rows) for g in acting]), strict=True)
+        floor = torch.cat([_floor(group, old, start, own) for group, own in each])
         control = [g.guard.control for g in acting for _ in g.rows]
         moved = controlled(steps, floor, control)
         same = (moved == step).all(1) | ~sound
         self.parameter[rows] = torch.where(same[:, None], now, before.theta + moved)
+        for group in acting:
+            went = self.parameter[group.rows] - old.theta[group.rows]
+            group.memory.remember(old.values[group.rows], went)
 
     def _known(
         self, group: Guarded, old: Snapshot, metric: Tensor | None
@@ -139,7 +141,8 @@ class Guards:
         if guard.crossed:
             first, second = self._parts[id(group)]
             gram = crossed(first, second, own)
-        return self._gradients(group), own, gram
+        found = group.memory.agreeing(self._gradients(group), old.values[group.rows], own)
+        return found, own, gram
 
     def _gradients(self, group: Guarded) -> Tensor:
         """(R, M, D), the mean of those of all parts."""
@@ -164,15 +167,16 @@ def _group(
     ensemble: PolicyEnsemble, guards: Sequence[tuple[str, int, int]], name: str, samples: int
 ) -> Guarded:
     members = [r for r, own in enumerate(guards) if own[:2] == (name, samples)]
-    rows = torch.tensor(members)
+    rows, guard = torch.tensor(members), find_guard(name)
     rngs = [np.random.default_rng([guards[r][2], 2]) for r in members] if samples else []
-    return Guarded(find_guard(name), samples, rows, ensemble.rows(rows), rngs)
+    return Guarded(guard, rows, Memory(ensemble.rows(rows), guard, samples, rngs))
 
 
-def _observed(group: Guarded, now: Snapshot) -> Weights:
-    if not group.samples:
-        return exactly(now)
-    return drawn(group.ensemble, now, group.rngs, group.samples, 1 + group.guard.crossed)
+def _floor(group: Guarded, old: Snapshot, start: Snapshot, step: Tensor) -> Tensor:
+    """(rows, M) what a group asks of its steps (rows, D)."""
+    now = _of(old, group.rows)
+    asked = group.memory.floor(start.values[group.rows], now.values)
+    return asked + group.memory.margin(now, step)
 
 
 def _of(now: Snapshot, rows: Tensor) -> Snapshot:

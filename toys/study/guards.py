@@ -8,6 +8,9 @@ from covlaw.theory._numerics.errors import CovlawError, unknown
 Place = Literal["nowhere", "step", "gradient", "solver", "whitening"]
 Control = Literal["none", "halving", "curvature"]
 
+POOL = 64
+"""Completions a prompt from which on those of earlier steps did not help the guard any more."""
+
 
 class Guard(NamedTuple):
     """How a run is guarded."""
@@ -25,6 +28,20 @@ class Guard(NamedTuple):
     makes the update knows it: exactly."""
     crossed: bool = False
     """Whether the Gramian is that of two halves of the samples, shrunk by its error (T62)."""
+    pool: int = 0
+    """Completions a prompt that are read, those of earlier steps with them (`memory`); 0: only the
+    step's own."""
+    best: float = 0.0
+    """Share of the way from the start to the best so far that restoring floors hold."""
+    certified: float = 0.0
+    """Standard errors of the effects that the floors are raised by."""
+    secants: int = 0
+    """Last steps whose realised changes the gradients are made to agree with."""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it is about noise, so that it needs samples."""
+        return bool(self.crossed or self.pool or self.certified or self.secants)
 
 
 GUARDS: Mapping[str, Guard] = {
@@ -38,6 +55,13 @@ GUARDS: Mapping[str, Guard] = {
     "guard-restoring-curvature": Guard("step", control="curvature", restoring=1.0),
     "guard-crossed": Guard("step", crossed=True),
     "guard-crossed-restoring-1": Guard("step", restoring=1.0, crossed=True),
+    "guard-pool": Guard("step", pool=POOL),
+    "guard-pool-restoring-.5": Guard("step", restoring=0.5, pool=POOL),
+    "guard-pool-restoring-1": Guard("step", restoring=1.0, pool=POOL),
+    "guard-longer-pool-restoring-1": Guard("step", restoring=1.0, pool=4 * POOL),
+    "guard-best-restoring-1": Guard("step", restoring=1.0, best=0.5),
+    "guard-certified-restoring-1": Guard("step", restoring=1.0, certified=1.0),
+    "guard-secants-restoring-1": Guard("step", restoring=1.0, secants=1),
     "guard-plain-metric": Guard("step", metric=False),
     "halving": Guard(control="halving"),
     "gem": Guard("gradient", metric=False),
@@ -76,5 +100,7 @@ def check_samples(name: str, samples: int) -> None:
         )
     if guard.crossed and not samples:
         raise CovlawError(f"guard {name!r} crosses two halves of samples: give it some")
+    if guard.sampled and not samples:
+        raise CovlawError(f"guard {name!r} is about sampling noise: give it some samples")
     if samples and guard.place != "step":
         raise CovlawError(f"guard {name!r} has no sampled form: leave samples at 0")

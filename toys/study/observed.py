@@ -29,11 +29,18 @@ def drawn(
 
     ĝ_j = Σ_x D(x) 1/(K − 1) Σ_i (r_ij − r̄_j) ∇log π(y_i|x): unbiased, of each part alone.
     """
+    place = places(ensemble, now, rngs, samples)
+    return tuple(_weight(ensemble, part) for part in place.tensor_split(parts, 2))
+
+
+def places(
+    ensemble: PolicyEnsemble, now: Snapshot, rngs: list[np.random.Generator], samples: int
+) -> Tensor:
+    """Which completions of its list each prompt drew: (R, P, K)."""
     uniform = torch.stack([torch.from_numpy(r.random((ensemble.prompts, samples))) for r in rngs])
     cumulated = ensemble.by_prompt(now.mass).cumsum(2)
     place = torch.searchsorted(cumulated, uniform * cumulated[..., -1:], right=True)
-    place = place.clamp(max=cumulated.shape[2] - 1)
-    return tuple(_weight(ensemble, part) for part in place.tensor_split(parts, 2))
+    return place.clamp(max=cumulated.shape[2] - 1)
 
 
 def crossed(first: Tensor, second: Tensor, metric: Tensor | None) -> Tensor:
@@ -46,7 +53,7 @@ def crossed(first: Tensor, second: Tensor, metric: Tensor | None) -> Tensor:
     return torch.stack(rows)
 
 
-def _frequency(ensemble: PolicyEnsemble, place: Tensor) -> Tensor:
+def frequency(ensemble: PolicyEnsemble, place: Tensor) -> Tensor:
     """Share of its prompt's draws (R, P, K) that each completion has: (R, N)."""
     size = ensemble.rewards.shape[1] // ensemble.prompts
     none = torch.zeros(*place.shape[:2], size, dtype=torch.float64)
@@ -56,6 +63,6 @@ def _frequency(ensemble: PolicyEnsemble, place: Tensor) -> Tensor:
 
 def _weight(ensemble: PolicyEnsemble, place: Tensor) -> Tensor:
     """D(x)·(share of the draws)·(r_j − r̄_j)·K/(K − 1): (R, N, M)."""
-    count, share = place.shape[2], _frequency(ensemble, place)
+    count, share = place.shape[2], frequency(ensemble, place)
     gap = ensemble.centred(ensemble.rewards, share)
     return (ensemble.prompt_share * share * count / (count - 1))[..., None] * gap

@@ -125,7 +125,7 @@ def test_step_control_lets_nothing_fall_beyond_its_last_halving(guard: str) -> N
 @pytest.mark.parametrize("guard", [name for name in GUARDS if name != "none"])
 def test_a_guarded_run_does_not_depend_on_its_neighbours(guard: str) -> None:
     ensemble = draw("tabular", (0, 1, 2), "adamw-.1")
-    samples = 8 if find_guard(guard).crossed else 0
+    samples = 8 if find_guard(guard).sampled else 0
     scalarizer = make_scalarizer("mgda", ensemble.names)
     arms = [Arm(scalarizer, "grpo", "on", guard, samples, r) for r in range(3)]
     mixed = [arms[0], arms[1]._replace(guard="none", samples=0), arms[2]]
@@ -158,6 +158,7 @@ def test_the_gramian_of_the_rivals_is_in_the_optimisers_metric() -> None:
         ("guard", 1, "needs 2 or more"),
         ("guard-crossed", 2, "needs 4 or more"),
         ("guard-crossed", 0, "give it some"),
+        ("guard-pool", 0, "about sampling noise"),
         ("gem", 4, "no sampled form"),
     ],
 )
