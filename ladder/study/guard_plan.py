@@ -19,23 +19,16 @@ RIVALS = {
 NOISY = ("adamw-.003", "adamw-.1")
 """Optimisers under which guards see samples only."""
 SAMPLES = (4, 16, 64)
-COMMON = ("guard", "guard-restoring-1", "guard-pool-restoring-1")
 ON_SAMPLES = {
     "linear": (
-        *COMMON,
+        "guard",
         "guard-curvature",
         "guard-restoring-.5",
+        "guard-restoring-1",
         "guard-crossed",
-        "guard-crossed-restoring-1",
-        "guard-certified-restoring-1",
-        "guard-best-restoring-1",
-        "guard-secants-restoring-1",
-        "guard-pool",
-        "guard-longer-pool-restoring-1",
     ),
-    "upgrad": COMMON,
+    "upgrad": ("guard", "guard-restoring-1"),
 }
-"""What is tried against sampling noise on transformers; elsewhere the common ones."""
 ON_LLM: Mapping[str, dict[str, Any]] = {
     "none": {},
     "guard": {"guard": "on"},
@@ -58,6 +51,6 @@ def guards_of(world: str, optimiser: str, algorithm: str) -> list[tuple[str, int
         found += [(name, 0) for name in RIVALS.get(algorithm, ())]
     if optimiser in NOISY:
         names = ON_SAMPLES.get(algorithm, ())
-        names = names if world == "transformer" else names[: len(COMMON)]
+        names = names if world == "transformer" else names[:1]
         found += [(name, samples) for name in names for samples in SAMPLES]
     return found

@@ -115,7 +115,8 @@ class Memory:
         ridge = 1e-6 * square.diagonal(dim1=1, dim2=2) + 1e-30
         missing = change - steps @ gradients.mT
         found = torch.linalg.solve(square + torch.diag_embed(ridge), missing)
-        return gradients + found.mT @ dual
+        agreeing: Tensor = gradients + found.mT @ dual
+        return agreeing
 
     def remember(self, values: Tensor, step: Tensor) -> None:
         """Take in a finished step (R, D), from where the values were (R, M)."""
