@@ -39,7 +39,7 @@ def carry_out(folder: StudyFolder, settings: StudySettings, jobs: int, show: Sho
         rows = folder.finished()
         everything = study_jobs(settings)
         waiting = [job for job in everything if any(run.name not in rows for run in job.runs)]
-        waiting.sort(key=_turn)
+        waiting.sort(key=turn)
         total = sum(len(job.runs) for job in everything)
         os.environ["OMP_NUM_THREADS"] = "1"  # before the workers import torch
         show(len(rows), total, "starting")
@@ -53,7 +53,7 @@ def carry_out(folder: StudyFolder, settings: StudySettings, jobs: int, show: Sho
         return rows
 
 
-def _turn(job: StudyJob) -> tuple[bool, int]:
+def turn(job: StudyJob) -> tuple[bool, int]:
     """LLM runs take minutes: pairs first, a seed at a time, and a guard's variants last."""
     run = job.runs[0]
     return (run.guard not in EVERY_LLM, run.seed) if job.world == LLM else (False, 0)

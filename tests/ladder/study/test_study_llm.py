@@ -1,5 +1,6 @@
 """The study's LLM runs: what their records say, and (slow) a tiny one from base model to row."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,13 @@ import pytest
 import torch
 
 from covlaw.ladder.cli import main
+from covlaw.ladder.study.guard_plan import EVERY_LLM, ON_LLM
 from covlaw.ladder.study.llm import record_of
-from covlaw.ladder.study.plan import all_runs
+from covlaw.ladder.study.plan import all_runs, study_jobs
 from covlaw.ladder.study.rows import measured, settings_of
+from covlaw.ladder.study.run import turn
 from covlaw.ladder.study.settings import StudySettings
+from covlaw.llm.config.train_config import TrainConfig
 from covlaw.records.ladder import LlmRun
 from covlaw.records.runs import read_lines
 
@@ -103,6 +107,44 @@ def test_llm_runs_are_done_only_when_asked_for() -> None:
     assert "llm" not in StudySettings().worlds
     runs = all_runs(StudySettings(("llm",), ("linear", "ctwa")))
     assert {run.cell for run in runs} == {0, 1, 2}
+
+
+def test_guarded_llm_runs_are_pairs_and_linear_weights_have_every_variant() -> None:
+    settings = StudySettings(("llm",), ("linear", "mgda"), seeds=2, guard=True)
+    found: dict[tuple[str, int, int], list[str]] = {}
+    for run in all_runs(settings):
+        found.setdefault((run.algorithm, run.cell, run.seed), []).append(run.guard)
+    assert {key: set(names) for key, names in found.items()} == {
+        (algorithm, cell, seed): set(names)
+        for algorithm, names in (("linear", ON_LLM), ("mgda", ("none", "guard")))
+        for cell in range(3)
+        for seed in range(2)
+    }
+    for own in ON_LLM.values():
+        assert TrainConfig.preset("cpu-demo", **own).guard == own.get("guard", "off")
+
+
+def test_pairs_come_first_and_a_seed_at_a_time() -> None:
+    jobs = study_jobs(StudySettings(("bandit", "llm"), ("linear",), seeds=2, guard=True))
+    order = [job.runs[0] for job in sorted(jobs, key=turn) if job.world == "llm"]
+    assert [(run.guard in EVERY_LLM, run.seed) for run in order] == sorted(
+        ((run.guard in EVERY_LLM, run.seed) for run in order), key=lambda p: (not p[0], p[1])
+    )
+    assert sorted(jobs, key=turn)[0].world == "bandit"
+
+
+@pytest.mark.slow
+def test_a_tiny_guarded_llm_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVLAW_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "study"
+    command = ["study", "--worlds", "llm", "--quick", "--guard", "--out", str(out)]
+    assert main([*command, "--scalarizers", "linear", "--signals", "grpo"]) == 0
+    rows = list(read_lines(out / "runs.jsonl"))
+    assert {row["guard"] for row in rows} == set(ON_LLM)
+    assert all(row["error"] is None for row in rows)
+    told = json.loads((out / "summary.json").read_text(encoding="utf-8"))["guards"]
+    pairs = {own["guard"]: own["less none"]["end"]["hypervolume"]["n"] for own in told[1:]}
+    assert pairs == dict.fromkeys([name for name in ON_LLM if name != "none"], 2)
 
 
 @pytest.mark.slow
