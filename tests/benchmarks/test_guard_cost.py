@@ -16,7 +16,7 @@ from covlaw.llm.loop.trainer import Trainer
 
 pytestmark = pytest.mark.benchmark
 
-STEPS, ROUNDS = 12, 2
+STEPS, ROUNDS = 6, 2
 SIDES = {
     "off": {},
     "on": {"guard": "on"},

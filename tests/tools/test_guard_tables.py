@@ -1,0 +1,39 @@
+"""What docs/guard.md says of recorded runs is what the record says."""
+
+import numpy as np
+from guard_tables import PAGE, page
+
+from covlaw.figures._drawing.render import recorded
+from covlaw.records.lines import read_records
+
+ENDS = 5
+"""Steps that ends are averaged over."""
+
+
+def test_the_committed_page_is_fresh() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == page(text), "run python tools/guard_tables.py"
+
+
+def test_what_is_said_of_ctwa_is_in_its_runs() -> None:
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    bare, kept = (
+        read_records(recorded("guard-llm") / "llm" / name / "steps.jsonl")
+        for name in ("ctwa-0", "ctwa-guard-0")
+    )
+    curves = [
+        np.convolve([step["reward_mean"][1] for step in steps], np.ones(ENDS) / ENDS, "valid")
+        for steps in (bare, kept)
+    ]
+    first, least, last = (f"{v:.2f}"[1:] for v in (curves[0][0], curves[0].min(), curves[0][-1]))
+    assert f"from {first} down to {least} and is back at {last}" in text
+    assert f"to {curves[1][-1]:.2f}.".replace("0.", ".") in text
+    asked, taken = (
+        sum(step["guard"][name]["estimate"][1] for step in kept if step["guard"][name])
+        for name in ("change_before", "change_after")
+    )
+    assert f"ask for −{-asked:.2f} of conciseness" in text
+    assert f"guarded ones for −{-taken:.2f}.".replace("0.", ".") in text
+    assert f"({kept[0]['reward_mean'][1]:.2f}, the first".replace("0.", ".") in text
+    missing = kept[0]["reward_mean"][1] - curves[1][-1]
+    assert f"the {missing:.2f} that".replace("0.", ".") in text
