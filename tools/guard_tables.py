@@ -62,7 +62,7 @@ def _sentences(pairs: Sequence[tuple[Row, Row]]) -> list[str]:
     spent = np.median([kept["seconds_share"] for _, kept in pairs])
     return [
         f"Of {len(pairs)} runs {len(losers)} sacrifice an objective unguarded and {lost} guarded.",
-        f"Where one is sacrificed unguarded, μ is largest on it, over the guarded run, in {held} of",
+        f"Where one is sacrificed unguarded, μ of the guarded run is largest on it in {held} of",
         f"{len(losers)}. The guard's own part of a run's seconds, without sampling for it, is",
         f"{spent:.0%} in the median.",
     ]

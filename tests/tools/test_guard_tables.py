@@ -27,7 +27,7 @@ def test_what_is_said_of_ctwa_is_in_its_runs() -> None:
     ]
     first, least, last = (f"{v:.2f}"[1:] for v in (curves[0][0], curves[0].min(), curves[0][-1]))
     assert f"from {first} down to {least} and is back at {last}" in text
-    assert f"to {curves[1][-1]:.2f}.".replace("0.", ".") in text
+    assert f"from {curves[1][0]:.2f} to {curves[1][-1]:.2f}.".replace("0.", ".") in text
     asked, taken = (
         sum(step["guard"][name]["estimate"][1] for step in kept if step["guard"][name])
         for name in ("change_before", "change_after")
