@@ -17,11 +17,13 @@ from typing import Any
 import torch
 
 from covlaw.ladder.study.guard_plan import SAMPLES
-from covlaw.ladder.study.paired import COMPARED, over
+from covlaw.ladder.study.paired import over
 from covlaw.ladder.study.plan import StudyJob, StudyRun, all_runs
 from covlaw.ladder.study.settings import StudySettings
 from covlaw.ladder.study.work import work
 from covlaw.toys.study.guards import find_guard
+
+MEASURED = ("sacrifices", "hypervolume")
 
 
 def rows_of(plain: list[StudyRun], guard: str, samples: int) -> list[dict[str, Any]]:
@@ -48,7 +50,7 @@ def records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             yield {
                 **{k: getattr(given, k) for k in ("world", "optimiser", "algorithm", "seed")},
                 **{"guard": guard, "samples": samples, "runs": len(rows)},
-                **{name: over(rows, name, given.seed) for name in COMPARED},
+                **{name: over(rows, name, given.seed) for name in MEASURED},
             }
 
 

@@ -84,7 +84,32 @@ def _volume(rows: Sequence[Row]) -> str:
     return f"{np.mean([row['hypervolume'] for row in rows]):.3f}"
 
 
-BLOCKS: Mapping[str, Callable[[], str]] = {"runs": runs}
+def noise() -> str:
+    """What helps a sampled guard: % that sacrifice ± half its interval, and volume, by guard."""
+    rows = list(read_lines(recorded("guard-noise") / "guard_noise.jsonl"))
+    counts = sorted({row["samples"] for row in rows if row["samples"]})
+    head = ["world, algorithm, guard", *(f"K = {k}" for k in counts)]
+    lines = [head, ["---"] * len(head)]
+    found: dict[tuple[Any, ...], dict[int, str]] = {}
+    for row in rows:
+        if row["samples"]:
+            place = tuple(row[k] for k in ("world", "optimiser", "algorithm", "guard", "seed"))
+            found.setdefault(place, {})[row["samples"]] = _share(row)
+    for (world, optimiser, algorithm, guard, seed), cells in found.items():
+        worlds = f", seeds from {seed}" if seed else ""
+        name = f"{world} {optimiser}{worlds}, {algorithm}, {guard}"
+        lines.append([name, *(cells.get(k, "–") for k in counts)])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _share(row: Row) -> str:
+    lost = row["sacrifices"]
+    half = 50 * (lost["high"] - lost["low"])
+    return f"{100 * lost['mean']:.0f} ± {half:.0f} / {row['hypervolume']['mean']:.3f}"
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {"runs": runs, "noise": noise}
+"""By their marks."""
 
 if __name__ == "__main__":
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
