@@ -37,6 +37,19 @@ def test_floors_are_kept_and_the_step_is_no_longer(seed: int) -> None:
     assert not found.shortfall.any()
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_more_objectives_than_their_gradients_have_dimensions(seed: int) -> None:
+    """Five objectives seen on two prompts: a singular Gramian of rank 2, floors that can be met."""
+    u, g, p = problem(seed, objectives=2)
+    mixing = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 0.5], [0.3, 3.0]]).double()
+    g = mixing @ g  # a step that keeps the first two keeps them all
+    found = guard_step(u, g, p)
+    assert (g @ found.step >= -1e-9).all()
+    assert length(found.step, p) <= length(u, p) * (1 + 1e-12)
+    two = guard_step(u, g[:2], p)
+    torch.testing.assert_close(found.step, two.step, atol=1e-9, rtol=0)
+
+
 def test_in_the_metric_not_in_the_plain_one() -> None:
     """One objective: μ = −e/G with the metric's G = g'Pg, worked out by hand."""
     u, g = torch.tensor([-1.0, 0.0]).double(), torch.tensor([[1.0, 1.0]]).double()
