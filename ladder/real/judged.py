@@ -106,14 +106,28 @@ def _judged_run(
             "high": limits.high.tolist(),
         },
         "log_ratio_rms": float((new - old).square().mean().sqrt()),
-        "mu": _mean_weights(steps),
+        "guard": _guard(steps),
     }
 
 
-def _mean_weights(steps: Sequence[Mapping[str, Any]]) -> list[float] | None:
-    """Mean of the guard's weights over the run; None where there is no guard."""
-    weights = [step["guard"]["weights"] for step in steps if step.get("guard")]
-    return torch.tensor(weights, dtype=torch.float64).mean(0).tolist() if weights else None
+def _guard(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Means over the run's steps; None where there is no guard.
+
+    `share` of each objective in the weights μ, 0 in a step that needed no correction; `before` and
+    `after`, first-order effects of the optimiser's step and of the one that was made, seen on the
+    rows that chose it; `changed`, the length of the correction over that of the step.
+    """
+    told = [step["guard"] for step in steps if step.get("guard")]
+    if not told:
+        return None
+    weights = torch.tensor([guard["weights"] for guard in told], dtype=torch.float64)
+    shares = weights / weights.sum(1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
+    found: dict[str, Any] = {"share": shares.mean(0).tolist()}
+    for name in ("before", "after"):
+        seen = [guard[name] for guard in told if guard.get(name)]
+        found[name] = torch.tensor(seen, dtype=torch.float64).mean(0).tolist() if seen else None
+    changed = [guard["changed"] for guard in told if guard.get("changed") is not None]
+    return found | {"changed": sum(changed) / max(len(changed), 1)}
 
 
 def words(record: Mapping[str, Any]) -> list[str]:

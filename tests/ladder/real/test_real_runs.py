@@ -59,8 +59,10 @@ def test_it_ends_with_a_record_and_a_page_and_goes_on_from_there(
     record = json.loads((tmp_path / "real" / RECORD).read_text(encoding="utf-8"))
     assert record["objectives"] == ["right", "ends", "thorough"]
     assert set(record["runs"]) == {"linear-seed0", "guarded-seed0"}
-    assert record["runs"]["linear-seed0"]["mu"] is None
-    assert len(record["runs"]["guarded-seed0"]["mu"]) == 3
+    assert record["runs"]["linear-seed0"]["guard"] is None
+    guard = record["runs"]["guarded-seed0"]["guard"]
+    assert all(len(guard[name]) == 3 for name in ("share", "before", "after"))
+    assert sum(guard["share"]) <= 1 + 1e-9
     for run in record["runs"].values():
         for cell in run["held_out"].values():
             assert cell["low"] <= cell["mean"] <= cell["high"]
