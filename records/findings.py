@@ -3,12 +3,17 @@
 Findings about algorithms are never verdicts.
 """
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from covlaw.records.constants import CLEAR
 from covlaw.records.ladder import Array, Audit, LlmRun
+
+DECIMALS, MOST_DECIMALS, SMALL = 2, 12, 0.095
+"""Decimals of mean rewards, and below which size two of them say too little."""
 
 
 class Outcome(NamedTuple):
@@ -28,6 +33,18 @@ class Outcome(NamedTuple):
 def counted(count: int, noun: str) -> str:
     """Return "1 run", "6 runs"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def levels(values: Sequence[float]) -> list[str]:
+    """Mean rewards that stand together, all to the same decimals.
+
+    Two of them, or as many as the largest needs for two digits; "–" for what is not known.
+    """
+    known = [abs(value) for value in values if math.isfinite(value)]
+    largest = max(known, default=0.0)
+    small = 0 < largest < SMALL
+    decimals = min(1 - math.floor(math.log10(largest)), MOST_DECIMALS) if small else DECIMALS
+    return [f"{v:.{decimals}f}" if math.isfinite(v) else "–" for v in (x + 0.0 for x in values)]
 
 
 def seeds_of(runs: list[LlmRun]) -> str:
@@ -108,4 +125,4 @@ def _sentence(found: list[Outcome], scalarizer: str) -> str:
 
 
 def _values(outcome: Outcome) -> str:
-    return f"{outcome.start:.2f} → {outcome.end:.2f}"
+    return " → ".join(levels([outcome.start, outcome.end]))

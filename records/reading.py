@@ -8,11 +8,13 @@ from typing import Any
 from covlaw.records.ladder import LlmRun, llm_runs, verdict_file
 from covlaw.records.lines import read_records
 from covlaw.records.parsing import read_json
-from covlaw.records.runs import ENVIRONMENT, SAMPLES, read_config
+from covlaw.records.runs import CONFIG, ENVIRONMENT, SAMPLES, read_config
 from covlaw.records.schema.files import WHOLE
 from covlaw.records.study import SUMMARY, study_summary
 from covlaw.theory._numerics.errors import CovlawError
 
+DEPTH = 4
+"""Folders within folders that are looked through."""
 NO_VERDICTS: dict[str, Any] = {"verdicts": [], "omitted": []}
 
 
@@ -40,8 +42,12 @@ class Recorded:
 
     def samples(self, run: LlmRun) -> list[dict[str, Any]]:
         """Lines of samples.jsonl of one of its runs; [] where none are recorded."""
+        return read_records(self.folder_of(run) / SAMPLES)
+
+    def folder_of(self, run: LlmRun) -> Path:
+        """Where one of its runs is kept."""
         own = self.folder / "llm" / run.name
-        return read_records((own if own.is_dir() else self.folder) / SAMPLES)
+        return own if own.is_dir() else self.folder
 
 
 def read(folder: Path, name: str = "") -> Recorded:
@@ -57,6 +63,24 @@ def read(folder: Path, name: str = "") -> Recorded:
         raise CovlawError(f"{folder} holds nothing to report yet: let its run finish a step")
     name = name or folder.resolve().name
     return Recorded(folder, name, config, _environment(folder), runs, verdicts, study)
+
+
+def holds_something(folder: Path) -> bool:
+    """Whether there is something to report on: a step of a run, verdicts, or a study's summary."""
+    files = ("verdicts.json", SUMMARY)
+    return any((folder / name).is_file() for name in files) or bool(llm_runs(folder))
+
+
+def below(folder: Path, depth: int = DEPTH) -> list[Path]:
+    """Folders with a run, a ladder or a study below a project's, in order; none within another."""
+    if depth == 0 or not folder.is_dir():
+        return []
+    found: list[Path] = []
+    for own in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if own.name.startswith(".") or own.is_symlink():
+            continue
+        found += [own] if (own / CONFIG).is_file() else below(own, depth - 1)
+    return found
 
 
 def read_all(folders: Sequence[Path]) -> list[Recorded]:

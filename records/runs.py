@@ -68,6 +68,8 @@ def holds_run(folder: Path, config: dict[str, Any], completed: Completed = dict)
     Raises:
         CovlawError: if it holds another run or other files, or cannot be written.
     """
+    if folder.is_file():
+        raise CovlawError(f"{folder} is a file: name a folder for the run")
     with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         entries = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
@@ -114,8 +116,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read a run's config.toml.
 
     Raises:
-        CovlawError: if the folder holds no run, or its config is not TOML, or not one of ours.
+        CovlawError: if the folder holds no run, or is a file, or its config is not TOML, or not
+            one of ours.
     """
+    if folder.is_file():
+        raise CovlawError(f"{folder} is a file: name the folder of a run, the one with {CONFIG}")
     try:
         return read_toml(folder / CONFIG, WHOLE[CONFIG])
     except FileNotFoundError as error:

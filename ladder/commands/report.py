@@ -12,13 +12,18 @@ from covlaw.ladder.terminal import stoppable
 def report(
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (), out: Path | None = None
 ) -> None:
-    """Write one self-contained page about a ladder, a study or an LLM run, or about several.
+    """Write one self-contained page: a ladder, a study or an LLM run, several, or a project.
 
     Args:
-        runs: Folders of ladders, studies or LLM runs; several are compared, a column each.
+        runs: Folders of ladders, studies or LLM runs; several are compared, a column each. Of one
+            folder that holds such folders everything is listed, a row each.
         out: The page; none: report.html in the folder, comparison.html here for several.
     """
     with stoppable():
         from covlaw.ladder.report import write_report
+        from covlaw.ladder.report.first_line import first_lines
 
-    Console().print(f"report: {write_report(*runs, out=out)}", soft_wrap=True, markup=False)
+    page = write_report(*runs, out=out)
+    for line in first_lines(runs):
+        Console().print(line, soft_wrap=True, markup=False, highlight=False)
+    Console().print(f"report: {page}", soft_wrap=True, markup=False)

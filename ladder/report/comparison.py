@@ -24,7 +24,7 @@ def comparison(members: Sequence[Recorded], pictures: bool = True) -> dict[str, 
     """Everything that a page comparing them shows, a column a member."""
     return {
         "members": members,
-        "settings": list(_settings(members)),
+        "settings": list(settings(members)),
         "headlines": [headline(m.verdicts["verdicts"]) for m in members],
         "statuses": [
             (status, [sum(outcome(v) == status for v in m.verdicts["verdicts"]) for m in members])
@@ -40,7 +40,7 @@ def comparison(members: Sequence[Recorded], pictures: bool = True) -> dict[str, 
     }
 
 
-def _settings(members: Sequence[Recorded]) -> Iterator[tuple[str, list[str]]]:
+def settings(members: Sequence[Recorded]) -> Iterator[tuple[str, list[str]]]:
     """Settings that differ, among the members of whose kind they are."""
     flat = [dict(_flat(m.config)) for m in members]
     for key in _union(flat):

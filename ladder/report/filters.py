@@ -2,6 +2,8 @@
 
 import math
 
+from covlaw.records.findings import levels
+
 MISSING = "–"
 
 
@@ -10,6 +12,11 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None or not math.isfinite(value):
         return MISSING
     return f"{value:.{digits}g}"
+
+
+def ends(start: float, end: float) -> str:
+    """Two mean rewards, to the same decimals."""
+    return " → ".join(levels([start, end]))
 
 
 def signed(value: float | None, digits: int = 4) -> str:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from covlaw.ladder.report.run_facts import evaluations, guard_facts, model_facts
 from covlaw.records.constants import BUDGET_TERMS, CLEAR, PREDICTION_WORDS
 from covlaw.records.findings import agreement
 from covlaw.records.ladder import Array, Audit, LlmRun, audits
@@ -75,7 +76,7 @@ def audit_rows(run: LlmRun, sample: str) -> list[AuditRow]:
 
 
 def _section(recorded: Recorded, run: LlmRun, place: int) -> dict[str, Any]:
-    ends = run.ends
+    ends, folder = run.ends, recorded.folder_of(run)
     return {
         "id": f"run-{place}",
         "run": run,
@@ -84,6 +85,9 @@ def _section(recorded: Recorded, run: LlmRun, place: int) -> dict[str, Any]:
         "weights": _curves(run, "weights"),
         "audits": {sample: audit_rows(run, sample) for sample in SAMPLES},
         "samples": recorded.samples(run),
+        "guard": guard_facts(run),
+        "model": model_facts(folder, run),
+        "evaluations": evaluations(folder),
     }
 
 

@@ -18,15 +18,17 @@ from covlaw.ladder.report.llm_section import (
     llm_sections,
 )
 from covlaw.ladder.report.pictures import drawable, picture, top_and_rest
+from covlaw.ladder.report.runs_page import runs_page
 from covlaw.ladder.report.script import script, style
 from covlaw.ladder.report.verdict_section import verdict_section
 from covlaw.records.constants import BUDGET_TERMS
 from covlaw.records.files import writing_to
-from covlaw.records.findings import interference_claim
-from covlaw.records.reading import Recorded, read, read_all
+from covlaw.records.findings import interference_claim, levels
+from covlaw.records.reading import Recorded, below, holds_something, read, read_all
 from covlaw.records.resumable_folder import FAILURES
-from covlaw.records.runs import write_text
+from covlaw.records.runs import CONFIG, write_text
 from covlaw.records.study import table_of
+from covlaw.records.verdict.headline import headline
 from covlaw.theory._numerics.errors import CovlawError
 
 ONE, SEVERAL = "report.html", Path("comparison.html")
@@ -37,7 +39,7 @@ def write_report(*folders: Path, out: Path | None = None, pictures: bool = True)
     """Write the page of one folder, or of several side by side, from recorded files only.
 
     Args:
-        folders: Of a ladder, a study or an LLM run each.
+        folders: Of a ladder, a study or an LLM run each; or one of a project, which holds some.
         out: The page; None: `report.html` in the folder it is about, `comparison.html` here if it
             is about several.
         pictures: Whether to draw them, which takes most of the time.
@@ -54,9 +56,7 @@ def write_report(*folders: Path, out: Path | None = None, pictures: bool = True)
     path = out or (folders[0] / ONE if len(folders) == 1 else SEVERAL)
     if path.is_dir():
         raise CovlawError(f"{path} is a folder: name the page's file, e.g. {path / ONE}")
-    template, content = (
-        _one(folders[0], pictures) if len(folders) == 1 else _several(folders, pictures)
-    )
+    template, content = _content(folders, pictures)
     page = environment().get_template(template).render(**content, **script(), **_common())
     with writing_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,11 +64,30 @@ def write_report(*folders: Path, out: Path | None = None, pictures: bool = True)
     return path
 
 
+def _content(folders: tuple[Path, ...], pictures: bool) -> tuple[str, dict[str, Any]]:
+    if len(folders) > 1:
+        return _several(folders, pictures)
+    [folder] = folders
+    if not (folder / CONFIG).exists() and (members := below(folder)):
+        return _project(folder, members, pictures)
+    return _one(folder, pictures)
+
+
+def _project(folder: Path, places: list[Path], pictures: bool) -> tuple[str, dict[str, Any]]:
+    begun = [place for place in places if holds_something(place)]
+    if not begun:
+        raise CovlawError(f"{folder} holds nothing to report yet: let a run finish a step")
+    unread = [str(place.relative_to(folder)) for place in places if place not in begun]
+    members = read_all(begun)
+    return "runs.html.jinja", runs_page(folder, members, pictures) | {"unread": unread}
+
+
 def _one(folder: Path, pictures: bool) -> tuple[str, dict[str, Any]]:
     recorded = read(folder)
     top, rest = top_and_rest(drawable(folder) if pictures else [])
     return "report.html.jinja", {
         "recorded": recorded,
+        "fallen": headline(recorded.runs),
         "claim": interference_claim(recorded.runs) if recorded.runs else "",
         "agreement": agreements(recorded.runs),
         "crashed": (folder / FAILURES).is_file(),
@@ -107,8 +126,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("number", "signed"):
+    for name in ("number", "signed", "ends"):
         made.filters[name] = getattr(filters, name)
+    made.filters["levels"] = levels
     return made
 
 

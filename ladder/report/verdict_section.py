@@ -9,6 +9,7 @@ from covlaw import __version__
 from covlaw.ladder.climb.matrix import MARKS
 from covlaw.ladder.report.formulas import mathml
 from covlaw.records.outcomes import by_rung, outcome
+from covlaw.records.power import power_by_rung
 from covlaw.theory.statements import STATEMENTS
 from covlaw.theory.statements.registry import PARTS, file_of, part_of
 from covlaw.theory.worlds.rungs import RUNG_NAMES
@@ -36,6 +37,7 @@ def verdict_section(record: dict[str, Any]) -> dict[str, Any]:
     rows = list(verdict_rows(verdicts))
     return {
         "headline": headline(verdicts),
+        "power": power_by_rung(verdicts),
         "omitted": record["omitted"],
         "rungs": [r for r in RUNG_NAMES if any(v["rung"] == r for v in verdicts)],
         "by_cell": {(v["id"], v["rung"]): v for v in verdicts},

@@ -314,7 +314,7 @@ class TrainConfig:
         known = {f.name: f.type for f in fields(cls)}
         for key in values:
             if key not in known:
-                raise unknown("setting", key, tuple(known))
+                raise unknown("setting", key, tuple(known), "docs/reference/llm.md")
         try:
             return cls(**values)
         except TypeError as error:

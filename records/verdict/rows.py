@@ -87,10 +87,11 @@ def read_run(folder: Path, name: str = "") -> Run:
     made = audits([found]) if found else []
     if not (found and made):
         raise CovlawError(f"{folder} has no audits yet: train with audits ≥ 1")
-    return _judged(found, made, name or folder.name)
+    return of_run(found, name or folder.name, made)
 
 
-def _judged(found: LlmRun, made: list[Audit], name: str) -> Run:
+def of_run(found: LlmRun, name: str, made: list[Audit]) -> Run:
+    """What a verdict reads of a run that is read already, under a name, with its audits."""
     own = {audit.step: audit for audit in audits([found], "same")}
     columns = zip(found.by_step("reward_mean"), found.by_step("reward_se"), strict=True)
     values = [_estimates(*step) for step in columns]

@@ -34,6 +34,7 @@ def audit(
     require_llm()
     with stoppable():
         from covlaw.records.files import to_json, write_text, writing_to
+        from covlaw.records.verdict.headline import of_one, of_several
         from covlaw.records.verdict.verdict import run_verdict
 
     with progress("reading runs") as show:
@@ -41,6 +42,9 @@ def audit(
     if json:
         with writing_to(json):
             write_text(json, to_json(verdict.to_dict(), indent=1) + "\n")
+    judged = verdict.runs
+    words = of_one(judged[0]) if len(judged) == 1 else of_several(judged)
+    console().print(words, style="bold", markup=False, soft_wrap=True)
     _show(verdict, rows or len(runs) == 1)
     for line in (line for run in verdict.runs for line in run.penalties):
         console().print(line)

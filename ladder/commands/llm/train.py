@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from covlaw.ladder.progress import progress, training_news
 from covlaw.ladder.screen import Console
 from covlaw.ladder.terminal import stoppable
 
-_console = Console()
+_console, _news = Console(), Console(stderr=True)
 
 Settings = tyro.conf.UseAppendAction[
     Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE …")]
@@ -45,6 +46,9 @@ def train(
         dry_run: Check all that can be checked without the model, print the plan, and stop.
     """
     require_llm()
+    first = os.environ.get("RANK", "0") == "0"  # the others show nothing
+    if first:
+        _news.print(Text(f"reading preset {preset}, loading torch and transformers"), style="dim")
     with stoppable():
         from covlaw.llm.config.train_config import TrainConfig
         from covlaw.llm.distributed.checks import launched
@@ -63,13 +67,15 @@ def train(
     if dry_run:
         _show_plan(config)
         return
+    _news.print(Text(_intention(config)), style="dim", soft_wrap=True)
     with progress("training") as show:
 
         def news(done: int, total: int, record: dict[str, Any]) -> None:
             show(done, total, training_news(record))
 
         path = run_training(config, news)
-    _console.print(Text(f"run: {path} (covlaw report {path})"), soft_wrap=True)
+    for line in _ending(path):
+        _console.print(Text(line), soft_wrap=True)
 
 
 def presets() -> None:
@@ -82,6 +88,37 @@ def presets() -> None:
     for name, about in preset_names().items():
         table.add_row(Text(name, style="bold", no_wrap=True), Text(about))
     _console.print(table)
+
+
+def _intention(config: Any) -> str:
+    """What is about to happen, before the first step is done."""
+    return (
+        f"{config.steps} steps of {config.scalarizer_name} on {', '.join(config.objectives)}, "
+        f"from model {config.model}, into {config.out}; the first step comes when model and data "
+        "are loaded"
+    )
+
+
+def _ending(folder: Path) -> Iterator[str]:
+    """What happened: rewards before and after, who fell, and what to do next."""
+    from covlaw.records.ladder import llm_run
+    from covlaw.records.verdict.headline import ends_words, headline
+
+    run = llm_run(folder)
+    if run is None:
+        yield f"run: {folder}"
+        return
+    ends = run.ends
+    lost = [name for name, gone in zip(run.objectives, ends.sacrificed, strict=True) if gone]
+    yield f"mean rewards, first and last steps: {', '.join(ends_words(run.objectives, *ends[:2]))}"
+    if bool(ends.fallen.any()):
+        yield headline([run])
+    else:
+        yield "No objective fell for certain."
+    if lost:
+        yield f"sacrificed (more than 10 % of what it had to lose): {', '.join(lost)}"
+    place = shlex.quote(str(folder))
+    yield f"next: covlaw report {place} (a page), covlaw llm audit {place} (its audits)"
 
 
 def _show_plan(config: Any) -> None:

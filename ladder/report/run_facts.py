@@ -1,0 +1,65 @@
+"""What the page of a run says beside its audits: the guard's work, the model, evaluations."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from covlaw.records.ladder import LlmRun
+from covlaw.records.lines import read_records
+from covlaw.records.runs import EVALUATIONS, TIMING
+
+MODEL_KEYS = ("model", "task", "task_path", "algorithm", "loss", "dtype", "device", "engine")
+
+
+def guard_facts(run: LlmRun) -> dict[str, Any] | None:
+    """How often the guard turned a step, how far, and for whom; None where none was on."""
+    steps = [step["guard"] for step in run.steps if step.get("guard")]
+    if not steps:
+        return None
+    turned = [step for step in steps if step["factor"] > 0 and any(step["weights"])]
+    weights = np.array([step["weights"] for step in turned]).reshape(-1, len(run.objectives))
+    totals = weights.sum(1, keepdims=True)
+    return {
+        "steps": len(steps),
+        "turned": len(turned),
+        "refused": sum(bool(step["refused"]) for step in steps),
+        "changed": float(np.mean([s.get("changed") or 0.0 for s in turned])) if turned else None,
+        "shares": list(zip(run.objectives, (weights / totals).mean(0).tolist(), strict=True))
+        if turned
+        else [],
+        "rows": [_guarded(run, j, steps) for j in range(len(run.objectives))],
+    }
+
+
+def _guarded(run: LlmRun, j: int, steps: list[dict[str, Any]]) -> tuple[str, int, float, float]:
+    """Of an objective: steps that defended it, and the mean forecasts before and after them."""
+    own = [s for s in steps if s["factor"] > 0 and s["weights"][j] > 0]
+    kept = [s for s in own if s.get("before") and s.get("after")]
+    before, after = (
+        float(np.mean([s[side][j] for s in kept])) if kept else float("nan")
+        for side in ("before", "after")
+    )
+    return run.objectives[j], len(own), before, after
+
+
+def model_facts(folder: Path, run: LlmRun) -> list[tuple[str, str]]:
+    """What was trained, on what, and what it took: what is recorded of it."""
+    facts = [
+        (key.replace("_", " "), str(run.config[key])) for key in MODEL_KEYS if run.config.get(key)
+    ]
+    tokens = [step["tokens"] for step in run.steps if step.get("tokens")]
+    if tokens:
+        facts.append(("tokens sampled", f"{sum(tokens):,}"))
+    seconds = [line["seconds"] for line in read_records(folder / TIMING)]
+    if seconds:
+        facts.append(("time", f"{sum(seconds):,.0f} s, {np.median(seconds):.1f} s a step"))
+    return facts
+
+
+def evaluations(folder: Path) -> list[dict[str, Any]]:
+    """Evaluations on the way; [] where there were none."""
+    return [
+        line | {"cells": list(zip(line["reward_mean"], line["reward_se"], strict=True))}
+        for line in read_records(folder / EVALUATIONS)
+    ]

@@ -1,0 +1,76 @@
+"""One page for a project's folder; sections for the guard, the model and its evaluations."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from fake_runs import write_llm_run
+
+from covlaw.figures._drawing.render import recorded
+from covlaw.ladder.cli import main
+from covlaw.ladder.report import write_report
+from covlaw.records.reading import below
+from covlaw.theory._numerics.errors import CovlawError
+
+GUARDED = recorded("guard-llm") / "llm" / "linear-guard-0"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Two runs, one of them deeper, a run that has not begun, and what is no run."""
+    folder = tmp_path / "project"
+    write_llm_run(folder / "first", "linear")
+    write_llm_run(folder / "later" / "deep", "ctwa")
+    (folder / "begun").mkdir()
+    (folder / "begun" / "config.toml").write_text("seed = 0\n")
+    (folder / "notes").mkdir()
+    return folder
+
+
+def test_every_run_has_a_row(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(below(project)) == 3
+    assert main(["report", str(project)]) == 0
+    said = capsys.readouterr().out
+    assert "fell in" in said
+    page = (project / "report.html").read_text()
+    rows = page[page.index('id="runs"') :]
+    assert "linear" in rows
+    assert "ctwa" in rows
+    assert "left out: begun" in page
+
+
+def test_a_folder_of_nothing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CovlawError, match="holds no run"):
+        write_report(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.toml").write_text("")
+    with pytest.raises(CovlawError, match="nothing to report yet"):
+        write_report(tmp_path)
+
+
+def test_a_file_in_place_of_a_folder_gets_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("x")
+    for command in (["report"], ["llm", "audit"]):
+        assert main([*command, str(file)]) == 2
+        assert "is a file: name the folder" in capsys.readouterr().err
+
+
+def test_a_guarded_runs_page_says_what_the_guard_did(tmp_path: Path) -> None:
+    folder = tmp_path / "guarded"
+    shutil.copytree(GUARDED, folder)
+    steps = [
+        json.loads(line)["guard"] for line in (folder / "steps.jsonl").read_text().splitlines()
+    ]
+    turned = sum(s["factor"] > 0 and any(s["weights"]) for s in steps)
+    line = {"step": 0, "split": "val", "objectives": ["accuracy", "conciseness", "clarity"]}
+    line |= {"reward_mean": [0.5, 0.4, 0.25], "reward_se": [0.01, 0.02, 0.03]}
+    (folder / "evaluations.jsonl").write_text(json.dumps(line) + "\n")
+    page = write_report(folder, pictures=False).read_text()
+    assert f"It turned {turned} of {len(steps)} steps" in page
+    assert "Evaluations on the way" in page
+    assert "0.250" in page
+    assert "Model and data" in page
