@@ -11,13 +11,19 @@ import yaml
 
 from covlaw.figures.registry import FIGURES
 from covlaw.theory.losses.names import LOSSES
+from covlaw.theory.statements import STATEMENTS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize(("name", "least"), [("tutorial", 6), ("howto", 6), ("guard", 1)])
-def test_every_block_prints_what_the_page_says(name: str, least: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "least"), [("tutorial", 6), ("howto", 6), ("guard", 1), ("index", 1)]
+)
+def test_every_block_prints_what_the_page_says(
+    name: str, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
     blocks = BLOCK.findall((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8"))
     assert len(blocks) >= least
     namespace: dict[str, object] = {}
@@ -34,6 +40,15 @@ def test_the_quoted_lines_stand_in_the_example() -> None:
     source = (ROOT / "examples/trl_audit.py").read_text(encoding="utf-8")
     assert len(quoted) == 1
     assert textwrap.indent(quoted[0], "    ") in source
+
+
+def test_every_statement_that_a_page_names_is_one() -> None:
+    for page in (ROOT / "docs" / "theory").glob("*.md"):
+        links = re.findall(r"\[([TEF]\d+)\]\(\.\./statements\.md#(\w+)\)", page.read_text("utf-8"))
+        assert len(links) >= 4, page.name
+        for id, anchor in links:
+            assert id in STATEMENTS
+            assert anchor == id.lower()
 
 
 def test_every_picture_says_how_it_is_made() -> None:

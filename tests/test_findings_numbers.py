@@ -61,6 +61,22 @@ def test_who_was_warned_of_what() -> None:
     assert f"slope is {short(found['agreement']['5']['exact_change']['slope']['value'])}" in README
 
 
+def test_the_answers_by_question() -> None:
+    text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    answers = " ".join(text[text.index("## By question") : text.index("## On the ladder")].split())
+    found = json.loads((recorded("study-llm") / "verdict.json").read_text(encoding="utf-8"))
+    signs = {n: found["agreement"]["1"][n]["signs"] for n in ("law", "exact_change")}
+    right = {n: f"{s['agree_certified']} of {s['certified']}" for n, s in signs.items()}
+    assert f"certified signs {right['law']} were right, of the exact" in answers
+    assert f"exact form's {right['exact_change']}." in answers
+    leads = [fall["lead"] for fall in found["falls"]]
+    seen = {name: sum(lead[name] is not None for lead in leads) for name in leads[0]}
+    assert f"of {len(leads)} objectives that fell for certain the bare law" in answers
+    assert f"announced {seen['law']} before the reward curve" in answers
+    assert f"the diagnoses {seen['exact_change']}, a plain difference" in answers
+    assert f"difference of means {seen['measured']} (" in answers.replace("([", "(")
+
+
 def test_intervals_of_the_rl_runs() -> None:
     table = json.loads((recorded("study-llm") / "summary.json").read_text(encoding="utf-8"))[
         "table"
