@@ -12,13 +12,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import GRID, Look, new_figure, objective_columns, shorten
+from covlaw.figures._drawing.style import (
+    GRID,
+    GUARDED,
+    SCALARIZERS,
+    Look,
+    new_figure,
+    objective_columns,
+    shorten,
+)
 from covlaw.figures.registry import Description
 from covlaw.records.findings import counted, seeds_of
 from covlaw.records.ladder import Array, LlmRun, llm_runs
 
 SCALARIZER = "linear"
-PLAIN, GUARDED = Look("#d55e00", "o", "--"), Look("#0072b2", "s", "-")
+PLAIN = SCALARIZERS[SCALARIZER]
 WINDOW = 5
 """Steps that curves are averaged over."""
 

@@ -12,17 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import GRID, INK, MUTED, Look, new_figure
+from covlaw.figures._drawing.style import GRID, INK, MUTED, SCALARIZERS, new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.study import END, in_order, percent, study_summary
 
-LOOKS = {
-    "linear": Look("#d55e00", "o", "-"),
-    "gdpo": Look("#e69f00", "s", "-"),
-    "ctwa-guided": Look("#0072b2", "^", "-"),
-    "mgda": Look("#009e73", "D", "-"),
-    "upgrad": Look("#cc79a7", "v", "-"),
-}
+SHOWN = ("linear", "gdpo", "ctwa-guided", "mgda", "upgrad")
+LOOKS = {name: SCALARIZERS[name] for name in SHOWN}
 BEST, BASE = "guard-curvature", "linear"
 SAMPLED = ("guard", "guard-crossed", "guard-restoring-1")
 """Whose gradients come from a few completions in the last panel."""

@@ -14,7 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import MUTED, OBJECTIVES, new_figure, objective_look
+from covlaw.figures._drawing.style import (
+    GUARDED,
+    MUTED,
+    OBJECTIVES,
+    new_figure,
+    objective_look,
+    scalarizer_looks,
+)
 from covlaw.figures.registry import Description
 from covlaw.records.lines import read_records
 
@@ -122,13 +129,13 @@ def _errors(axes: Axes, rows: Records) -> None:
 
 def _rooms(axes: Axes, rows: Records) -> None:
     arms = list(dict.fromkeys((r["algorithm"], r["guard"]) for r in rows))
-    worlds = _by_world(rows)
+    looks, worlds = scalarizer_looks([name for name, _ in arms]), _by_world(rows)
     for k, arm in enumerate(arms):
         rooms = [
             np.median([r["room"] for r in own if (r["algorithm"], r["guard"]) == arm])
             for _, own in worlds
         ]
-        look = objective_look(k)
+        look = GUARDED if arm[1] != "none" else looks[arm[0]]
         words = arm[0] if arm[1] == "none" else f"{arm[0]}, guard"
         place = np.arange(len(worlds)) + 0.12 * (k - 1.5)
         axes.plot(

@@ -72,10 +72,17 @@ OBJECTIVES = (
     Look("#56b4e9", "v", "-"),
     Look("#d55e00", "P", "--"),
 )
-SCALARIZERS = {"linear": Look("#d55e00", "o", "--")} | dict.fromkeys(
-    ("ctwa", "ctwa-fast"), Look("#0072b2", "s", "-")
-)
-OTHER_SCALARIZERS = (Look("#009e73", "^", "-."), Look("#cc79a7", "D", ":"))
+SCALARIZERS = {
+    "linear": Look("#d55e00", "o", "--"),
+    **dict.fromkeys(("ctwa", "ctwa-fast", "ctwa-guided"), Look("#0072b2", "s", "-")),
+    **dict.fromkeys(("mgda", "covariance_mgda"), Look("#009e73", "^", "-.")),
+    "gdpo": Look("#e69f00", "v", "-"),
+    "upgrad": Look("#cc79a7", "P", ":"),
+}
+"""Each in every figure that tells algorithms apart; forms of one algorithm share its look."""
+GUARDED = Look(INK, "D", "-")
+"""Linear weights under the guard."""
+OTHER_SCALARIZERS = (Look("#56b4e9", "X", "-."), Look("#cc79a7", "<", ":"))
 
 
 def objective_look(index: int) -> Look:
@@ -84,7 +91,7 @@ def objective_look(index: int) -> Look:
 
 
 def scalarizer_looks(names: list[str]) -> dict[str, Look]:
-    """Look of each scalarizer; `linear`, `ctwa` and `ctwa-fast` keep theirs."""
+    """Look of each scalarizer; those of `SCALARIZERS` keep theirs."""
     others = [name for name in names if name not in SCALARIZERS]
     spare = {name: OTHER_SCALARIZERS[k % 2] for k, name in enumerate(others)}
     return {name: (SCALARIZERS | spare)[name] for name in names}
