@@ -256,7 +256,7 @@ class TrainConfig:
         check_correction(self)
         given = by_objective(self.options, self.scalarizer_name, self.objectives)
         object.__setattr__(self, "options", given)
-        guard = completed_options(self.guard, self.guard_options, self.objectives, self.prompts)
+        guard = completed_options(self.guard, self.guard_options, self.objectives)
         object.__setattr__(self, "guard_options", guard)
         check_needs(self.scalarizer_name, self.make_scalarizer())
         check_added_terms(self, self.make_scalarizer())

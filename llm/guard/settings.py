@@ -99,14 +99,11 @@ class GuardSettings:
         return asdict(self) | lists
 
 
-def completed_options(
-    guard: str, given: Any, names: tuple[str, ...], prompts: int
-) -> dict[str, Any]:
+def completed_options(guard: str, given: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """Check `guard_options` and add the defaults, so that a guarded run's record names them all.
 
     Raises:
-        CovlawError: for an unknown option, a bad value, options where the guard is off, and fewer
-            prompts than its errors need.
+        CovlawError: for an unknown option, a bad value, or options where the guard is off.
     """
     if not isinstance(given, Mapping):
         raise CovlawError(f'guard_options is {given!r}: use a table, e.g. {{floors = "zero"}}')
@@ -118,11 +115,4 @@ def completed_options(
     for name in given:
         if name not in known:
             raise unknown("option in guard_options", str(name), known)
-    settings = GuardSettings(**given).for_objectives(names)
-    judges = bool(settings.check) and settings.backtracking
-    if prompts < 2 and (judges or guard == "needed" or settings.floors == "certified"):
-        raise CovlawError(
-            f"prompts is {prompts}: the guard's errors are clustered by prompt; use 2 or more, or "
-            'guard = "on" with backtracking = false and floors that are not certified'
-        )
-    return settings.table()
+    return GuardSettings(**given).for_objectives(names).table()

@@ -152,7 +152,6 @@ def test_on_two_processes_it_is_the_one_process_s(
         ({"guard_options": {"rows": 3, "crossed": True}}, "two halves of 2"),
         ({"guard_options": {"floors": "low"}}, "unknown floors 'low'"),
         ({"guard_options": {"level": 0.3}}, "level is 0.3"),
-        ({"prompts": 1}, "prompts is 1: the guard's errors are clustered by prompt"),
         ({"guard_options": {"strength": 2.0}}, "strength of restoring floors is 2.0"),
         ({"guard_options": {"objectives": ["digit"]}}, "did you mean digits"),
         ({"guard_options": {"reference": "target", "target": [0.5]}}, "needs 2 target values"),
