@@ -1,9 +1,9 @@
-"""Four predictors of one update, from the bare law to the exact form, on every rung.
+"""One forecast of an update and three diagnoses of it, from the bare law to the exact form.
 
 Each point is one objective of one real update: what a predictor said against what happened, on
-axes of signed square roots. On the exact rungs the points are enumerated and the bars say what a
-sample of other completions would have forecast. Points in the upper left or lower right quadrant
-are wrong signs; the dashed line is the calibration.
+axes of signed square roots, on every rung. Only the bare law is known before the step. On the exact
+rungs the points are enumerated and the bars are those of a sample of other completions. Points in
+the upper left or lower right quadrant are wrong signs; the dashed line is the calibration.
 """
 
 from pathlib import Path
@@ -32,8 +32,8 @@ from covlaw.records.ladder import config_seed, llm_runs
 HEADINGS = dict(
     zip(
         PREDICTORS,
-        ("law\nc·Cov(r, s)", "clipped law\nc·Cov(r, W)", "first order\nalong the step",
-         "exact form\nCov(r, ρ)"),
+        ("forecast: law\nc·Cov(r, s)", "diagnosis: clipped law\nc·Cov(r, W)",
+         "diagnosis: first order\nalong the step", "diagnosis: exact form\nCov(r, ρ)"),
         strict=True,
     )
 )  # fmt: skip
@@ -76,15 +76,16 @@ def describe(run: Path) -> Description:
     if any(r.exact for r in found):
         caption += (
             f"Exact rungs, seed {config_seed(run)}: six clipped steps on a sampled batch by "
-            "SGD, AdamW or natural gradient; points enumerated, bars ± 2 standard errors of a "
-            "forecast by 64 other completions a prompt. "
+            "SGD, AdamW or natural gradient; points enumerated, bars ± 2 standard errors of an "
+            "estimate from 64 other completions a prompt. "
         )
     if not all(r.exact for r in found):
         seeds = seeds_of(llm_runs(run))
         caption += f"LLM, {seeds}: samples apart from the batch; bars alike, by prompt. "
     caption += (
         f"At most {BARS} bars a panel. Slopes with 95 % intervals, bootstrapped by update; signs "
-        "right; changes that a sampled forecast met within 2 standard errors."
+        "right; changes that an estimate met within 2 standard errors. Only the bare law is a "
+        "forecast, known before the step up to its c; the others diagnose the step taken."
     )
     agreeing = [r.rung for r in found if r.laws_agree]
     if agreeing:

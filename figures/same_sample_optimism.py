@@ -1,7 +1,8 @@
 """How much the samples that made an update flatter it, against samples that did not.
 
-What Cov(r, ρ) forecasts beyond the measured change, audit by audit, on other samples and on the
-update's own. Bars that leave out 0 are bias; the measured mean stands beside each objective.
+What the exact form Cov(r, ρ), a diagnosis of the step, says beyond the measured change, audit by
+audit, on other samples and on the update's own. Bars that leave out 0 are bias; the measured
+mean stands beside each objective.
 """
 
 from pathlib import Path
@@ -21,10 +22,10 @@ from covlaw.records.findings import counted, scalarizers, seeds_of, stack
 from covlaw.records.ladder import Array, LlmRun, audits, llm_runs
 
 SAMPLES = {
-    "independent": Look("#0072b2", "o", "", "forecast on other samples"),
-    "same": Look("#d55e00", "s", "", "forecast on the update's own samples"),
+    "independent": Look("#0072b2", "o", "", "exact form on other samples"),
+    "same": Look("#d55e00", "s", "", "exact form on the update's own samples"),
 }
-"""What ρ is forecast on; `hatch` holds the label."""
+"""Where the exact form is estimated; `hatch` holds the label."""
 
 
 class Excess(NamedTuple):
@@ -50,7 +51,7 @@ class Excess(NamedTuple):
 
 
 def draw(run: Path) -> Figure:
-    """Draw what Cov(r, ρ) on either sample promises beyond the measured change."""
+    """Draw what Cov(r, ρ) on either sample says beyond the measured change."""
     runs = llm_runs(run)
     names = scalarizers(runs)
     figure = new_figure(2.9)
@@ -58,7 +59,7 @@ def draw(run: Path) -> Figure:
     for panel, name in zip(panels, names, strict=True):
         _panel(panel, [r for r in runs if r.scalarizer == name])
         panel.set_title(name)
-    panels[0].set_ylabel("promised − measured change,\nmean over audits")
+    panels[0].set_ylabel("exact form − measured change,\nmean over audits")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -69,10 +70,11 @@ def describe(run: Path) -> Description:
     count = len(audits(runs, "same"))
     caption = (
         f"{counted(count, 'audit')} of {counted(len(runs), 'run')}, {seeds_of(runs)}. One update "
-        "judged by Cov(r, ρ) on two samples, less the change measured on fresh samples of both "
-        "policies (its mean stands beside the objective). Differences are taken audit by audit; "
-        "bars are ± 2 standard errors of their mean, widened as Student's t asks. The batch that "
-        "made an update over-represents what it raised, so its own covariance with ρ is biased."
+        "diagnosed after the step by the exact form Cov(r, ρ) on two samples, less the change "
+        "measured on fresh samples of both policies (its mean stands beside the objective). "
+        "Differences are taken audit by audit; bars are ± 2 standard errors of their mean, widened "
+        "as Student's t asks. The batch that made an update over-represents what it "
+        "raised, so its own covariance with ρ is biased."
     )
     return Description(_claim(runs), caption)
 
@@ -90,13 +92,14 @@ def _claim(runs: list[LlmRun]) -> str:
     if not np.isfinite(beyond.mean).any():
         return "No audit was made on the update's own samples"
     if not clear:
-        return "An update's own samples and others promise the same, within 2 standard errors"
+        same = "Cov(r, ρ) is the same on an update's own samples and on others"
+        return f"{same}, within 2 standard errors"
     rest = "; the rest within 2 standard errors" if len(clear) < len(ratios) else ""
-    return f"An update's own samples promise, beyond others: {', '.join(clear)}{rest}"
+    return f"Cov(r, ρ) on an update's own samples, less that on others: {', '.join(clear)}{rest}"
 
 
 def optimism(runs: list[LlmRun]) -> Array:
-    """Mean forecast on the same samples over that on independent ones (M,).
+    """Mean exact form on the same samples over that on independent ones (M,).
 
     NaN where the independent mean is not clear of 0: a ratio says nothing there.
     """

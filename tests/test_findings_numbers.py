@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from covlaw.figures._drawing.forecasts import rows
+from covlaw.figures._drawing.forecasts import Row, rows
 from covlaw.figures._drawing.render import recorded
 from covlaw.figures.same_sample_optimism import optimism
 from covlaw.records.findings import agreement, outcomes
 from covlaw.records.ladder import audits, llm_runs, verdict_file
 from covlaw.records.lines import read_records
+from covlaw.theory.estimators.calibration import line_with_errors
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/findings.md", "docs/law.md")
@@ -140,3 +141,29 @@ def test_signs_on_the_exact_rungs() -> None:
 def test_the_studys_size() -> None:
     summary = json.loads((recorded("study") / "summary.json").read_text(encoding="utf-8"))
     assert f"{summary['runs']:,} runs" in README
+
+
+def own_slope(row: Row, name: str) -> float:
+    own = row.points[name]
+    columns = (own.forecast, row.change, own.forecast_error, row.change_error)
+    kept = (columns[2] > 0) & (columns[3] > 0)
+    shared = float(own.correlation[kept].mean())
+    return float(line_with_errors(*(v[kept] for v in columns), correlation=shared).slope)
+
+
+def test_slopes_of_own_and_of_alike_errors() -> None:
+    """Of the ladder's audits, York's line from each point's errors against Deming's."""
+    [llm] = (row for row in rows(LADDER) if row.rung == "llm")
+    own, alike, law, law_alike = (
+        f(llm, name) for name in ("exact_change", "law") for f in (own_slope, Row.slope)
+    )
+    assert f"has {short(own)} in that way and {alike.value:.2f} with errors" in README
+    assert alike.low < 1 < alike.high
+    limits = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
+    assert f"is {short(own)} in that way and {alike.value:.2f} with errors that are alike" in limits
+    assert f"the bare law's {law:.2f} and {law_alike.value:.2f}" in limits
+    fresh = json.loads((recorded("inner-steps-llm") / "verdict.json").read_text(encoding="utf-8"))
+    slope = fresh["agreement"]["1"]["exact_change"]["slope"]
+    said = f"{slope['value']:.2f} ({short(slope['low'])} to {slope['high']:.2f})"
+    assert f"give the exact form {said}" in README
+    assert len(fresh["runs"]) == 8

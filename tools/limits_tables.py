@@ -79,15 +79,17 @@ def _coverage(cells: Records) -> str:
 def _slopes(records: Records) -> str:
     rows = [
         (
+            r["errors"],
             f"{r['spread']:g}",
             r["correlation"],
+            r["weights"],
             f"{r['slope']:.3f} ± {r['slope_se']:.3f}",
             f"{r['covered']} of {r['n']}",
         )
         for r in records
     ]
-    head = ("spread between prompts", "correlation of errors", "mean slope", "intervals holding 1")
-    return _table(head, rows)
+    head = ("errors", "spread between prompts", "their correlation", "weights")
+    return "\n### Slopes\n" + _table((*head, "mean slope", "intervals holding 1"), rows)
 
 
 def _shapes(cells: Records) -> list[tuple[int, int]]:

@@ -30,6 +30,8 @@ class Points(NamedTuple):
     sampled: Array
     """What a finite sample says."""
     sampled_error: Array
+    correlation: Array
+    """Of the forecast's error and the change's; 0 on an exact rung."""
 
 
 class Row(NamedTuple):
@@ -65,14 +67,12 @@ class Row(NamedTuple):
         On an exact rung nothing errs but the predictor, and the line is plain least squares.
         """
         own = self.points[predictor]
-        errors = (
-            own.forecast_error,
-            np.ones_like(self.change) if self.exact else self.change_error,
-        )
-        known = (errors[0] > 0) | (errors[1] > 0)
-        known &= np.isfinite(own.forecast + self.change + errors[0] + errors[1])
-        x, y, x_error, y_error = (v[known] for v in (own.forecast, self.change, *errors))
-        return calibration_slope(x, y, x_error, y_error, self.update[known])
+        error = np.ones_like(self.change) if self.exact else self.change_error
+        columns = (own.forecast, self.change, own.forecast_error, error, own.correlation)
+        known = np.isfinite(columns).all(0)
+        x, y, x_error, y_error, shared = (v[known] for v in columns)
+        cluster = self.update[known]
+        return calibration_slope(x, y, x_error, y_error, cluster, correlation=shared)
 
     def signs(self, predictor: str) -> tuple[int, int]:
         """`(right, of)`: signs of the forecast, where that of the change is clear."""
@@ -113,7 +113,8 @@ def _exact_rows(records: list[dict[str, Any]]) -> Iterator[Row]:
         for name in PREDICTORS:
             columns = (array([r[name][key] for r in own]) for key in ("exact", "estimate", "se"))
             exact, estimate, error = (c.ravel() for c in columns)
-            points[name] = Points(exact, np.zeros_like(exact), estimate, error)
+            nothing = np.zeros_like(exact)
+            points[name] = Points(exact, nothing, estimate, error, nothing)
         yield _row(rung, own[0]["objectives"], change, np.zeros_like(change), points)
 
 
@@ -125,7 +126,8 @@ def _llm_row(run: Path) -> Iterator[Row]:
     points = {}
     for name in PREDICTORS:
         estimate, its_error = (x.ravel() for x in stack(found, name))
-        points[name] = Points(estimate, its_error, estimate, its_error)
+        shared = np.concatenate([audit.correlation(name) for audit in found])
+        points[name] = Points(estimate, its_error, estimate, its_error, shared)
     yield _row("llm", found[0].run.objectives, change, error, points)
 
 

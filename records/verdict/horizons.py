@@ -9,9 +9,6 @@ from covlaw.records.constants import PREDICTIONS
 from covlaw.records.verdict.rows import Estimate, Pair, Run
 from covlaw.theory.estimators.calibration import Slope, calibration_slope
 
-MOST_SHARED = 0.99
-"""Correlation of errors that is used at most: at 1 a point could fix the line alone."""
-
 
 def windows(run: Run, horizon: int) -> Iterator[Pair]:
     """Stretches of `horizon` steps that begin at an audit and share no batch with one another.
@@ -43,19 +40,17 @@ def difference(after: Estimate, before: Estimate) -> Estimate:
 def calibration(pairs: Sequence[Pair], forecast: str) -> Slope:
     """Slope of what happened on a forecast; the objectives of one stretch are resampled together.
 
-    Pairs without an error on either side are left out: nothing varied there. Where audits record
-    how a forecast's error and its outcome's are correlated, their mean correlation is used: of one
-    audit it is too noisy.
+    Pairs without a forecast are left out; those in which nothing varied are not: what happened to
+    stay as it was is an outcome. Where audits record how a forecast's error and its outcome's are
+    correlated, that is used.
     """
-    kept = [p for p in pairs if p.forecasts[forecast].measured and p.realised.measured]
+    kept = [p for p in pairs if p.forecasts[forecast].known and p.realised.known]
     stretches = {key: n for n, key in enumerate(dict.fromkeys((p.run, p.step) for p in kept))}
     both = [[*p.forecasts[forecast][:2], *p.realised[:2]] for p in kept]
-    columns = np.array(both).reshape(-1, 4).T
+    x, x_error, y, y_error = np.array(both).reshape(-1, 4).T
     cluster = np.array([stretches[p.run, p.step] for p in kept], dtype=np.int64)
-    shared = [p.correlation.get(forecast, 0.0) for p in kept]
-    r = min(float(np.mean(shared)), MOST_SHARED) if kept else 0.0
-    x, x_error, y, y_error = columns
-    return calibration_slope(x, y, x_error, y_error, cluster, correlation=r)
+    shared = np.array([p.correlation.get(forecast, 0.0) for p in kept])
+    return calibration_slope(x, y, x_error, y_error, cluster, correlation=shared)
 
 
 def _cumulated(

@@ -1,6 +1,7 @@
 """A recorded run as pairs of what was forecast and what then happened, with standard errors."""
 
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,11 @@ class Estimate(NamedTuple):
     def certified(self) -> bool:
         """Whether the sign is certain: by the audit's own rule, else beyond 3 standard errors."""
         return abs(self.value) > CERTAIN * self.error if self.sure is None else self.sure
+
+    @property
+    def known(self) -> bool:
+        """Whether there is one, with an error; perhaps 0."""
+        return isfinite(self.value) and isfinite(self.error)
 
     @property
     def measured(self) -> bool:

@@ -43,10 +43,10 @@ def flattering(audits: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("change", "claim"),
     [
-        (honest, "promise the same"),
+        (honest, "is the same on an update's own samples and on others"),
         (
             flattering,
-            "promise, beyond others: accuracy +0.020 (2.0×); the rest within 2 standard errors",
+            "less that on others: accuracy +0.020 (2.0×); the rest within 2 standard errors",
         ),
         (lambda audits: audits[:1], "No audit was made on the update's own samples"),
     ],

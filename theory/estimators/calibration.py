@@ -16,6 +16,8 @@ SETTLED = 2.0**-40
 RESAMPLES = 1000
 BLOCK = 2**14
 """Points times resamples that are worked on together."""
+MOST_SHARED = 0.99
+"""Correlation of errors that is used at most: at 1 a point could fix the line alone."""
 _QUANTILES = (0.025, 0.1587, 0.8413, 0.975)
 
 
@@ -135,23 +137,34 @@ def calibration_slope(
     seed: int = 0,
     correlation: ArrayLike = 0.0,
 ) -> Slope:
-    """`line_with_errors` with a bootstrap over clusters of points, e.g. the objectives of an audit.
+    """A line through points of alike errors, with a bootstrap over clusters of points.
+
+    An error estimated from the sample that gave the estimate is small where the estimate happens to
+    be: few completions that differ mean a small change *and* a small error. As York's weights 1/σ²
+    such errors prefer the small outcomes, and flatten the line. So all points get the same ones,
+    from their mean variances and mean covariance (Deming's line), which is consistent for unequal
+    errors too. A point whose own errors are 0 counts as any other: to leave out what happened
+    not to differ would be the same selection.
 
     Args:
         x: (n,) forecasts.
         y: (n,) what happened.
-        x_error: (n,) standard errors.
+        x_error: (n,) standard errors ≥ 0.
         y_error: (n,).
-        cluster: (n,) ids; points of one cluster are drawn together.
+        cluster: (n,) ids; points of one, e.g. the objectives of an audit, are drawn together.
         seed: Of the resampling.
-        correlation: Of a point's two errors, as `line_with_errors`.
+        correlation: (n,) or one number: of a point's two errors, as `line_with_errors`.
+
+    Returns:
+        NaN where there are fewer than three clusters, or no error at all.
     """
     names, place = np.unique(cluster, return_inverse=True)
-    if len(names) < 3:
+    if len(names) < 3 or not (np.any(x_error) or np.any(y_error)):
         nan = float("nan")
         return Slope(nan, nan, nan, nan, nan, nan, len(x), len(names))
-    found = line_with_errors(x, y, x_error, y_error, correlation=correlation)
-    points = _checked(x, y, x_error, y_error, correlation)
+    *errors, shared = _alike(x_error, y_error, correlation)
+    points = _checked(x, y, *errors, shared)
+    found = line_with_errors(x, y, *errors, correlation=shared)
     drawn = cluster_counts(place, RESAMPLES, seed)
     parts = np.array_split(drawn, 10)  # all at once would be memory's worth
     slopes = np.concatenate([_slopes(points, part[:, place]) for part in parts])
@@ -221,6 +234,16 @@ def _first_slope(points: Points, count: Array) -> Array:
     weight *= u
     slope: Array = weight @ points.y / np.vecdot(weight, u)
     return slope
+
+
+def _alike(x_error: Array, y_error: Array, correlation: ArrayLike) -> tuple[Array, Array, float]:
+    """Root mean squares of the errors, (n,) each, and the correlation of their mean covariance."""
+    together = x_error * y_error
+    first, second = (float(np.mean(e**2)) ** 0.5 for e in (x_error, y_error))
+    size = first * second
+    shared = float(np.mean(correlation * together)) / size if size > 0 else 0.0
+    within = min(max(shared, -MOST_SHARED), MOST_SHARED)
+    return np.full(len(together), first), np.full(len(together), second), within
 
 
 def _checked(x: Array, y: Array, x_error: Array, y_error: Array, correlation: ArrayLike) -> Points:

@@ -27,8 +27,8 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "group_size": Measurement(("bandit",), 5.0),
     "remainder": Measurement(("bandit",), 5.0),
     "clipping": Measurement(("bandit",), 4.0),
-    "certificates": Measurement(("theory",), 40.0),
-    "slopes": Measurement(("theory",), 25.0),
+    "certificates": Measurement(("theory",), 110.0),
+    "slopes": Measurement(("theory",), 50.0),
     "look_ahead": Measurement(("bandit", "tabular", "transformer"), 45.0),
     "gramian_noise": Measurement(("theory",), 3.0),
 }

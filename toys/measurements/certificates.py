@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from covlaw.toys.measurements.certificate_families import (
     score_families,
 )
 
-SHAPES = ((4, 2), (4, 16), (8, 4), (16, 8), (32, 2), (32, 16), (64, 8))
+SHAPES = tuple(product((4, 8, 16, 32, 64), (2, 4, 8, 16)))
 """Prompts and completions a prompt."""
 QUICK_SHAPES = ((4, 4), (32, 4))
 BATCHES, QUICK_BATCHES = 1500, 200

@@ -1,12 +1,19 @@
-"""Whether a calibration line's interval covers slope 1, prompts shared between both sides."""
+"""Whether a calibration line's interval covers slope 1: shared prompts, and errors that are counts.
 
-from typing import Any
+Forecast and outcome see the same prompts, which differ in what an update does to them: their errors
+are correlated. And where few completions differ, an estimate and its standard error are small
+together: weights of York's line from each point's own errors flatten it.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from covlaw.theory.estimators.calibration import calibration_slope
+from covlaw.theory.estimators.bootstrap import cluster_counts
+from covlaw.theory.estimators.calibration import RESAMPLES, calibration_slope, line_with_errors
 from covlaw.theory.estimators.error_correlation import prompt_correlation
 
 Array = NDArray[np.float64]
@@ -17,57 +24,92 @@ SPREADS = (0.0, 0.05)
 """Of the true changes from prompt to prompt."""
 NOISES = (0.02, 0.05)
 """Of a prompt's forecast and of its measured change."""
-RUNS, QUICK_RUNS = 200, 6
+SIZES = (8, 16)
+"""Completions a prompt that the forecast and the outcome are counted on."""
+TILT, STIR = 0.2, 0.002
+"""Log-ratio of the completions that carry a change; share that differs besides, either way."""
+RUNS, QUICK_RUNS = 200, 4
+
+
+class Seen(NamedTuple):
+    """Prompts' forecasts and changes, (audits x objectives, prompts) each, with one truth."""
+
+    forecast: Array
+    change: Array
 
 
 def measure(seed: int = 0, quick: bool = False) -> list[dict[str, Any]]:
-    """Fit lines to calibrated forecasts, with and without the correlation of the two errors.
+    """Fit lines to calibrated forecasts, with and without what the errors share.
 
     Args:
         seed: Of everything.
         quick: Fewer sets of audits.
 
     Returns:
-        A record for each spread between prompts and each way: `correlation` ("ignored", "used"),
+        A record for each kind of errors ("normal", "counts"), spread between prompts and way:
+        `correlation` ("ignored", "used"), `weights` ("alike", "own": each point's own errors),
         `slope` (mean; 1 in truth), `slope_se`, `n` sets of audits, `covered` intervals.
     """
     runs = QUICK_RUNS if quick else RUNS
+    cases = [("normal", spread) for spread in SPREADS] + [("counts", 0.0)]
     return [
         record
-        for k, spread in enumerate(SPREADS)
-        for record in _compared(spread, runs, np.random.default_rng([seed, k]))
+        for k, (errors, spread) in enumerate(cases)
+        for record in _compared(errors, spread, runs, np.random.default_rng([seed, k]))
     ]
 
 
-def _compared(spread: float, runs: int, rng: np.random.Generator) -> list[dict[str, Any]]:
-    cluster = np.arange(AUDITS * OBJECTIVES) // OBJECTIVES
-    found: dict[str, list[tuple[float, bool]]] = {"ignored": [], "used": []}
-    for _ in range(runs):
-        first, second = _audits(spread, rng)
-        (x, sx), (y, sy) = _mean(first), _mean(second)
-        r = float(prompt_correlation(*(torch.as_tensor(v.T) for v in (first, second))).mean())
-        for name, shared in (("ignored", 0.0), ("used", r)):
-            slope = calibration_slope(x, y, sx, sy, cluster, correlation=shared)
-            found[name].append((slope.value, slope.low <= 1 <= slope.high))
-    return [
-        {
+def _compared(
+    errors: str, spread: float, runs: int, rng: np.random.Generator
+) -> Iterator[dict[str, Any]]:
+    sets = [_counted(rng) if errors == "counts" else _normal(spread, rng) for _ in range(runs)]
+    for correlation, weights in (("ignored", "alike"), ("used", "alike"), ("used", "own")):
+        found = [_line(seen, correlation == "used", weights == "own") for seen in sets]
+        values = np.array([value for value, _ in found])
+        yield {
+            "errors": errors,
             "spread": spread,
-            "correlation": name,
-            "slope": float(np.mean([value for value, _ in own])),
-            "slope_se": float(np.std([value for value, _ in own]) / runs**0.5),
+            "correlation": correlation,
+            "weights": weights,
+            "slope": float(values.mean()),
+            "slope_se": float(values.std() / runs**0.5),
             "n": runs,
-            "covered": int(sum(hit for _, hit in own)),
+            "covered": sum(hit for _, hit in found),
         }
-        for name, own in found.items()
-    ]
 
 
-def _audits(spread: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Prompts' forecasts and changes, (audits x objectives, prompts) each, with one truth."""
+def _line(seen: Seen, shared: bool, own: bool) -> tuple[float, bool]:
+    """The slope, and whether its interval holds 1."""
+    (x, sx), (y, sy) = _mean(seen.forecast), _mean(seen.change)
+    r = np.array(prompt_correlation(*(torch.as_tensor(v.T) for v in seen))) * shared
+    cluster = np.arange(len(x)) // OBJECTIVES
+    if not own:
+        slope = calibration_slope(x, y, sx, sy, cluster, correlation=r)
+        return slope.value, slope.low <= 1 <= slope.high
+    kept, r = (sx > 0) & (sy > 0), r.mean()
+    columns = [v[kept] for v in (x, y, sx, sy)]
+    count = cluster_counts(cluster, RESAMPLES, 0)[:, cluster][:, kept]
+    low, high = np.nanquantile(
+        line_with_errors(*columns, count, correlation=r).slope, (0.025, 0.975)
+    )
+    return float(line_with_errors(*columns, correlation=r).slope), bool(low <= 1 <= high)
+
+
+def _normal(spread: float, rng: np.random.Generator) -> Seen:
     rows = AUDITS * OBJECTIVES
     truth = EFFECT * rng.normal(size=(rows, 1)) + spread * rng.normal(size=(rows, PROMPTS))
-    first, second = (truth + noise * rng.normal(size=truth.shape) for noise in NOISES)
-    return first, second
+    return Seen(*(truth + noise * rng.normal(size=truth.shape) for noise in NOISES))
+
+
+def _counted(rng: np.random.Generator) -> Seen:
+    """Rewarded completions of log-ratio ±TILT carry the change; a pair that differs is ±1."""
+    truth = EFFECT * rng.standard_t(3, size=(AUDITS * OBJECTIVES, 1))
+    sign, size = np.sign(truth), np.minimum(np.abs(truth), TILT / 2)
+    tilted, pairs = SIZES
+    shape = (len(truth), PROMPTS)
+    forecast = sign * TILT * rng.binomial(tilted, size / TILT, shape) / tilted
+    counts = [rng.binomial(pairs, STIR + share, shape) for share in (size, 0 * size)]
+    return Seen(forecast, sign * (counts[0] - counts[1]) / pairs)
 
 
 def _mean(values: Array) -> tuple[Array, Array]:

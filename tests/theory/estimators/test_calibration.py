@@ -145,6 +145,40 @@ def test_the_bootstrap_agrees_with_the_given_errors_where_points_are_independent
     assert abs(found.error / analytic - 1) < 4 * (2 / RESAMPLES + 0.5 / n) ** 0.5
 
 
+def test_errors_that_are_counts_flatten_a_line_unless_they_are_alike() -> None:
+    """Pairs that differ are counted: a change of n/N has error √n/N, small where n is; slope 1."""
+    rng = np.random.default_rng(5)
+    slopes = []
+    for _ in range(80):
+        n = 150
+        mean, sign = 400 * rng.uniform(0.01, 0.04, n), rng.choice([-1.0, 1.0], n)
+        first, second = rng.poisson(mean, (2, n))
+        x, y = sign * first / 400, sign * second / 400
+        errors = [np.sqrt(np.maximum(c, 0.25)) / 400 for c in (first, second)]
+        truth = sign * mean / 400
+        alike = calibration_slope(truth, y, 0 * errors[0], errors[1], np.arange(n)).value
+        both = calibration_slope(x, y, *errors, np.arange(n)).value
+        given = float(line_with_errors(truth, y, 0 * errors[0], errors[1]).slope)
+        slopes.append([given, alike, both])
+    mean, spread = np.mean(slopes, axis=0), np.std(slopes, axis=0) / 80**0.5
+    assert 1 - mean[0] > 4 * spread[0]
+    assert abs(mean[1] - 1) < 4 * spread[1]
+    assert abs(mean[2] - 1) < 4 * spread[2]
+
+
+def test_points_in_which_nothing_varied_count() -> None:
+    rng = np.random.default_rng(6)
+    truth, n = rng.normal(size=60), 60
+    x, y = truth + 0.3 * rng.normal(size=n), truth + 0.3 * rng.normal(size=n)
+    error = np.where(np.arange(n) < 20, 0.0, 0.3)
+    alike = np.full(n, float(np.mean(error**2)) ** 0.5)
+    found = calibration_slope(x, y, error, error, np.arange(n))
+    assert found.points == n
+    assert found.value == float(line_with_errors(x, y, alike, alike).slope)
+    nothing = np.zeros(n)
+    assert np.isnan(calibration_slope(x, y, nothing, nothing, np.arange(n)).value)
+
+
 def test_points_that_cannot_be_used_are_refused() -> None:
     one = np.ones(4)
     with pytest.raises(CovlawError, match="no error in either"):

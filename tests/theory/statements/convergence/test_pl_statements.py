@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.statements import check
+from covlaw.theory.statements.convergence import _bumpy as bumpy
 from covlaw.theory.statements.convergence import _drifting_problems as drifting_problems
 from covlaw.theory.statements.convergence import _pl_problems as pl_problems
 from covlaw.theory.statements.convergence import drifting_weights_cost_their_path_length as t43
@@ -70,6 +72,19 @@ def test_t41_refutes_the_rate_of_strongly_convex_quadratics(
 
     monkeypatch.setattr(t41, "improved_rate", mean_of_both)
     assert check("T41", "theory", 0).status == "refuted"
+
+
+@pytest.mark.parametrize("length", [0.1, 0.5, 1.0])
+def test_in_one_variable_the_quadratics_rate_holds_without_convexity(length: float) -> None:
+    """√f falls by μγ√f at least: why no random sum of such functions refutes (1 − μγ)², γ ≤ 1/L."""
+    x = torch.linspace(-9, 9, 20001, dtype=torch.float64)
+    x = x[x != 0]
+    step = length / bumpy.SMOOTHNESS
+    after = bumpy.value(x - step * bumpy.slope(x)) / bumpy.value(x)
+    bound = (1 - bumpy.PL * step) ** 2
+    assert float(after.max()) <= bound * (1 + rounding(1.0, 64))
+    # with a constant a third larger it is false
+    assert float(after.max()) > (1 - 1.3 * bumpy.PL * step) ** 2
 
 
 def test_t42_refutes_a_floor_one_percent_lower(monkeypatch: pytest.MonkeyPatch) -> None:
