@@ -36,8 +36,9 @@ def flattest_sides(batch: PLBatch, _: np.random.Generator) -> Sides:
 
     With (1 − Lγ)² where that is larger it would be the exact rate of strongly convex functions. For
     γ ≤ 1/L that holds for PL functions of one variable too, and for sums of them: to the right of
-    the minimisers (√f)' ≥ √(μ/2) and f' ≥ √(2μf), so that √f falls by at least μγ√f, and γf' ≤ x
-    never passes them.
+    the minimisers (√f)' ≥ √(μ/2) and f' ≥ √(2μf), so that √f falls by at least μγ√f, and a step
+    never passes them. So random problems of that kind cannot refute it there; in several variables
+    it is open.
     """
     return _contraction(batch, (lambda mu, smoothness, step: (1 - mu * step).square(),))
 
