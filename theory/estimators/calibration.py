@@ -241,7 +241,8 @@ def _alike(x_error: Array, y_error: Array, correlation: ArrayLike) -> tuple[Arra
     together = x_error * y_error
     first, second = (float(np.mean(e**2)) ** 0.5 for e in (x_error, y_error))
     size = first * second
-    shared = float(np.mean(correlation * together)) / size if size > 0 else 0.0
+    r = np.asarray(correlation, dtype=np.float64)
+    shared = float(np.mean(r * together)) / size if size > 0 else 0.0
     within = min(max(shared, -MOST_SHARED), MOST_SHARED)
     return np.full(len(together), first), np.full(len(together), second), within
 

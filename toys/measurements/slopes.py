@@ -87,12 +87,12 @@ def _line(seen: Seen, shared: bool, own: bool) -> tuple[float, bool]:
         slope = calibration_slope(x, y, sx, sy, cluster, correlation=r)
         return slope.value, slope.low <= 1 <= slope.high
     kept, r = (sx > 0) & (sy > 0), r.mean()
-    columns = [v[kept] for v in (x, y, sx, sy)]
+    x, y, sx, sy = (v[kept] for v in (x, y, sx, sy))
     count = cluster_counts(cluster, RESAMPLES, 0)[:, cluster][:, kept]
-    low, high = np.nanquantile(
-        line_with_errors(*columns, count, correlation=r).slope, (0.025, 0.975)
-    )
-    return float(line_with_errors(*columns, correlation=r).slope), bool(low <= 1 <= high)
+    resampled = line_with_errors(x, y, sx, sy, count, correlation=r).slope
+    low, high = np.nanquantile(resampled, (0.025, 0.975))
+    value = float(line_with_errors(x, y, sx, sy, correlation=r).slope)
+    return value, bool(low <= 1 <= high)
 
 
 def _normal(spread: float, rng: np.random.Generator) -> Seen:
