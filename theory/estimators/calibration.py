@@ -162,9 +162,9 @@ def calibration_slope(
     if len(names) < 3 or not (np.any(x_error) or np.any(y_error)):
         nan = float("nan")
         return Slope(nan, nan, nan, nan, nan, nan, len(x), len(names))
-    *errors, shared = _alike(x_error, y_error, correlation)
-    points = _checked(x, y, *errors, shared)
-    found = line_with_errors(x, y, *errors, correlation=shared)
+    sx, sy, shared = _alike(x_error, y_error, correlation)
+    points = _checked(x, y, sx, sy, shared)
+    found = line_with_errors(x, y, sx, sy, correlation=shared)
     drawn = cluster_counts(place, RESAMPLES, seed)
     parts = np.array_split(drawn, 10)  # all at once would be memory's worth
     slopes = np.concatenate([_slopes(points, part[:, place]) for part in parts])
