@@ -81,7 +81,7 @@ def _compared(
 def _line(seen: Seen, shared: bool, own: bool) -> tuple[float, bool]:
     """The slope, and whether its interval holds 1."""
     (x, sx), (y, sy) = _mean(seen.forecast), _mean(seen.change)
-    r = np.array(prompt_correlation(*(torch.as_tensor(v.T) for v in seen))) * shared
+    r = prompt_correlation(*(torch.as_tensor(v.T) for v in seen)).numpy() * shared
     cluster = np.arange(len(x)) // OBJECTIVES
     if not own:
         slope = calibration_slope(x, y, sx, sy, cluster, correlation=r)
