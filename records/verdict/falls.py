@@ -1,7 +1,7 @@
 """Objectives that a run lowered for certain, and how far ahead the law said so."""
 
 from collections.abc import Iterator
-from math import hypot
+from math import hypot, isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -44,12 +44,14 @@ def falls(run: Run) -> Iterator[Fall]:
     for j in np.flatnonzero(ends.fallen).tolist():
         objective = run.objectives[j]
         levels = _levels([values[j] for values in run.values], width)
-        below = [_certain(difference(level, levels[0])) for level in levels]
+        first = next((level for level in levels if isfinite(level.error)), levels[0])
+        below = [_certain(difference(level, first)) for level in levels]
+        shown = below.index(True) if True in below else len(below) - 1  # where lines are missing
         yield Fall(
             run.name,
             objective,
             Estimate(float(ends.change[j]), float(ends.error[j])),
-            below.index(True) + width - 1,
+            shown + width - 1,
             float(ends.lost[j]),
             bool(ends.sacrificed[j]),
             {n: _lead(run, n, objective, levels, below) for n in (*PREDICTIONS, BASELINE)},
