@@ -79,12 +79,10 @@ def base_samples(config: TrainConfig) -> tuple[SampledRollouts, torch.Tensor]:
 
 
 def _evaluation(config: TrainConfig, model: str) -> EvalConfig:
-    shared = {
-        name: getattr(config, name)
-        for name in ("task", "task_path", "task_options", "rewards", "max_tokens", "temperature")
-    }
-    more = {"completions": EACH, "limit": HELD_OUT, "batch": HELD_OUT, "seed": SEED}
-    return EvalConfig(model=model, split="test", device=config.device, **shared, **more)
+    names = ("task", "task_path", "task_options", "rewards", "max_tokens", "temperature", "device")
+    shared: dict[str, Any] = {name: getattr(config, name) for name in names}
+    sizes: dict[str, Any] = {"completions": EACH, "limit": HELD_OUT, "batch": HELD_OUT}
+    return EvalConfig(model=model, split="test", seed=SEED, **shared, **sizes)
 
 
 def _judged_run(

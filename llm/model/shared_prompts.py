@@ -59,7 +59,7 @@ def read_shared(model: Any, batch: Completions, output: str) -> Tensor:
         use_cache=True,
         **kept,
     )
-    start = getattr(read, output)[:, -1:][place]
+    start: Tensor = getattr(read, output)[:, -1:][place]
     width = batch.tokens.shape[1]
     if width == 1:
         return start
