@@ -118,7 +118,9 @@ def _ending(folder: Path) -> Iterator[str]:
     if lost:
         yield f"sacrificed (more than 10 % of what it had to lose): {', '.join(lost)}"
     place = shlex.quote(str(folder))
-    yield f"next: covlaw report {place} (a page), covlaw llm audit {place} (its audits)"
+    audited = any(True for _ in (folder / "audits").glob("*"))
+    audit = f", covlaw llm audit {place} (its audits)" if audited else ""
+    yield f"next: covlaw report {place} (a page){audit}"
 
 
 def _show_plan(config: Any) -> None:
