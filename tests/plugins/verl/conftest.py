@@ -1,5 +1,6 @@
 """These run in verl itself: left out where it is not installed (`make test-verl`)."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ else:
         warnings.simplefilter("ignore")
         import verl.trainer.ppo.v1  # noqa: F401
 
+        import covlaw.plugins.verl  # noqa: F401  # where it is on the path without its entry point
+
 
 def pytest_collection_modifyitems(items) -> None:
     for item in items:
@@ -23,6 +26,7 @@ def pytest_collection_modifyitems(items) -> None:
 @pytest.fixture(scope="session")
 def queue() -> Iterator[None]:
     """The real TransferQueue, in actors of Ray; it waits for ever where Ray counts two CPUs."""
+    os.environ.setdefault("RAY_worker_niceness", "0")  # at 15 they starve on a busy machine
     import ray
     import transfer_queue as tq
     from omegaconf import OmegaConf

@@ -10,7 +10,6 @@ import pytest
 from verl.trainer.ppo.v1 import PPOTrainerSync, get_trainer_cls
 from verl_toy import NAMES, configured
 
-import covlaw.plugins.verl  # noqa: F401  # as verl itself does by the entry point
 from covlaw.plugins.verl.settings import read_settings
 from covlaw.theory._numerics.errors import CovlawError
 
