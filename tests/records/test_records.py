@@ -32,7 +32,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    with pytest.raises(CovlawError, match="cannot write to"):
+    with pytest.raises(CovlawError, match="is a file: name a folder"):
         records.open_run(tmp_path / "run", {})
 
 

@@ -33,7 +33,7 @@ SMALL = (
 def test_the_papers_eight_are_there() -> None:
     methods = ("ctwa", "linear", "mgda", "gradnorm", "lagrangian", "dynamic", "pama")
     assert set(PAPER) == {f"paper-{method}" for method in (*methods, "tchebycheff")}
-    others = {"cpu-demo", "gpu-8min", "gpu-1.5b", "gpu-base", "gpu-throughput"}
+    others = {"cpu-demo", "cpu-real", "gpu-8min", "gpu-1.5b", "gpu-base", "gpu-throughput"}
     second = {"paper2-qwen3", "paper2-instruct", "paper2-public-code"}
     assert others | second | set(PAPER) == set(preset_names())
 

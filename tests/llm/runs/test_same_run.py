@@ -159,6 +159,7 @@ def test_a_signal_to_stop_leaves_a_checkpoint_and_says_how_to_go_on(
             os.kill(os.getpid(), number)
 
     many = replace(config, steps=3, checkpoint_every=100)
+    signal.signal(number, signal.SIG_DFL)  # nohup ignores SIGHUP
     with pytest.raises(Stopped, match=rf"{number.name} \(stopped after 1 of 3 .* from step 1\)"):
         train(many, tell)
     assert signal.getsignal(number) is signal.SIG_DFL

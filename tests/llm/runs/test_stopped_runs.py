@@ -102,7 +102,6 @@ def test_a_policy_that_diverges_leaves_a_checkpoint_of_the_last_whole_state(
         train(wild)
     run = Path(config.out)
     done = len(list(read_lines(run / STEPS)))
-    assert done > 0
     assert f"stopped after {done} of 5 steps; the same command continues from step {done}" in str(
         stopped.value
     )

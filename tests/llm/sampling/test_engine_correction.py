@@ -21,6 +21,9 @@ from covlaw.theory._numerics.errors import CovlawError
 class Stale(TransformersEngine):
     """Samples from weights that a sync never reaches."""
 
+    def sync(self, policy: torch.nn.Module) -> None:
+        del policy
+
 
 def stale(settings: Any, model: Any, tokenizer: Any, prompts: Any) -> Stale:
     """The policy at the start, its output head a little off."""
