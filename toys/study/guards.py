@@ -9,7 +9,8 @@ Place = Literal["nowhere", "step", "gradient", "solver", "whitening"]
 Control = Literal["none", "halving", "curvature"]
 
 POOL = 64
-"""Completions a prompt from which on those of earlier steps did not help the guard any more."""
+"""Completions a prompt that a pooled guard fills up to with those of earlier steps: chosen on 72
+transformer worlds with linear weights, so that what it reached there is optimistic."""
 
 
 class Guard(NamedTuple):
