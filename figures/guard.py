@@ -23,17 +23,13 @@ from covlaw.figures._drawing.style import (
 )
 from covlaw.figures.registry import Description
 from covlaw.records.findings import counted, seeds_of
+from covlaw.records.guard_weights import weight_shares
 from covlaw.records.ladder import Array, LlmRun, llm_runs
 
 SCALARIZER = "linear"
 PLAIN = SCALARIZERS[SCALARIZER]
 WINDOW = 5
 """Steps that curves are averaged over."""
-
-
-def guarded(run: LlmRun) -> bool:
-    """Whether the run's steps were guarded."""
-    return bool(run.steps[0].get("guard"))
 
 
 def draw(run: Path) -> Figure:
@@ -87,7 +83,7 @@ def _moved(names: list[str], before: Array, after: Array, lost: int) -> list[str
 def _both(run: Path) -> tuple[list[LlmRun], list[LlmRun]]:
     """Runs of the scalarizer without and with the guard, restoring floors and plain Gramian."""
     own = [r for r in llm_runs(run) if r.scalarizer == SCALARIZER]
-    return [r for r in own if not guarded(r)], [r for r in own if guarded(r)]
+    return [r for r in own if not r.guarded], [r for r in own if r.guarded]
 
 
 def _end(run: LlmRun) -> Array:
@@ -96,11 +92,7 @@ def _end(run: LlmRun) -> Array:
 
 
 def _shares(run: LlmRun) -> Array:
-    """(T, M) each objective's part of μ; 0 where there was nothing to correct."""
-    weights = np.array([step["guard"]["weights"] for step in run.steps], dtype=np.float64)
-    total = weights.sum(1, keepdims=True)
-    shares: Array = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-    return shares
+    return weight_shares([step["guard"]["weights"] for step in run.steps])
 
 
 def _curves(axes: Axes, curves: list[Array], look: Look, label: str) -> None:

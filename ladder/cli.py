@@ -12,7 +12,7 @@ from covlaw import __version__
 from covlaw.ladder.commands.llm.settings import spread_settings
 from covlaw.ladder.commands.table import COMMANDS, LLM_COMMANDS
 from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, READER_GONE, SIGNALLED
-from covlaw.ladder.plain_text import MESSAGE, PlainFormatter, shortened, spelled
+from covlaw.ladder.plain_text import PlainFormatter, complain
 from covlaw.ladder.terminal import fall_silent, reader_gone, stoppable
 from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory._numerics.sources import first_line
@@ -45,16 +45,16 @@ def _run(arguments: list[str]) -> int:
     try:
         call = _prepared(arguments)
     except ModuleNotFoundError as error:
-        return _complain(f"the command line needs {error.name!r}: pip install 'covlaw[cli]'")
+        return complain(f"the command line needs {error.name!r}: pip install 'covlaw[cli]'")
     except CovlawError as error:
-        return _complain(str(error))
+        return complain(str(error))
     try:
         code = call()
     except CovlawError as error:
-        return _complain(str(error))
+        return complain(str(error))
     except KeyboardInterrupt as interrupt:
         kept = "interrupted; what was recorded is kept, the same command without --fresh continues"
-        _complain(str(interrupt) or kept)
+        complain(str(interrupt) or kept)
         return SIGNALLED + getattr(interrupt, "number", signal.SIGINT)
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # so says rich
@@ -111,8 +111,3 @@ def _titled(place: str) -> Callable[[], None]:
 
     command.__doc__ = first_line(place)
     return command
-
-
-def _complain(message: str) -> int:
-    print(f"covlaw: {shortened(spelled(message), MESSAGE)}", file=sys.stderr)
-    return BAD_USAGE

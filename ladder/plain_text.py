@@ -1,7 +1,10 @@
 """Foreign texts as people are shown them, on a page and on the terminal: nothing hidden, no end."""
 
 import logging
+import sys
 import unicodedata
+
+from covlaw.ladder.exit_codes import BAD_USAGE
 
 JOINERS = "\u200c\u200d"
 """Format characters that scripts and emoji need."""
@@ -31,6 +34,12 @@ def shortened(text: str, length: int) -> str:
     head = room * 2 // 3
     tail = room - head
     return f"{text[:head]} …{len(text) - head - tail} characters… {text[len(text) - tail :]}"
+
+
+def complain(message: str, code: int = BAD_USAGE) -> int:
+    """Say what is wrong on stderr, spelled out and cut; returns the exit code."""
+    print(f"covlaw: {shortened(spelled(message), MESSAGE)}", file=sys.stderr)
+    return code
 
 
 class PlainFormatter(logging.Formatter):

@@ -49,6 +49,11 @@ class LlmRun:
         """The M objective names."""
         return [str(name) for name in self.steps[0]["objectives"]]
 
+    @property
+    def guarded(self) -> bool:
+        """Whether its steps were guarded."""
+        return bool(self.steps[0].get("guard"))
+
     def column(self, name: str) -> Array:
         """One field over the steps: (T,) or (T, M)."""
         return array([step[name] for step in self.steps])

@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from covlaw.records.guard_weights import weight_shares
 from covlaw.records.lines import read_records
 from covlaw.records.runs import read_lines
 
@@ -44,17 +45,12 @@ def course(study: Path, row: dict[str, Any]) -> dict[str, Any]:
     guard = sum(time.get("guard_seconds", 0.0) for time in times)
     return {
         "reward_mean": _rounded([step["reward_mean"] for step in steps]),
-        "mu_share": _rounded([_shares(own["weights"]) for own in told]),
+        "mu_share": _rounded(weight_shares([own["weights"] for own in told]).tolist()),
         "changed": _rounded([own["changed"] for own in told]),
         "shortened": sum(0 < own["factor"] < 1 for own in told),
         "refused": sum(bool(own["refused"]) for own in told),
         "seconds_share": round(guard / sum(time["seconds"] for time in times), 3),
     }
-
-
-def _shares(weights: list[float]) -> list[float]:
-    total = sum(weights)
-    return [weight / total if total else 0.0 for weight in weights]
 
 
 def _rounded(value: Any) -> Any:

@@ -15,7 +15,7 @@ KINDS: Mapping[str, Callable[[Path], bool]] = {
         (run / "calibration.jsonl").exists() or bool(audits(llm_runs(run)))
     ),
     "reference forms": lambda run: _priced(run),
-    "guarded RL runs": lambda run: len({bool(r.steps[0].get("guard")) for r in llm_runs(run)}) == 2,
+    "guarded RL runs": lambda run: len({r.guarded for r in llm_runs(run)}) == 2,
     "guarded runs": lambda run: (
         (run / SUMMARY).is_file() and bool(study_summary(run).get("guards"))
     ),

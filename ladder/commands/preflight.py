@@ -134,8 +134,8 @@ def _sampled(config: "EvalConfig") -> "Log":
     import torch
 
     from covlaw.llm.evaluate.evaluation import evaluate
-    from covlaw.llm.rewards.opinions import without_opinion
     from covlaw.plugins.logs.log import Log
+    from covlaw.theory._numerics.opinions import without_opinion
 
     scores = evaluate(config)
     count, each, _ = scores.rewards.shape

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from covlaw.ladder.exit_codes import BAD_USAGE, FAILED, INTERRUPTED
+from covlaw.ladder.exit_codes import FAILED, INTERRUPTED
+from covlaw.ladder.plain_text import complain
 
 NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "filelock", "rich", "scipy",
           "sympy", "tomli_w", "math_verify")  # fmt: skip
@@ -20,7 +21,7 @@ def main(argv: Sequence[str] | None = None, needed: Sequence[str] = NEEDED, **re
     options = _parser().parse_args(given)
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
-        return _complain(
+        return complain(
             f"missing here: {', '.join(missing)}. With a package index: pip install -e '.[llm]'; "
             "without one: `make gpu-wheels` where there is one, bring requirements/gpu-wheels along"
         )
@@ -30,10 +31,9 @@ def main(argv: Sequence[str] | None = None, needed: Sequence[str] = NEEDED, **re
     try:
         return FAILED if run_stages(options, given, **replaced) else 0
     except CovlawError as error:
-        return _complain(str(error))
+        return complain(str(error))
     except KeyboardInterrupt as interrupt:
-        _complain(str(interrupt) or "interrupted; the same command continues")
-        return INTERRUPTED
+        return complain(str(interrupt) or "interrupted; the same command continues", INTERRUPTED)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,11 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--record", type=Path,
                         help="folder for the small results; default: OUT/record")  # fmt: skip
     return parser
-
-
-def _complain(message: str) -> int:
-    print(f"covlaw: {message}", file=sys.stderr)
-    return BAD_USAGE
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from covlaw.ladder.exit_codes import BAD_USAGE, INTERRUPTED
+from covlaw.ladder.exit_codes import INTERRUPTED
+from covlaw.ladder.plain_text import MESSAGE, complain, shortened, spelled
 
 RECORD, PAGE = "real.json", "report.html"
 
@@ -19,9 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except CovlawError as error:
-        return _complain(str(error), BAD_USAGE)
+        return complain(str(error))
     except KeyboardInterrupt as interrupt:
-        return _complain(str(interrupt) or "interrupted; the same command continues", INTERRUPTED)
+        return complain(str(interrupt) or "interrupted; the same command continues", INTERRUPTED)
     return 0
 
 
@@ -47,7 +48,7 @@ def _run(options: argparse.Namespace) -> None:
     with writing_to(options.out):
         write_text(options.out / RECORD, to_json(record, indent=1) + "\n")
     for line in words(record):
-        print(line, flush=True)
+        _print(line)
     page = write_report(*folders.values(), out=options.out / PAGE)
     say(f"record: {options.out / RECORD}; report: {page}")
 
@@ -67,12 +68,11 @@ def _trained(name: str, config: Any) -> Path:
 
 def say(line: str) -> None:
     """Print a line at once, on a terminal or off it."""
-    print(f"covlaw real: {line}", flush=True)
+    _print(f"covlaw real: {line}")
 
 
-def _complain(message: str, code: int) -> int:
-    print(f"covlaw: {message}", file=sys.stderr)
-    return code
+def _print(line: str) -> None:
+    print(shortened(spelled(line), MESSAGE), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,8 @@
-"""What the runs did: held-out changes in pairs, and the base's own samples as forecast and proof.
+"""What the runs did: held-out changes in pairs, and a forecast and a diagnosis from base samples.
 
 Over a whole run the exact form is Cov_base(r_j, π_end/π_base) on the base's samples of training
-prompts (T25); the law's forecast is Cov_base(r_j, Σ_k r_k) on the same, whose sign says who rises
-under equal weights.
+prompts (T8), a diagnosis: it needs the finished run. The law's forecast is Cov_base(r_j, Σ_k r_k)
+on the same, whose sign says who rises under equal weights.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +23,7 @@ from covlaw.llm.sampling.engines import make_engine
 from covlaw.llm.sampling.prompts import load_split, prompts_of
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.sampling.scoring import Rewards
+from covlaw.records.guard_weights import weight_shares
 from covlaw.records.runs import STEPS, read_lines
 from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
 from covlaw.theory.estimators.intervals import interval
@@ -118,8 +119,7 @@ def _guard(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     told = [step["guard"] for step in steps if step.get("guard")]
     if not told:
         return None
-    weights = torch.tensor([guard["weights"] for guard in told], dtype=torch.float64)
-    shares = weights / weights.sum(1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
+    shares = weight_shares([guard["weights"] for guard in told])
     found: dict[str, Any] = {"share": shares.mean(0).tolist()}
     for name in ("before", "after"):
         seen = [guard[name] for guard in told if guard.get(name)]

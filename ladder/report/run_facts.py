@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from covlaw.records.guard_weights import weight_shares
 from covlaw.records.ladder import LlmRun
 from covlaw.records.lines import read_records
 from covlaw.records.runs import EVALUATIONS, TIMING
@@ -18,16 +19,12 @@ def guard_facts(run: LlmRun) -> dict[str, Any] | None:
     if not steps:
         return None
     turned = [step for step in steps if step["factor"] > 0 and any(step["weights"])]
-    weights = np.array([step["weights"] for step in turned]).reshape(-1, len(run.objectives))
-    totals = weights.sum(1, keepdims=True)
     return {
         "steps": len(steps),
         "turned": len(turned),
         "refused": sum(bool(step["refused"]) for step in steps),
         "changed": float(np.mean([s.get("changed") or 0.0 for s in turned])) if turned else None,
-        "shares": list(zip(run.objectives, (weights / totals).mean(0).tolist(), strict=True))
-        if turned
-        else [],
+        "shares": weight_shares([s["weights"] for s in turned]).mean(0).tolist() if turned else [],
         "rows": [_guarded(run, j, steps) for j in range(len(run.objectives))],
     }
 

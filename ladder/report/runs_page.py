@@ -43,8 +43,8 @@ def _tables(members: Sequence[Recorded]) -> list[dict[str, Any]]:
 
 def _words(member: Recorded) -> str:
     """Its falls; the numbers of a run without any stand beside it."""
-    found = first_line(member)
-    return "no objective fell for certain" if found.startswith("No objective") else found
+    fell = bool(member.runs[0].ends.fallen.any())
+    return first_line(member) if fell else "no objective fell for certain"
 
 
 def _ends(run: LlmRun) -> list[tuple[float, float, bool]]:

@@ -12,10 +12,11 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.distributed.rows import over_ranks, sampled
 from covlaw.llm.model.tokenizer import render_prompt
 from covlaw.llm.rewards import RewardState
-from covlaw.llm.rewards.opinions import counted, without_opinion
+from covlaw.llm.rewards.opinions import counted
 from covlaw.llm.sampling.engine import Completions, Engine
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import Problem
+from covlaw.theory._numerics.opinions import without_opinion
 from covlaw.theory.estimators.rollouts import Rollouts
 
 

@@ -1,7 +1,5 @@
 """What scalarizers that learn from steps are shown, and what their signals are made of."""
 
-from collections.abc import Mapping
-
 from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
@@ -33,19 +31,6 @@ def observed_of(count: int, learns: bool, wanted: int | None, who: str, setting:
             "or more, and observed to 2"
         )
     return found
-
-
-def require_inside(
-    rewards: Tensor, bounds: Mapping[str, tuple[float, float]], setting: str
-) -> None:
-    """Refuse rewards (N, M) outside the range that losses are measured from."""
-    for name, own in zip(bounds, rewards.unbind(1), strict=True):
-        low, high = bounds[name]
-        if own.min() < low or own.max() > high:
-            raise CovlawError(
-                f"rewards of {name!r} run from {own.min():g} to {own.max():g}, outside "
-                f"[{low:g}, {high:g}]: give {setting}={{{name!r}: (worst, best)}}"
-            )
 
 
 def is_weighted(signal: Signal, rewards: Tensor) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.plugins._shared import opinions
+from covlaw.theory._numerics.opinions import without_opinion
 
 EPSILON = 1e-4
 """TRL adds it to every deviation that it divides by."""
@@ -114,7 +114,6 @@ def _deviation(values: Tensor, dim: int) -> Tensor:
 
 
 def scored(rewards: Tensor, completions: int) -> Tensor:
-    """Rewards (N, M) float64 with no NaN, where a prompt's completions adjoin: see `opinions`."""
-    return opinions.scored(
-        rewards, torch.arange(len(rewards), device=rewards.device) // completions
-    )
+    """Rewards (N, M) float64 without NaN (`without_opinion`); a prompt's completions adjoin."""
+    prompt = torch.arange(len(rewards), device=rewards.device) // completions
+    return without_opinion(rewards.double(), prompt)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.plugins._shared.learning import require_inside
 from covlaw.plugins.trl.advantage import rule_of, scored
 from covlaw.plugins.trl.drawing import Drawn
 from covlaw.plugins.trl.passes import new_log_prob, rows_of, spread
@@ -86,5 +85,5 @@ class Observers:
         return Observation(change, rewards.mean(0), losses)
 
     def _losses(self, rewards: Tensor, log_ratio: Tensor, prompt: Tensor) -> Tensor:
-        require_inside(rewards, self.bounds, "Scalarized(...) reward_range")
-        return shortfall(rewards, log_ratio.exp(), prompt, self.bounds)
+        remedy = "give Scalarized(...) reward_range={reward: (worst, best)}"
+        return shortfall(rewards, log_ratio.exp(), prompt, self.bounds, remedy)

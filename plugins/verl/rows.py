@@ -8,9 +8,9 @@ import torch
 import transfer_queue as tq
 from torch import Tensor
 
-from covlaw.plugins._shared.opinions import scored
 from covlaw.plugins.verl.settings import WHERE
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.opinions import without_opinion
 
 INFO = "reward_extra_info"
 
@@ -39,7 +39,7 @@ class Rows(NamedTuple):
         """(S, M) without NaN; those that observe are no measure for those that train."""
         found = torch.empty_like(self.rewards)
         for part in (self.observes, ~self.observes):
-            found[part] = scored(self.rewards[part], self.prompt[part])
+            found[part] = without_opinion(self.rewards[part], self.prompt[part])
         return found
 
     def of(self, observing: bool) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from covlaw.plugins._shared.learning import RATIOS, is_weighted, require_inside
+from covlaw.plugins._shared.learning import RATIOS, is_weighted
 from covlaw.plugins.verl.rows import Rows
 from covlaw.plugins.verl.settings import WHERE, Settings
 from covlaw.theory._numerics.errors import CovlawError
@@ -106,8 +106,9 @@ class Signals:
             covariance = exact_change(rewards, change, prompt).estimate
             seen = seen._replace(covariance=covariance)
             if "losses" in self.scalarizer.after:
-                require_inside(rewards, self.bounds, f"{WHERE}.reward_range")
-                seen = seen._replace(losses=shortfall(rewards, change.exp(), prompt, self.bounds))
+                remedy = f"give {WHERE}.reward_range={{reward: [worst, best]}}"
+                losses = shortfall(rewards, change.exp(), prompt, self.bounds, remedy)
+                seen = seen._replace(losses=losses)
         self.state = self.scalarizer.update(self.state, seen)
 
 

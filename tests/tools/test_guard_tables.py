@@ -1,7 +1,7 @@
 """What docs/guard.md says of recorded runs is what the record says."""
 
 import numpy as np
-from guard_tables import PAGE, page
+from guard_tables import PAGE, page, paired
 
 from covlaw.figures._drawing.render import recorded
 from covlaw.records.lines import read_records
@@ -13,6 +13,15 @@ ENDS = 5
 def test_the_committed_page_is_fresh() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text == page(text), "run python tools/guard_tables.py"
+
+
+def test_what_the_readme_says_of_three_bases_is_in_the_record() -> None:
+    pairs = paired(read_records(recorded("guard-llm") / "runs.jsonl"))
+    bare, kept = (sum(any(pair[side]["sacrificed"]) for pair in pairs) for side in (0, 1))
+    readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"the guarded in {kept} of {len(pairs)} where their twins do in {bare}" in readme
+    for one, other in pairs:  # docs/findings.md: no more often, pair by pair
+        assert any(other["sacrificed"]) <= any(one["sacrificed"])
 
 
 def test_what_is_said_of_ctwa_is_in_its_runs() -> None:

@@ -11,9 +11,15 @@ from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.budget import deviation
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 
+REMEDY = "set reward_worst and reward_best to their range"
+
 
 def shortfall(
-    rewards: Tensor, ratio: Tensor, prompt: Tensor, bounds: Mapping[str, tuple[float, float]]
+    rewards: Tensor,
+    ratio: Tensor,
+    prompt: Tensor,
+    bounds: Mapping[str, tuple[float, float]],
+    remedy: str = REMEDY,
 ) -> Tensor:
     """L_j = (N·E_x E_{π_new}[best_j − r_j] + ½(best_j − worst_j))/(N + 1): (M,), > 0.
 
@@ -28,6 +34,7 @@ def shortfall(
         ratio: (N,) π_new/π_old.
         prompt: (N,) prompt ids.
         bounds: (worst, best) of each objective, by name.
+        remedy: What a message says of where bounds are set.
 
     Raises:
         CovlawError: for a reward outside its bounds.
@@ -37,8 +44,7 @@ def shortfall(
         if seen.min() < low or seen.max() > high:
             raise CovlawError(
                 f"rewards of {name!r} run from {seen.min():g} to {seen.max():g}, outside "
-                f"[{low:g}, {high:g}]: set reward_worst and reward_best to their range, from "
-                "which this scalarizer's losses are measured"
+                f"[{low:g}, {high:g}], from which this scalarizer's losses are measured: {remedy}"
             )
     groups, rows = group_by_prompt(prompt), rewards.shape[0]
     share = groups.share(ratio.to(torch.float64)) / groups.prompts.shape[0]

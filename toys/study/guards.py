@@ -99,8 +99,6 @@ def check_samples(name: str, samples: int) -> None:
         raise CovlawError(
             f"samples is {samples}: guard {name!r} needs {least} or more, or 0: exact"
         )
-    if guard.crossed and not samples:
-        raise CovlawError(f"guard {name!r} crosses two halves of samples: give it some")
     if guard.sampled and not samples:
         raise CovlawError(f"guard {name!r} is about sampling noise: give it some samples")
     if samples and guard.place != "step":

@@ -46,8 +46,9 @@ def audit(
     words = of_one(judged[0]) if len(judged) == 1 else of_several(judged)
     console().print(words, style="bold", markup=False, soft_wrap=True)
     _show(verdict, rows or len(runs) == 1)
-    for line in (line for run in verdict.runs for line in run.penalties):
-        console().print(line)
+    for run in judged:
+        for line in run.penalties:
+            console().print(line)
 
 
 def _show(verdict: "RunVerdict", rows: bool) -> None:

@@ -118,7 +118,7 @@ def _ending(folder: Path) -> Iterator[str]:
     if lost:
         yield f"sacrificed (more than 10 % of what it had to lose): {', '.join(lost)}"
     place = shlex.quote(str(folder))
-    audited = any(True for _ in (folder / "audits").glob("*"))
+    audited = any(step["audits"] for step in run.steps)
     audit = f", covlaw llm audit {place} (its audits)" if audited else ""
     yield f"next: covlaw report {place} (a page){audit}"
 

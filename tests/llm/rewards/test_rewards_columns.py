@@ -12,7 +12,7 @@ from covlaw.llm.evaluate.evaluation import evaluate
 from covlaw.llm.evaluate.summary import reward_estimates
 from covlaw.llm.plan.train_plan import make_plan
 from covlaw.llm.rewards import initial_state
-from covlaw.llm.rewards.opinions import counted, without_opinion
+from covlaw.llm.rewards.opinions import counted
 from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import Problem
@@ -20,6 +20,7 @@ from covlaw.llm.tasks.problem import Conversation
 from covlaw.llm.train import train
 from covlaw.records.runs import SAMPLES, STEPS, read_lines
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory._numerics.opinions import without_opinion
 
 MINE = '''
 import asyncio

@@ -80,11 +80,13 @@ def test_no_lengths_have_no_mean() -> None:
 def test_every_text_gets_finite_scores_from_zero_to_one(completions: list[str]) -> None:
     lengths = torch.tensor([len(text) for text in completions], dtype=torch.int64)
     state = initial_state(torch.tensor([10]))
-    for reward in REWARDS.values():
+    for name, reward in REWARDS.items():
         scores = reward(completions, ["7"] * len(completions), lengths, state)
         assert scores.shape == (len(completions),)
         assert scores.dtype == torch.float64
         assert ((scores >= 0) & (scores <= 1)).all()
+        if name != "thorough":  # a share of words
+            assert set(scores.tolist()) <= {0.0, 1.0}
 
 
 def test_rewards_are_found_by_name_or_by_place() -> None:
