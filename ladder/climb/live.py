@@ -9,10 +9,8 @@ from rich.text import Text
 
 from covlaw.ladder.climb.matrix import counts
 from covlaw.ladder.climb.state import ClimbState
+from covlaw.ladder.progress import QUIET_SECONDS, duration
 from covlaw.ladder.screen import Console
-
-QUIET_SECONDS = 20
-"""Between lines where there is no terminal."""
 
 
 class Display:
@@ -44,11 +42,6 @@ class Display:
         elif time.perf_counter() - self._last_line > QUIET_SECONDS:
             self._last_line = time.perf_counter()
             self.console.print(Text(_line(state, self.jobs)), soft_wrap=True)
-
-
-def duration(seconds: float | None) -> str:
-    """Return minutes and seconds, or "…" while there is nothing to judge by."""
-    return "…" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _table(state: ClimbState, jobs: int) -> Group:

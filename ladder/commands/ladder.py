@@ -61,7 +61,7 @@ def ladder(
 
 
 def _summary(console: Console, state: "ClimbState", page: Path) -> None:
-    from covlaw.ladder.climb.live import duration
+    from covlaw.ladder.progress import duration
     from covlaw.ladder.climb.matrix import counts, matrix
 
     console.print(matrix(state.verdicts, state.settings.rungs, console.width))

@@ -3,9 +3,9 @@
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
-from covlaw.ladder.progress import make_bar, progress, training_news
+from covlaw.ladder.progress import lines, make_bar, progress, training_news
+from covlaw.ladder.screen import Console
 
 RECORD = {"objectives": ["a", "b[x]"], "reward_mean": [0.5, 1.0], "tokens": 3000, "seconds": 1.5}
 
@@ -28,3 +28,15 @@ def test_a_continued_run_knows_the_time_left(step_seconds: float) -> None:
         bar.refresh()
     assert "43/45" in screen.getvalue()
     assert "a 0.50  b[x] 1.00  2,000 tokens/s" in screen.getvalue()
+
+
+def test_off_a_terminal_there_are_lines_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    now, screen = [0.0], StringIO()
+    show = lines("training", Console(file=screen, width=60), clock=lambda: now[0])
+    for done in range(5):
+        show(done, 10, "a 0.50")
+        now[0] += 8.0
+    assert screen.getvalue() == "training: 3 of 10, about 0:56 to go  a 0.50\n"
+    with progress("reading") as shown:  # pytest's stderr is no terminal
+        shown(0, 1, "")
+    assert capsys.readouterr().err == ""
