@@ -61,8 +61,8 @@ def ladder(
 
 
 def _summary(console: Console, state: "ClimbState", page: Path) -> None:
-    from covlaw.ladder.progress import duration
     from covlaw.ladder.climb.matrix import counts, matrix
+    from covlaw.ladder.progress import duration
 
     console.print(matrix(state.verdicts, state.settings.rungs, console.width))
     console.print()
