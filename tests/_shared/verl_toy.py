@@ -130,7 +130,8 @@ class Workers:
 class Critic:
     """A worker group whose critic says 0 of everything, and keeps what it is taught."""
 
-    futures: tuple[Any, ...] = ()
+    def __init__(self) -> None:
+        self.futures: list[Any] = []  # a tuple is nothing that Ray waits for
 
     def infer_batch(self, batch: Any) -> Any:
         lengths = [tag["seq_len"] for tag in batch.tags]
