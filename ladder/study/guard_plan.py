@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-GUARDED = ("linear", "gdpo", "ctwa-guided", "mgda", "upgrad")
-"""Algorithms of a guard study where none are named: three that weigh rewards and two that look at
-gradients."""
+GUARDED = ("linear", "gdpo", "ctwa-guided", "mgda", "upgrad", "rvpo", "dvao", "gapo")
+"""Algorithms of a guard study where none are named: three that weigh rewards, two that look at
+gradients, and the mixers of 2026."""
 EVERYWHERE = ("none", "guard", "guard-curvature")
 VARIED = ("adamw-.01", "adamw-.003")
 """Optimisers of the transformers under which guards are varied: here AdamW's steps are no small
