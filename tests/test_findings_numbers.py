@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from said import Said
 
 from covlaw.figures._drawing.forecasts import Row, rows
 from covlaw.figures._drawing.render import recorded
@@ -15,8 +16,7 @@ from covlaw.records.lines import read_records
 from covlaw.theory.estimators.calibration import line_with_errors
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/findings.md", "docs/law.md")
-README = " ".join(" ".join((ROOT / name).read_text(encoding="utf-8") for name in PAGES).split())
+README = Said("README.md", "docs/findings.md", "docs/law.md")
 LADDER = recorded("ladder")
 
 
@@ -63,8 +63,7 @@ def test_who_was_warned_of_what() -> None:
 
 
 def test_the_answers_by_question() -> None:
-    text = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
-    answers = " ".join(text[text.index("## By question") : text.index("## On the ladder")].split())
+    answers = README
     found = json.loads((recorded("study-llm") / "verdict.json").read_text(encoding="utf-8"))
     signs = {n: found["agreement"]["1"][n]["signs"] for n in ("law", "exact_change")}
     right = {n: f"{s['agree_certified']} of {s['certified']}" for n, s in signs.items()}
@@ -75,7 +74,7 @@ def test_the_answers_by_question() -> None:
     assert f"of {len(leads)} objectives that fell for certain the bare law" in answers
     assert f"announced {seen['law']} before the reward curve" in answers
     assert f"the diagnoses {seen['exact_change']}, a plain difference" in answers
-    assert f"difference of means {seen['measured']} (" in answers.replace("([", "(")
+    assert f"a plain difference of means {seen['measured']} ([" in answers
 
 
 def test_intervals_of_the_rl_runs() -> None:
@@ -159,7 +158,7 @@ def test_slopes_of_own_and_of_alike_errors() -> None:
     )
     assert f"has {short(own)} in that way and {alike.value:.2f} with errors" in README
     assert alike.low < 1 < alike.high
-    limits = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
+    limits = Said("docs/limits.md")
     assert f"is {short(own)} in that way and {alike.value:.2f} with errors that are alike" in limits
     assert f"the bare law's {law:.2f} and {law_alike.value:.2f}" in limits
     fresh = json.loads((recorded("inner-steps-llm") / "verdict.json").read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from said import Said
 
 from covlaw.ladder.study.guard_plan import GUARDED
 from covlaw.records.study import END, study_summary
@@ -13,7 +14,7 @@ CELLS: dict[tuple[str, str, str, int], dict[str, Any]] = {
     (c["world"].removeprefix("transformer "), c["algorithm"], c["guard"], c["samples"]): c
     for c in study_summary(ROOT / "figures" / "data" / "study-guard")["guards"]
 }
-PAGE = " ".join((ROOT / "docs" / "interference.md").read_text(encoding="utf-8").split())
+PAGE = Said("docs/interference.md")
 
 
 def share(world: str, algorithm: str, guard: str = "none", samples: int = 0) -> str:

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from statistics import median
 
+from said import Said
+
 from covlaw.records.lines import read_records
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "figures" / "data"
-PAGE = " ".join((ROOT / "docs" / "inspect.md").read_text(encoding="utf-8").split())
+PAGE = Said("docs/inspect.md")
 
 
 def test_the_distances_are_the_records() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from said import Said
 
 from covlaw.records.study import END, LEAD, measured, study_summary
 
@@ -11,10 +12,7 @@ SUMMARY = study_summary(ROOT / "figures" / "data" / "study")
 CELLS = {(cell["algorithm"], cell["world"]): cell for cell in SUMMARY["table"]}
 PRICES = {(p["scalarizer"], p["world"]): p["sacrifices"]["mean"] for p in SUMMARY["price"]}
 SMALL, LARGE, SGD = (f"transformer {name}" for name in ("adamw-.001", "adamw-.01", "sgd-.03"))
-PAGES = {
-    name: " ".join((ROOT / name).read_text(encoding="utf-8").split())
-    for name in ("README.md", "docs/findings.md", "docs/interference.md")
-}
+PAGES = {name: Said(name) for name in ("README.md", "docs/findings.md", "docs/interference.md")}
 
 
 def share(algorithm: str, world: str = LEAD, place: str = "0.1") -> str:

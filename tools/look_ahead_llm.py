@@ -1,6 +1,7 @@
 """Where the base's own samples said that equal weights lead, against where LLM runs ended (T57).
 
     python tools/look_ahead_llm.py runs/linear-seed0 runs/linear-seed1 ... --out FILE
+    python tools/look_ahead_llm.py --page  # the table of docs/inspect.md, from the record
 
 Reads finished runs (their `model/`), samples base and end on prompts of the training split, and
 writes a record a run: KL of the end from the base, its rewards, and those of the frontier along
@@ -9,22 +10,27 @@ equal weights at that KL, from the base's samples alone; and the bare law's sign
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from covlaw.figures._drawing.render import recorded
 from covlaw.llm.model.log_prob import sequence_log_prob
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.rewards import initial_state
 from covlaw.llm.sampling.engine import Completions, TransformersEngine
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import load_task
+from covlaw.records.lines import read_records
 from covlaw.records.runs import read_config
 from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.estimators.frontier import frontier
 
+PAGE = Path(__file__).parents[1] / "docs" / "inspect.md"
+BLOCK = re.compile(r"<!-- ends -->\n.*?<!-- /ends -->", re.DOTALL)
 PROMPTS, BASE, END, SEED = 40, 64, 32, 20250
 """Prompts, completions of each from the base and from a run's end, and the seed of both."""
 STRENGTHS = torch.linspace(0, 4, 81, dtype=torch.float64).square()
@@ -110,12 +116,24 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def page(text: str) -> str:
+    """Replace what stands between the marks."""
+    rows = read_records(recorded("look-ahead-llm") / "look_ahead_llm.jsonl")
+    return BLOCK.sub(f"<!-- ends -->\n{table(rows)}\n<!-- /ends -->", text)
+
+
 def main() -> None:
     """Read the command line, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("runs", nargs="*", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--page", action="store_true", help="write the table of docs/inspect.md")
     given = parser.parse_args()
+    if given.page:
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        return
+    if not given.runs or given.out is None:
+        parser.error("give runs and --out FILE, or --page")
     configs = [read_config(run) for run in given.runs]
     base = sampled(configs[0]["model"], BASE, configs[0])
     rows = [compared(run, base, config) for run, config in zip(given.runs, configs, strict=True)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 from guard_tables import PAGE, page, paired
+from said import Said
 
 from covlaw.figures._drawing.render import recorded
 from covlaw.records.lines import read_records
@@ -18,14 +19,15 @@ def test_the_committed_page_is_fresh() -> None:
 def test_what_the_readme_says_of_three_bases_is_in_the_record() -> None:
     pairs = paired(read_records(recorded("guard-llm") / "runs.jsonl"))
     bare, kept = (sum(any(pair[side]["sacrificed"]) for pair in pairs) for side in (0, 1))
-    readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = Said("README.md")
     assert f"the guarded in {kept} of {len(pairs)} where their twins do in {bare}" in readme
+    assert f"a part of what the command makes, {len(pairs)} of 36 pairs" in Said("docs/guard.md")
     for one, other in pairs:  # docs/findings.md: no more often, pair by pair
         assert any(other["sacrificed"]) <= any(one["sacrificed"])
 
 
 def test_what_is_said_of_ctwa_is_in_its_runs() -> None:
-    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    text = Said("docs/guard.md")
     bare, kept = (
         read_records(recorded("guard-llm") / "llm" / name / "steps.jsonl")
         for name in ("ctwa-0", "ctwa-guard-0")
