@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import isfinite, isnan
 from typing import Any
 
+from covlaw.ladder.report.filters import change
 from covlaw.ladder.screen import Console
 from covlaw.ladder.tables import Rows
 from covlaw.plugins.inspection.conflicts import alarms, opposed
@@ -12,8 +13,6 @@ from covlaw.plugins.inspection.signals import COMPARED
 from covlaw.plugins.inspection.words import signal_words
 from covlaw.records.constants import CLEAR
 
-ROUNDING = 1e-12
-"""Relative error that is none: every prompt says the same."""
 LAW = (
     "Each reward: its law over all steps, and its law under other advantages (its covariance with "
     "the signal within prompts: below 0, small steps along the signal lower the reward)"
@@ -164,14 +163,6 @@ def _share(value: float) -> str:
 
 
 def _number(value: float, error: float) -> str:
-    """An estimate to two digits of its error."""
-    if isnan(value):
-        return "–"
-    if not error > ROUNDING * abs(value) or not isfinite(error):
-        return f"{value:+.3g}"
-    digits = max(0, min(8, 1 - _exponent(error)))
-    return f"{value:+.{digits}f}±{error:.{digits}f}"
-
-
-def _exponent(value: float) -> int:
-    return int(f"{value:.1e}".split("e")[1])
+    """An estimate to two digits of its error, in ASCII, to be pasted."""
+    shown = change(value, error)
+    return "±".join(filter(None, shown)).replace("−", "-")

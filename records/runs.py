@@ -112,6 +112,10 @@ def recorded_inputs(folder: Path) -> dict[str, str]:
     return dict(found.get("inputs", {}))
 
 
+ROLLOUTS = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
+"""Endings of files that may hold somebody's rollouts."""
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Read a run's config.toml.
 
@@ -120,7 +124,11 @@ def read_config(folder: Path) -> dict[str, Any]:
             one of ours.
     """
     if folder.is_file():
-        raise CovlawError(f"{folder} is a file: name the folder of a run, the one with {CONFIG}")
+        log = folder.suffix in ROLLOUTS
+        hint = f"; rollouts of any trainer reads `covlaw inspect {folder}`" if log else ""
+        raise CovlawError(
+            f"{folder} is a file: name the folder of a run, the one with {CONFIG}{hint}"
+        )
     try:
         return read_toml(folder / CONFIG, WHOLE[CONFIG])
     except FileNotFoundError as error:

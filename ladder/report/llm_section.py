@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covlaw.ladder.report.run_facts import evaluations, guard_facts, model_facts
+from covlaw.ladder.report.run_frontier import run_frontier
 from covlaw.records.constants import BUDGET_TERMS, CLEAR, PREDICTION_WORDS
 from covlaw.records.findings import agreement
 from covlaw.records.ladder import Array, Audit, LlmRun, audits
@@ -86,6 +87,7 @@ def _section(recorded: Recorded, run: LlmRun, place: int) -> dict[str, Any]:
         "audits": {sample: audit_rows(run, sample) for sample in SAMPLES},
         "samples": recorded.samples(run),
         "guard": guard_facts(run),
+        "frontier": run_frontier(folder, run),
         "model": model_facts(folder, run),
         "evaluations": evaluations(folder),
     }

@@ -126,7 +126,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("number", "signed", "ends"):
+    for name in ("number", "signed", "ends", "estimate", "change", "minus"):
         made.filters[name] = getattr(filters, name)
     made.filters["levels"] = levels
     return made
