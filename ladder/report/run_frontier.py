@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -162,12 +162,14 @@ def _panel(names: tuple[str, str], ahead: Array, path: Array) -> Panel:
     low, high = np.nanmin(both, 0), np.nanmax(both, 0)
     span = np.where(high > low, high - low, 1.0)
 
-    def placed(points: Any) -> list[tuple[float, float]]:
+    def placed(points: Array) -> list[tuple[float, float]]:
         share = (points - low) / span
         across, up = (size - 2 * MARGIN for size in BOX)
         return [(MARGIN + across * x, BOX[1] - MARGIN - up * y) for x, y in share]
 
-    lines = (" ".join(f"{x:.1f},{y:.1f}" for x, y in placed(part)) for part in (ahead, path))
+    def line(points: Array) -> str:
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in placed(points))
+
     x, y = placed(path[-1:])[0]
     ends = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
-    return Panel(*names, *lines, (round(x, 1), round(y, 1)), ends)
+    return Panel(names[0], names[1], line(ahead), line(path), (round(x, 1), round(y, 1)), ends)
