@@ -85,6 +85,9 @@ KNOWN: dict[str, dict[str, str]] = {
         "From 4, 16 and 64 sampled": SETTING,
         "the bars of 10 and 3 % at 4 and 16": "what had been asked for",
         "What does reach 0": "the table above it",
+        "The mixers of 2026": "a year",
+        "At .003 RVPO": SETTING,
+        "At 1 nat and rate .01": SETTING,
     },
     "docs/law.md": {},
     "docs/limits.md": {
