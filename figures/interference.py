@@ -1,4 +1,4 @@
-"""Who pays: each objective over training under each scalarizer, the law's forecast beneath.
+"""Who pays: each objective over training under each method, the law's forecast beneath.
 
 The bare covariance with the signal says which way a small tilt would move an objective; along the
 optimiser's step it says which way this update moves it. Where the two rows differ in sign, the
@@ -23,28 +23,28 @@ from covlaw.figures._drawing.style import (
 )
 from covlaw.figures.registry import Description
 from covlaw.records.constants import CERTAIN, CLEAR, SACRIFICE
-from covlaw.records.findings import counted, interference_claim, scalarizers, seeds_of
+from covlaw.records.findings import counted, interference_claim, methods, seeds_of
 from covlaw.records.ladder import Array, Audit, LlmRun, audits, llm_runs
 from covlaw.records.study import percent
 
 PREDICTIONS = {"law": "forecast:\nbare law", "first_order": "diagnosis:\nlaw along step"}
 """Prediction of an audit → its row beneath the curves."""
 DODGE = 0.9
-"""Steps between the markers of two scalarizers at one audit."""
+"""Steps between the markers of two methods at one audit."""
 
 
 def draw(run: Path) -> Figure:
     """Draw reward curves (top) and the law's forecasts at the audits (beneath)."""
     runs = llm_runs(run)
-    looks = scalarizer_looks(scalarizers(runs))
+    looks = scalarizer_looks(methods(runs))
     rows = PREDICTIONS if audits(runs) else {}
     figure = new_figure(2.7 + 1.1 * len(rows))
     axes = objective_columns(figure, len(runs[0].objectives), (2.3, *(1 for _ in rows)))
     for column, name in enumerate(runs[0].objectives):
         axes[0, column].set_title(shorten(name))
-        for k, (scalarizer, look) in enumerate(looks.items()):
-            own = [r for r in runs if r.scalarizer == scalarizer]
-            _curves(axes[0, column], own, column, look, scalarizer)
+        for k, (method, look) in enumerate(looks.items()):
+            own = [r for r in runs if r.method == method]
+            _curves(axes[0, column], own, column, look, method)
             shift = DODGE * (k - (len(looks) - 1) / 2)
             for panel, prediction in zip(axes[1:, column], rows, strict=True):
                 _forecasts(panel, own, column, look, (prediction, shift))

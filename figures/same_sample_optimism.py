@@ -18,7 +18,7 @@ from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import Look, new_figure, shorten, zero_line
 from covlaw.figures.registry import Description
 from covlaw.records.constants import CLEAR
-from covlaw.records.findings import counted, scalarizers, seeds_of, stack
+from covlaw.records.findings import counted, methods, seeds_of, stack
 from covlaw.records.ladder import Array, LlmRun, audits, llm_runs
 
 SAMPLES = {
@@ -52,12 +52,12 @@ class Excess(NamedTuple):
 
 def draw(run: Path) -> Figure:
     """Draw what Cov(r, ρ) on either sample says beyond the measured change."""
-    runs = llm_runs(run)
-    names = scalarizers(runs)
+    runs = [own for own in llm_runs(run) if audits([own])]
+    names = methods(runs)
     figure = new_figure(2.9)
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
-        _panel(panel, [r for r in runs if r.scalarizer == name])
+        _panel(panel, [r for r in runs if r.method == name])
         panel.set_title(name)
     panels[0].set_ylabel("exact form − measured change,\nmean over audits")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

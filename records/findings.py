@@ -17,10 +17,10 @@ DECIMALS, MOST_DECIMALS, SMALL = 2, 12, 0.095
 
 
 class Outcome(NamedTuple):
-    """One objective under one scalarizer, over seeds."""
+    """One objective under one method, over seeds."""
 
     objective: str
-    scalarizer: str
+    method: str
     start: float
     """Mean reward at the start, over seeds."""
     end: float
@@ -54,23 +54,24 @@ def seeds_of(runs: list[LlmRun]) -> str:
 
 
 def outcomes(runs: list[LlmRun]) -> list[Outcome]:
-    """Start and end of every objective under every scalarizer, in the order of the runs."""
+    """Start and end of every objective under every method, in the order of `methods`."""
     return [
-        _outcome([run for run in runs if run.scalarizer == scalarizer], index)
-        for scalarizer in scalarizers(runs)
+        _outcome([run for run in runs if run.method == method], index)
+        for method in methods(runs)
         for index in range(len(runs[0].objectives))
     ]
 
 
-def scalarizers(runs: list[LlmRun]) -> list[str]:
-    """The runs' scalarizers; `linear`, the baseline, first."""
-    return sorted({run.scalarizer for run in runs}, key=lambda name: (name != "linear", name))
+def methods(runs: list[LlmRun]) -> list[str]:
+    """The runs' methods, guarded ones for themselves; those of `linear`, the baseline, first."""
+    found = {(run.scalarizer != "linear", run.method) for run in runs}
+    return [name for _, name in sorted(found)]
 
 
 def interference_claim(runs: list[LlmRun]) -> str:
-    """One sentence on what each scalarizer sacrificed, true of these runs."""
+    """One sentence on what each method sacrificed, true of these runs."""
     found = outcomes(runs)
-    return "; ".join(_sentence(found, name) for name in scalarizers(runs))
+    return "; ".join(_sentence(found, name) for name in methods(runs))
 
 
 class Agreement(NamedTuple):
@@ -107,21 +108,21 @@ def stack(audits: list[Audit], prediction: str) -> tuple[Array, Array]:
 def _outcome(runs: list[LlmRun], index: int) -> Outcome:
     start, end = (float(np.mean([run.ends[side][index] for run in runs])) for side in (0, 1))
     sacrificed = sum(bool(run.ends.sacrificed[index]) for run in runs)
-    name, scalarizer = runs[0].objectives[index], runs[0].scalarizer
-    return Outcome(name, scalarizer, start, end, sacrificed, len(runs))
+    name, method = runs[0].objectives[index], runs[0].method
+    return Outcome(name, method, start, end, sacrificed, len(runs))
 
 
-def _sentence(found: list[Outcome], scalarizer: str) -> str:
-    own = [outcome for outcome in found if outcome.scalarizer == scalarizer]
+def _sentence(found: list[Outcome], method: str) -> str:
+    own = [outcome for outcome in found if outcome.method == method]
     paying = [outcome for outcome in own if outcome.sacrificed]
     if not paying:
         lowest = min(own, key=lambda outcome: outcome.end - outcome.start)
         words = "largest fall" if lowest.end < lowest.start else "least gain"
-        return f"{scalarizer} sacrifices none ({words}: {lowest.objective} {_values(lowest)})"
+        return f"{method} sacrifices none ({words}: {lowest.objective} {_values(lowest)})"
     parts = [
         f"{o.objective} in {o.sacrificed} of {o.seeds} runs (mean {_values(o)})" for o in paying
     ]
-    return f"{scalarizer} sacrifices {' and '.join(parts)}"
+    return f"{method} sacrifices {' and '.join(parts)}"
 
 
 def _values(outcome: Outcome) -> str:

@@ -18,6 +18,8 @@ from covlaw.records.schema.files import WHOLE
 from covlaw.theory._numerics.errors import CovlawError
 
 Array = NDArray[np.float64]
+GUARDED = ", guarded"
+"""Behind the algorithm of guarded runs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,11 @@ class LlmRun:
     def guarded(self) -> bool:
         """Whether its steps were guarded."""
         return bool(self.steps[0].get("guard"))
+
+    @property
+    def method(self) -> str:
+        """What steered it: its algorithm, and whether under the guard."""
+        return self.scalarizer + GUARDED * self.guarded
 
     def column(self, name: str) -> Array:
         """One field over the steps: (T,) or (T, M)."""

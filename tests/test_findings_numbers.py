@@ -89,7 +89,7 @@ def test_intervals_of_the_rl_runs() -> None:
 
 
 def test_who_lost_what() -> None:
-    found = {(o.scalarizer, o.objective): o for o in outcomes(llm_runs(LADDER))}
+    found = {(o.method, o.objective): o for o in outcomes(llm_runs(LADDER))}
     lost = found["linear", "clarity"]
     assert (lost.sacrificed, lost.seeds) == (3, 3)
     paying = {key: o.sacrificed for key, o in found.items() if o.sacrificed}

@@ -1,11 +1,12 @@
 """What helps a guard against sampling noise: every candidate in the same drawn worlds.
 
     python tools/guard_noise.py guard-restoring-1 guard-pool-restoring-1 ... --out FILE
-    [--world transformer --optimiser adamw-.003 --algorithm linear --seed 0 --seeds 4]
+    [--world transformer --optimiser adamw-.003 --algorithm linear --seed 8 --seeds 12]
 
-Appends a record a guard and number of completions: how many of the runs sacrifice an objective, and
-their hypervolume, at the end. One process, one thread: some 30 seconds a guard. The worlds are
-those of `covlaw study --guard`; seeds from 4 on are worlds that its record has not seen.
+Appends a record a guard and number of completions, and one of no guard: how many of the runs
+sacrifice an objective, and their hypervolume, at the end; both less those of the unguarded runs of
+the same worlds; and in how many pairs only one of the two sacrifices. One process, one thread. The
+worlds are those of `covlaw study --guard`; seeds from 4 on are worlds that its record has not seen.
 """
 
 import argparse
@@ -16,24 +17,26 @@ from typing import Any
 
 import torch
 
+from covlaw.ladder.study.budgets import END
 from covlaw.ladder.study.guard_plan import SAMPLES
-from covlaw.ladder.study.paired import over
+from covlaw.ladder.study.paired import gaps, over, twins
 from covlaw.ladder.study.plan import StudyJob, StudyRun, all_runs
 from covlaw.ladder.study.settings import StudySettings
+from covlaw.ladder.study.table import Row
 from covlaw.ladder.study.work import work
 from covlaw.toys.study.guards import find_guard
 
 MEASURED = ("sacrifices", "hypervolume")
 
 
-def rows_of(plain: list[StudyRun], guard: str, samples: int) -> list[dict[str, Any]]:
-    """Train unguarded runs' worlds again, with a guard."""
-    rows = []
+def rows_of(plain: list[StudyRun], ways: list[tuple[str, int]]) -> list[Row]:
+    """Train unguarded runs' worlds in every way, a guard and how many completions it sees."""
+    rows: list[Row] = []
     for cell in sorted({run.cell for run in plain}):
-        runs = tuple(
-            run._replace(guard=guard, samples=samples) for run in plain if run.cell == cell
-        )
-        rows += work(StudyJob("", runs[0].world, cell, runs[0].optimiser, runs, quick=False), "")
+        own = [run for run in plain if run.cell == cell]
+        runs = tuple(run._replace(guard=g, samples=k) for g, k in ways for run in own)
+        job = StudyJob("", own[0].world, cell, own[0].optimiser, runs, quick=False)
+        rows += work(job, "", frontier=False)
     return rows
 
 
@@ -42,16 +45,34 @@ def records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     settings = StudySettings(
         (given.world,), (given.algorithm,), seeds=given.seeds, seed=given.seed, guard=True
     )
-    own = [run for run in all_runs(settings) if run.optimiser == given.optimiser]
-    plain = [run for run in own if run.guard == "none"]
-    for guard in given.guards:
-        for samples in given.samples if find_guard(guard).place == "step" else (0,):
-            rows = rows_of(plain, guard, samples)
-            yield {
-                **{k: getattr(given, k) for k in ("world", "optimiser", "algorithm", "seed")},
-                **{"guard": guard, "samples": samples, "runs": len(rows)},
-                **{name: over(rows, name, given.seed) for name in MEASURED},
-            }
+    every = [run for run in all_runs(settings) if run.optimiser == given.optimiser]
+    plain = [run for run in every if run.guard == "none"]
+    ways = [
+        (guard, samples)
+        for guard in dict.fromkeys(("none", *given.guards))
+        for samples in (given.samples if find_guard(guard).place == "step" else (0,))
+    ]
+    rows = rows_of(plain, ways)
+    bare = [row for row in rows if row["guard"] == "none"]
+    for guard, samples in ways:
+        own = [row for row in rows if (row["guard"], row["samples"]) == (guard, samples)]
+        yield {
+            **{k: getattr(given, k) for k in ("world", "optimiser", "algorithm", "seed")},
+            **{"guard": guard, "samples": samples, "runs": len(own)},
+            **{name: over(own, name, given.seed) for name in MEASURED},
+            "less none": against(own, bare, given.seed),
+        }
+
+
+def against(rows: list[Row], bare: list[Row], seed: int) -> dict[str, Any]:
+    """What guarded runs have more than their unguarded twins, and pairs in which one sacrifices."""
+    apart = gaps(rows, bare, seed)["at"][END]
+    lost = [(any(own["sacrificed"]), any(base["sacrificed"])) for own, base in twins(rows, bare)]
+    return {
+        **{name: apart[name] for name in MEASURED},
+        "only guarded": lost.count((True, False)),
+        "only unguarded": lost.count((False, True)),
+    }
 
 
 def main() -> None:
@@ -61,7 +82,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     for name, value in (
         *(("world", "transformer"), ("optimiser", "adamw-.003"), ("algorithm", "linear")),
-        *(("seed", 0), ("seeds", 4)),
+        *(("seed", 8), ("seeds", 12)),
     ):
         parser.add_argument(f"--{name}", type=type(value), default=value)
     parser.add_argument("--samples", type=int, nargs="+", default=SAMPLES)

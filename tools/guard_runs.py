@@ -1,16 +1,20 @@
 """Record a guarded study of RL runs, finished or not, small: a line a run.
 
     covlaw study --worlds llm --guard --scalarizers linear gdpo ctwa mgda --signals grpo --seeds 3
-    python tools/guard_runs.py runs/study [--out figures/data/guard-llm]
+    python tools/guard_runs.py runs/study [--out figures/data/guard-llm] [--keep]
+
+With `--keep` the record's lines of other runs stay, and its environment.json with them.
 
 `runs.jsonl`: the row of the study's `runs.jsonl` where it says who was sacrificed, and of guarded
 runs each step's mean rewards, weights μ, how much of the step was changed and what was refused, and
-the share of the run's seconds that the guard took. With it the study's environment.json.
+the share of the run's seconds that the guard took. With it the study's environment.json; a line
+that was added later has its `revision`.
 """
 
 import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +68,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path)
     parser.add_argument("--out", type=Path, default=Path("figures/data/guard-llm"))
+    parser.add_argument("--keep", action="store_true")
     given = parser.parse_args()
-    lines = record(given.study)
-    given.out.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    (given.out / "runs.jsonl").write_text(text, encoding="utf-8")
-    shutil.copy(given.study / "environment.json", given.out)
+    lines, path = record(given.study), given.out / "runs.jsonl"
+    if given.keep:
+        revision = json.loads((given.study / "environment.json").read_text())["revision"]
+        lines = merged(read_records(path), [line | {"revision": revision} for line in lines])
+    else:
+        given.out.mkdir(parents=True, exist_ok=True)
+        shutil.copy(given.study / "environment.json", given.out)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def merged(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Old lines and new ones in order of names, the new one where both have a run."""
+    found = {line["run"]: line for line in (*old, *new)}
+    return [found[name] for name in sorted(found)]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from covlaw.records.ladder import GUARDED as UNDER_GUARD
+
 INK, MUTED, GRID, PAPER = "#1c2128", "#57606a", "#d0d7de", "#ffffff"
 WIDTH = 6.5
 """Inches: a paper's text width."""
@@ -81,7 +83,7 @@ SCALARIZERS = {
 }
 """Each in every figure that tells algorithms apart; forms of one algorithm share its look."""
 GUARDED = Look(INK, "D", "-")
-"""Linear weights under the guard."""
+"""Linear weights under the guard, and whatever else is guarded."""
 OTHER_SCALARIZERS = (Look("#56b4e9", "X", "-."), Look("#cc79a7", "<", ":"))
 
 
@@ -91,10 +93,11 @@ def objective_look(index: int) -> Look:
 
 
 def scalarizer_looks(names: list[str]) -> dict[str, Look]:
-    """Look of each scalarizer; those of `SCALARIZERS` keep theirs."""
-    others = [name for name in names if name not in SCALARIZERS]
+    """Look of each method; those of `SCALARIZERS` keep theirs, guarded ones have one."""
+    guarded = {name: GUARDED for name in names if name.endswith(UNDER_GUARD)}
+    others = [name for name in names if name not in SCALARIZERS | guarded]
     spare = {name: OTHER_SCALARIZERS[k % 2] for k, name in enumerate(others)}
-    return {name: (SCALARIZERS | spare)[name] for name in names}
+    return {name: (SCALARIZERS | guarded | spare)[name] for name in names}
 
 
 @contextmanager

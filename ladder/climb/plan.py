@@ -12,6 +12,10 @@ from covlaw.toys.measurements import MEASUREMENTS
 
 SCALARIZERS = {"linear": 60.0, "covariance_mgda": 60.0, "ctwa-fast": 90.0}
 """Algorithms of the LLM rung, and the rough cost of a run."""
+GUARDED = "linear"
+"""Run once more, under the guard."""
+GUARDED_TRAINING = {"guard": "on", "audits": 0}
+"""Its settings beside those of its twin: an audit judges the step that the law knows."""
 SEEDS, QUICK_SEEDS = 3, 1
 QUICK_TRAINING = {"steps": 8, "audits": 2, "audit_prompts": 8, "audit_completions": 8}
 """Training settings of a quick ladder, instead of the preset's."""
@@ -104,20 +108,28 @@ def exact_jobs(settings: Settings) -> list[Job]:
 
 
 def training_jobs(settings: Settings, out: str) -> list[Job]:
-    """The LLM runs, every scalarizer with every seed, long ones first."""
+    """The LLM runs, every scalarizer with every seed, long ones first; then one under the guard."""
     if "llm" not in settings.rungs:
         return []
     count = QUICK_SEEDS if settings.quick else SEEDS
-    changes = dict(QUICK_TRAINING) if settings.quick else {}
-    jobs = []
-    for scalarizer, seconds in reversed(SCALARIZERS.items()):
-        for seed in range(settings.seed, settings.seed + count):
-            name = f"{scalarizer}-seed{seed}"
-            run = {"out": f"{out}/llm/{name}", "model": settings.base, "seed": seed}
-            cost = seconds * (0.25 if settings.quick else 1)
-            arguments = ("cpu-demo", {"scalarizer": scalarizer, **run, **changes})
-            jobs.append(Job("train", name, arguments, cost))
-    return jobs
+    seeds = range(settings.seed, settings.seed + count)
+    jobs = [
+        _training(settings, out, scalarizer, seed)
+        for scalarizer in reversed(SCALARIZERS)
+        for seed in seeds
+    ]
+    return [*jobs, _training(settings, out, GUARDED, settings.seed, guarded=True)]
+
+
+def _training(
+    settings: Settings, out: str, scalarizer: str, seed: int, *, guarded: bool = False
+) -> Job:
+    name = f"{scalarizer}{'-guarded' if guarded else ''}-seed{seed}"
+    changes: dict[str, Any] = {"scalarizer": scalarizer, "model": settings.base, "seed": seed}
+    changes |= QUICK_TRAINING if settings.quick else {}
+    changes |= GUARDED_TRAINING if guarded else {}
+    cost = SCALARIZERS[scalarizer] * (0.25 if settings.quick else 1)
+    return Job("train", name, ("cpu-demo", changes | {"out": f"{out}/llm/{name}"}), cost)
 
 
 def order_of(verdict: dict[str, Any]) -> tuple[int, int]:

@@ -63,10 +63,14 @@ def ladder(
 def _summary(console: Console, state: "ClimbState", page: Path) -> None:
     from covlaw.ladder.climb.matrix import counts, matrix
     from covlaw.ladder.progress import duration
+    from covlaw.ladder.report.run_facts import guard_words
+    from covlaw.records.ladder import llm_runs
 
     console.print(matrix(state.verdicts, state.settings.rungs, console.width))
     console.print()
     console.print(counts(state.verdicts.values()))
+    if guard := guard_words(llm_runs(state.folder)):
+        console.print(Text(f"guard: {guard}"), soft_wrap=True)
     for name, error in state.failures.items():
         console.print(Text(f"crashed: {name}: {error} (see failures.log)", style="bold red"))
     if state.settings.omitted:

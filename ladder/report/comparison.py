@@ -70,7 +70,7 @@ def _changed(members: Sequence[Recorded]) -> Iterator[tuple[str, str, list[str]]
 
 
 def _outcomes(members: Sequence[Recorded]) -> dict[str, list[list[Outcome]]]:
-    """Objective → for each member its outcomes, one a scalarizer."""
+    """Objective → for each member its outcomes, one a method."""
     found = [outcomes(m.runs) if m.runs else [] for m in members]
     names = _union({outcome.objective: None for outcome in own} for own in found)
     return {name: [[o for o in own if o.objective == name] for own in found] for name in names}
@@ -113,15 +113,15 @@ FIGURE = "interference"
 
 
 def joint_picture(members: Sequence[Recorded]) -> Picture | None:
-    """Draw the runs together; None where a scalarizer would not tell them apart.
+    """Draw the runs together; None where their methods would not tell them apart.
 
-    Runs of one scalarizer count as its seeds in that figure, so members must differ in theirs, and
+    Runs of one method count as its seeds in that figure, so members must differ in theirs, and
     agree in their objectives.
     """
     single = [m for m in members if (m.folder / STEPS).is_file() and m.runs]
-    scalarizers = {m.runs[0].scalarizer for m in single}
+    methods = {m.runs[0].method for m in single}
     objectives = {tuple(m.runs[0].objectives) for m in single}
-    if not 1 < len(single) == len(members) == len(scalarizers) or len(objectives) > 1:
+    if not 1 < len(single) == len(members) == len(methods) or len(objectives) > 1:
         return None
     with TemporaryDirectory() as folder:
         for place, member in enumerate(single):

@@ -18,6 +18,7 @@ from covlaw.ladder.report.llm_section import (
     llm_sections,
 )
 from covlaw.ladder.report.pictures import drawable, picture, top_and_rest
+from covlaw.ladder.report.run_facts import guard_words
 from covlaw.ladder.report.runs_page import runs_page
 from covlaw.ladder.report.script import script, style
 from covlaw.ladder.report.verdict_section import verdict_section
@@ -90,6 +91,7 @@ def _one(folder: Path, pictures: bool) -> tuple[str, dict[str, Any]]:
         "fallen": headline(recorded.runs),
         "claim": interference_claim(recorded.runs) if recorded.runs else "",
         "agreement": agreements(recorded.runs),
+        "guard": guard_words(recorded.runs),
         "crashed": (folder / FAILURES).is_file(),
         "top": [picture(name, folder) for name in top],
         "rest": [picture(name, folder) for name in rest],

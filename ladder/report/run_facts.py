@@ -1,10 +1,13 @@
 """What the page of a run says beside its audits: the guard's work, the model, evaluations."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from covlaw.ladder.report.filters import signed
+from covlaw.records.findings import counted
 from covlaw.records.guard_weights import weight_shares
 from covlaw.records.ladder import LlmRun
 from covlaw.records.lines import read_records
@@ -38,6 +41,26 @@ def _guarded(run: LlmRun, j: int, steps: list[dict[str, Any]]) -> tuple[str, int
         for side in ("before", "after")
     )
     return run.objectives[j], len(own), before, after
+
+
+def guard_words(runs: Sequence[LlmRun]) -> str:
+    """A sentence a guarded run: how many steps it turned, for whom, and what that changed."""
+    told = ((run, facts) for run in runs if (facts := guard_facts(run)))
+    return " ".join(_turned(run, facts) for run, facts in told)
+
+
+def _turned(run: LlmRun, facts: dict[str, Any]) -> str:
+    begun = f"{run.name}: it turned {facts['turned']} of {counted(facts['steps'], 'step')}"
+    if not facts["turned"]:
+        return f"{begun}."
+    shares = facts["shares"]
+    first = max(range(len(shares)), key=lambda j: float(shares[j]))
+    name, _, before, after = facts["rows"][first]
+    return (
+        f"{begun}, by {100 * facts['changed']:.0f} % of their length, most of all for {name} "
+        f"({100 * shares[first]:.0f} % of the weights; where it was defended, a step's effect on "
+        f"it went from {signed(before)} to {signed(after)}, to first order)."
+    )
 
 
 def model_facts(folder: Path, run: LlmRun) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from covlaw.ladder.study.budgets import PLACES
+from covlaw.ladder.study.budgets import END, PLACES
 from covlaw.ladder.study.measures import MEASURES, at, over_worlds, setting, went_through
 from covlaw.ladder.study.table import Row
 
@@ -22,7 +22,7 @@ def against_linear(rows: Sequence[Row], seed: int) -> Iterator[dict[str, Any]]:
             own = [r for r in plain if r["algorithm"] == name]
             base = [r for r in plain if r["algorithm"] == BASELINE]
             for where, two in _by_setting(own, base, setting):
-                yield {"algorithm": name, "less": BASELINE, "world": where, **_gaps(*two, seed)}
+                yield {"algorithm": name, "less": BASELINE, "world": where, **gaps(*two, seed)}
 
 
 def between_optimisers(rows: Sequence[Row], seed: int) -> Iterator[dict[str, Any]]:
@@ -35,7 +35,7 @@ def between_optimisers(rows: Sequence[Row], seed: int) -> Iterator[dict[str, Any
             own, base = ([r for r in here if r["optimiser"] == o] for o in (name, first))
             for algorithm, two in _by_setting(own, base, lambda row: row["algorithm"]):
                 said = {"world": world, "optimiser": name, "less": first, "algorithm": algorithm}
-                yield said | _gaps(*two, seed)
+                yield said | gaps(*two, seed)
 
 
 def guards(rows: Sequence[Row], seed: int) -> Iterator[dict[str, Any]]:
@@ -53,7 +53,7 @@ def guards(rows: Sequence[Row], seed: int) -> Iterator[dict[str, Any]]:
                 "guard": guard,
                 "samples": samples,
                 "at": places(own, seed),
-                "less none": {} if guard == "none" else _gaps(own, base, seed)["at"],
+                "less none": {} if guard == "none" else gaps(own, base, seed)["at"],
             }
 
 
@@ -71,17 +71,20 @@ def over(rows: Sequence[Row], name: str, seed: int) -> dict[str, Any]:
     return over_worlds(values, rows, seed)
 
 
-def _gaps(own: Sequence[Row], base: Sequence[Row], seed: int) -> dict[str, Any]:
+def gaps(own: Sequence[Row], base: Sequence[Row], seed: int) -> dict[str, Any]:
+    """What runs have more than others of the same worlds, at each budget and at the end."""
     found = {}
     for place in PLACES:
-        twins = {_world(row): row for row in at(went_through(base), place)}
-        pairs = [
-            (row, twins[_world(row)])
-            for row in at(went_through(own), place)
-            if _world(row) in twins
-        ]
+        pairs = twins(own, base, place)
         found[place] = {name: _gap(pairs, name, seed) for name in COMPARED}
     return {"at": found}
+
+
+def twins(own: Sequence[Row], base: Sequence[Row], place: str = END) -> list[tuple[Row, Row]]:
+    """Runs with those of the same world under the same treatment, where both got to a place."""
+    found = {_world(row): row for row in at(went_through(base), place)}
+    reached = at(went_through(own), place)
+    return [(row, found[_world(row)]) for row in reached if _world(row) in found]
 
 
 def _gap(pairs: Sequence[tuple[Row, Row]], name: str, seed: int) -> dict[str, Any]:

@@ -20,12 +20,13 @@ from covlaw.toys.study.supply import snapshot
 from covlaw.toys.study.worlds import find_optimiser, find_world
 
 
-def work(job: StudyJob, folder: str) -> list[dict[str, Any]]:
+def work(job: StudyJob, folder: str, *, frontier: bool = True) -> list[dict[str, Any]]:
     """Do one job.
 
     Args:
         job: Runs of one cell of one world.
         folder: Of the study; LLM runs have folders of their own in it.
+        frontier: Whether to measure how far the runs of exact worlds are from it.
 
     Returns:
         A row a run, in the order of the job.
@@ -41,7 +42,7 @@ def work(job: StudyJob, folder: str) -> list[dict[str, Any]]:
     chosen = drawn.rows(torch.tensor([seeds.index(run.seed) for run in job.runs]))
     ensemble = replace(chosen, optimiser=find_optimiser(job.optimiser))
     course = train_ensemble(ensemble, _arms(job.runs, ensemble), steps, world.inner)
-    room = rooms(ensemble, course)
+    room = rooms(ensemble, course) if frontier else [None] * len(job.runs)
     settings = [settings_of(run, world.cells[job.cell], steps) for run in job.runs]
     rows = enumerate(zip(settings, course.errors, strict=True))
     return [
@@ -64,7 +65,7 @@ def _arms(runs: tuple[StudyRun, ...], ensemble: PolicyEnsemble) -> list[Arm]:
     return arms
 
 
-def _record(ensemble: PolicyEnsemble, course: Course, r: int, room: Tensor) -> Record:
+def _record(ensemble: PolicyEnsemble, course: Course, r: int, room: Tensor | None) -> Record:
     values, alarms = course.values[:, r], course.alarms[:, r]
     floor, ceiling = ensemble.attainable
     return Record(

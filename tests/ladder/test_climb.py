@@ -73,6 +73,16 @@ def test_verdicts_follow_the_design_and_repeat_byte_for_byte(tmp_path: Path) -> 
     assert (tmp_path / "a" / "report.html").exists()
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_one_run_repeats_linear_weights_under_the_guard(quick: bool) -> None:
+    jobs = plan.training_jobs(plan.Settings(("llm",), seed=5, quick=quick), "out")
+    found = {job.name: job.arguments[1] for job in jobs}
+    twin, kept = found["linear-seed5"], found["linear-guarded-seed5"]
+    assert {key for key in kept if kept.get(key) != twin.get(key)} == {"guard", "audits", "out"}
+    assert (kept["guard"], kept["audits"]) == ("on", 0)
+    assert [name for name, own in found.items() if "guard" in own] == ["linear-guarded-seed5"]
+
+
 def test_another_seed_gives_other_numbers(tmp_path: Path) -> None:
     climb(tmp_path / "a")
     climb(tmp_path / "b", "--seed", "1")

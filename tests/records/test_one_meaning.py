@@ -53,7 +53,7 @@ def test_the_figures_title_counts_them() -> None:
     paying = [o for o in outcomes(llm_runs(LADDER)) if o.sacrificed]
     assert sum(o.sacrificed for o in paying) == len(by_audits())
     for o in paying:
-        assert f"{o.scalarizer} sacrifices {o.objective} in {o.sacrificed} of {o.seeds}" in title
+        assert f"{o.method} sacrifices {o.objective} in {o.sacrificed} of {o.seeds}" in title
 
 
 def test_falls_and_ends_agree_with_the_study() -> None:

@@ -2,14 +2,22 @@
 
 import json
 import shutil
+from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
-from fake_runs import write_llm_run
+from fake_runs import write_ladder, write_llm_run
 
 from covlaw.figures._drawing.render import recorded
 from covlaw.ladder.cli import main
+from covlaw.ladder.climb.plan import Settings
+from covlaw.ladder.climb.state import ClimbState
+from covlaw.ladder.commands.ladder import _summary
 from covlaw.ladder.report import write_report
+from covlaw.ladder.report.run_facts import guard_words
+from covlaw.ladder.screen import Console
+from covlaw.records.ladder import llm_runs
 from covlaw.records.reading import below
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -57,6 +65,31 @@ def test_a_file_in_place_of_a_folder_gets_a_sentence(
     for command in (["report"], ["llm", "audit"]):
         assert main([*command, str(file)]) == 2
         assert "is a file: name the folder" in capsys.readouterr().err
+
+
+def test_a_ladders_summary_and_page_say_what_its_guard_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_ladder(tmp_path / "ladder", seeds=1)
+    shutil.copytree(GUARDED, folder / "llm" / "linear-guarded-seed0")
+    said = guard_words(llm_runs(folder))
+    steps = [
+        json.loads(line)["guard"] for line in (GUARDED / "steps.jsonl").read_text().split("\n")[:-1]
+    ]
+    turned = [s for s in steps if s["factor"] > 0 and any(s["weights"])]
+    shares = sum((np.array(s["weights"]) / sum(s["weights"]) for s in turned), np.zeros(3))
+    name = ("accuracy", "conciseness", "clarity")[int(shares.argmax())]
+    assert said.startswith(f"linear-guarded-seed0: it turned {len(turned)} of {len(steps)} steps")
+    assert f"most of all for {name} ({100 * shares.max() / len(turned):.0f} %" in said
+    page = unescape(write_report(folder, pictures=False).read_text())
+    assert said in page
+    assert "linear, guarded sacrifices" in page  # apart from the unguarded runs, not among them
+    state = ClimbState(Settings(("llm",), quick=True), folder, {})
+    _summary(Console(), state, folder / "report.html")
+    assert f"guard: {said}" in " ".join(capsys.readouterr().out.split())
+    shutil.rmtree(folder / "llm" / "linear-guarded-seed0")
+    assert guard_words(llm_runs(folder)) == ""
+    assert "under the guard" not in write_report(folder, pictures=False).read_text()
 
 
 def test_a_guarded_runs_page_says_what_the_guard_did(tmp_path: Path) -> None:

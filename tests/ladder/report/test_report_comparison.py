@@ -63,7 +63,7 @@ def test_objectives_and_forecasts_of_each(two: tuple[Path, Path]) -> None:
     found = comparison(read_all(two), pictures=False)
     assert list(found["outcomes"]) == ["accuracy", "conciseness", "clarity"]
     linear, ctwa = found["outcomes"]["clarity"]
-    paying = [(o.scalarizer, o.sacrificed, o.seeds) for o in (*linear, *ctwa)]
+    paying = [(o.method, o.sacrificed, o.seeds) for o in (*linear, *ctwa)]
     assert paying == [("linear", 1, 1), ("ctwa", 0, 1)]
     assert list(found["agreements"]) == [
         "forecast: law",
