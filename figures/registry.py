@@ -36,6 +36,7 @@ FIGURES: Mapping[str, Entry] = {
     "look_ahead": Entry("look_ahead.jsonl", ("T56", "T57")),
     "study": Entry("summary.json"),
     "guard": Entry("guarded RL runs", ("T58", "T64")),
+    "guard_pairs": Entry("guarded_runs.jsonl"),
     "guard_study": Entry("guarded runs", ("T58", "T60", "T61", "T62", "T64")),
     "reference_defects": Entry("reference forms"),
 }

@@ -54,6 +54,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "RL runs of 45 steps": SETTING,
         "of 36 pairs": "three bases, four algorithms, three seeds",
         "(seed 0 of": SETTING,
+        "seed 0 of linear weights": SETTING,
         "κ = .3": "a default, asserted above it",
         "would be .012 a step": "that gap times κ",
         "| 0: may not fall": "a definition",

@@ -3,10 +3,11 @@
     python tools/guard_noise.py guard-restoring-1 guard-pool-restoring-1 ... --out FILE
     [--world transformer --optimiser adamw-.003 --algorithm linear --seed 8 --seeds 12]
 
-Appends a record a guard and number of completions, and one of no guard: how many of the runs
+Writes a record a guard and number of completions, and one of no guard: how many of the runs
 sacrifice an objective, and their hypervolume, at the end; both less those of the unguarded runs of
-the same worlds; and in how many pairs only one of the two sacrifices. One process, one thread. The
-worlds are those of `covlaw study --guard`; seeds from 4 on are worlds that its record has not seen.
+the same worlds; and in how many pairs only one of the two sacrifices. One process, one thread; what
+was stopped continues with the rows in `--rows`. The worlds are those of `covlaw study --guard`;
+seeds from 4 on are worlds that its record has not seen.
 """
 
 import argparse
@@ -24,26 +25,36 @@ from covlaw.ladder.study.plan import StudyJob, StudyRun, all_runs
 from covlaw.ladder.study.settings import StudySettings
 from covlaw.ladder.study.table import Row
 from covlaw.ladder.study.work import work
+from covlaw.records.runs import read_lines, to_json
 from covlaw.toys.study.guards import find_guard
 
 MEASURED = ("sacrifices", "hypervolume")
 
 
-def rows_of(plain: list[StudyRun], ways: list[tuple[str, int]]) -> list[Row]:
+def rows_of(plain: list[StudyRun], ways: list[tuple[str, int]], known: Path) -> list[Row]:
     """Train unguarded runs' worlds in every way, a guard and how many completions it sees."""
-    rows: list[Row] = []
+    rows = {row["run"]: row for row in read_lines(known)} if known.is_file() else {}
+    wanted = [run._replace(guard=g, samples=k) for g, k in ways for run in plain]
     for cell in sorted({run.cell for run in plain}):
-        own = [run for run in plain if run.cell == cell]
-        runs = tuple(run._replace(guard=g, samples=k) for g, k in ways for run in own)
-        job = StudyJob("", own[0].world, cell, own[0].optimiser, runs, quick=False)
-        rows += work(job, "", frontier=False)
-    return rows
+        runs = tuple(run for run in wanted if run.cell == cell and run.name not in rows)
+        if runs:
+            job = StudyJob("", runs[0].world, cell, runs[0].optimiser, runs, quick=False)
+            new = work(job, "", frontier=False)
+            with known.open("a", encoding="utf-8") as file:
+                file.writelines(to_json(row) + "\n" for row in new)
+            rows |= {row["run"]: row for row in new}
+    return [rows[run.name] for run in wanted]
 
 
 def records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One a guard and number of completions of each prompt that it sees."""
     settings = StudySettings(
-        (given.world,), (given.algorithm,), seeds=given.seeds, seed=given.seed, guard=True
+        (given.world,),
+        (given.algorithm,),
+        seeds=given.seeds,
+        seed=given.seed,
+        guard=True,
+        cells=given.cells,
     )
     every = [run for run in all_runs(settings) if run.optimiser == given.optimiser]
     plain = [run for run in every if run.guard == "none"]
@@ -52,7 +63,7 @@ def records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for guard in dict.fromkeys(("none", *given.guards))
         for samples in (given.samples if find_guard(guard).place == "step" else (0,))
     ]
-    rows = rows_of(plain, ways)
+    rows = rows_of(plain, ways, given.rows)
     bare = [row for row in rows if row["guard"] == "none"]
     for guard, samples in ways:
         own = [row for row in rows if (row["guard"], row["samples"]) == (guard, samples)]
@@ -80,19 +91,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("guards", nargs="+")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rows", type=Path, default=Path("runs/guard_noise_rows.jsonl"))
     for name, value in (
         *(("world", "transformer"), ("optimiser", "adamw-.003"), ("algorithm", "linear")),
-        *(("seed", 8), ("seeds", 12)),
+        *(("seed", 8), ("seeds", 12), ("cells", 0)),
     ):
         parser.add_argument(f"--{name}", type=type(value), default=value)
     parser.add_argument("--samples", type=int, nargs="+", default=SAMPLES)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    with given.out.open("a", encoding="utf-8") as file:
-        for record in records(given):
-            file.write(json.dumps(record) + "\n")
-            file.flush()
+    for path in (given.out, given.rows):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(record) + "\n" for record in records(given)]
+    given.out.write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

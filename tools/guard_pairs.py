@@ -20,6 +20,7 @@ from covlaw.ladder.study.llm import llm_row
 from covlaw.ladder.study.plan import StudyRun, all_runs
 from covlaw.ladder.study.settings import StudySettings
 from covlaw.records.environment import describe
+from covlaw.records.guard_pairs import PAIRS
 from covlaw.records.runs import read_lines, to_json, write_text
 
 ALGORITHMS = ("linear", "mgda", "gdpo", "ctwa")
@@ -49,7 +50,7 @@ def main() -> None:
     begun, rows = time.monotonic(), given.study / "runs.jsonl"
     given.study.mkdir(parents=True, exist_ok=True)
     write_text(given.study / "environment.json", to_json(describe(), indent=1) + "\n")
-    lines = [given.record / "runs.jsonl", rows]
+    lines = [given.record / PAIRS, rows]
     known = {row["run"] for path in lines if path.is_file() for row in read_lines(path)}
     for run in missing(known, variants=given.variants):
         if time.monotonic() - begun > 60 * given.minutes:

@@ -5,10 +5,10 @@
 
 With `--keep` the record's lines of other runs stay, and its environment.json with them.
 
-`runs.jsonl`: the row of the study's `runs.jsonl` where it says who was sacrificed, and of guarded
-runs each step's mean rewards, weights μ, how much of the step was changed and what was refused, and
-the share of the run's seconds that the guard took. With it the study's environment.json; a line
-that was added later has its `revision`.
+`guarded_runs.jsonl`: the row of the study's `runs.jsonl` where it says who was sacrificed, and of
+guarded runs each step's mean rewards, weights μ, how much of the step was changed and what was
+refused, and the share of the run's seconds that the guard took. With it the study's
+environment.json; a line that was added later has its `revision`.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from covlaw.records.guard_pairs import PAIRS
 from covlaw.records.guard_weights import weight_shares
 from covlaw.records.lines import read_records
 from covlaw.records.runs import read_lines
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("figures/data/guard-llm"))
     parser.add_argument("--keep", action="store_true")
     given = parser.parse_args()
-    lines, path = record(given.study), given.out / "runs.jsonl"
+    lines, path = record(given.study), given.out / PAIRS
     if given.keep:
         revision = json.loads((given.study / "environment.json").read_text())["revision"]
         lines = merged(read_records(path), [line | {"revision": revision} for line in lines])

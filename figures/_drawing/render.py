@@ -23,6 +23,8 @@ COLORS = 256
 
 RECORDS = ("ladder", "study", "study-guard", "guard-llm")
 """Runs that are kept beside the figures, the first that a figure can be drawn of is its own."""
+OWN = {"guard": "guard-llm"}
+"""Where a ladder, which has a guarded run too, says less."""
 
 
 def recorded(kind: str = "ladder") -> Path:
@@ -36,7 +38,7 @@ def record_for(name: str) -> Path:
     Raises:
         CovlawError: if none holds what it needs.
     """
-    for kind in RECORDS:
+    for kind in dict.fromkeys((OWN.get(name, RECORDS[0]), *RECORDS)):
         if name in available(recorded(kind)):
             return recorded(kind)
     raise CovlawError(f"no record in {recorded().parent} suffices for figure {name!r}")

@@ -24,6 +24,7 @@ DATA_ORDERS = ("random", "epochs")
 LONG_PROMPTS = ("drop", "refuse")
 DTYPES = ("float32", "bfloat16")
 AUDITS = ("full", "light")
+GRAMIANS = ("plain", "crossed")
 
 _AT_LEAST = {
     -1: ("audits",),
@@ -52,6 +53,7 @@ _CHOICES = {
     "sampling_dtype": DTYPES,
     "audit": AUDITS,
     "guard": GUARD,
+    "gramian": GRAMIANS,
     "observe": OBSERVED,
     "data_order": DATA_ORDERS,
     "long_prompts": LONG_PROMPTS,
@@ -99,6 +101,11 @@ def check_config(config: Any) -> None:
         raise CovlawError(
             'audit is "light" and audit_gramian is on: a light audit takes no gradients; set '
             'audit = "full", or audit_gramian = false'
+        )
+    if config.gramian == "crossed" and config.completions < 4:
+        raise CovlawError(
+            f"completions is {config.completions}: a crossed Gramian needs two halves of 2 or "
+            'more; use 4 or more, or gramian = "plain"'
         )
     check_engine(config)
     check_options(config.options, config.scalarizer_name)

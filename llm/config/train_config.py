@@ -92,6 +92,9 @@ class TrainConfig:
             know the margin.
         lora: Table of the options of low-rank adapters, which alone are then trained, kept and
             written (`covlaw.llm.model.adapters.LoraSettings`; extra `covlaw[peft]`); empty: none.
+        gramian: Of methods that look at gradients (`mgda`, `upgrad`, …): "plain", of all rows; or
+            "crossed", of two halves, without the noise on its diagonal, but with a larger spread
+            (T62): as much time, M gradients more in memory.
         learning_rate: AdamW's, constant after `warmup` steps.
         weight_decay: AdamW's.
         grad_clip: Largest gradient norm; 0: no limit.
@@ -196,6 +199,7 @@ class TrainConfig:
     engine_cap: float = 2.0
     engine_level: str = "token"
     lora: Mapping[str, Any] = field(default_factory=dict)
+    gramian: str = "plain"
     learning_rate: float = 2e-4
     warmup: int = 0
     weight_decay: float = 0.0

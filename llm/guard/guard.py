@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from covlaw.llm.guard.record import Outcome
 from covlaw.llm.model.parameters import copy_of, load, trainable
 from covlaw.llm.runs.checkpoint_manager import NoState
 from covlaw.llm.sampling.rollout import SampledRollouts
+from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.guard import (
     Guarded,
     Judged,
@@ -46,6 +47,21 @@ class Pending(NamedTuple):
     check: ChangeReader | None
     """Of the rows that judge."""
     seconds: float
+
+
+def _require_same(old: Iterable[str], new: Iterable[str]) -> None:
+    """Refuse a step of other parameters than the policy had before it: it cannot be compared."""
+    before, after = set(old), set(new)
+    if before == after:
+        return
+    words = {"frozen or removed": before - after, "added or unfrozen": after - before}
+    said = "; ".join(
+        f"{what}: {', '.join(sorted(names))}" for what, names in words.items() if names
+    )
+    raise CovlawError(
+        f"the guard cannot tell what an update did, for parameters changed during it ({said}): "
+        "freeze and add between updates"
+    )
 
 
 class Guard:
@@ -95,8 +111,10 @@ class Guard:
         """Correct the update that has moved the model away from `pending.old`, where it must be.
 
         Raises:
-            CovlawError: for gradients, log-probs or optimiser state that are not finite.
+            CovlawError: for gradients, log-probs or optimiser state that are not finite, and where
+                parameters were frozen or added since `before`.
         """
+        _require_same(pending.old, trainable(self.model))
         started, settings = time.perf_counter(), self._on
         forecast = pending.forecast.see().judged if pending.forecast else None
         floor, outcome = pending.floor, Outcome(pending.floor, forecast)

@@ -81,7 +81,8 @@ class Signals:
         completions, rewards, wanted = drawn.completions, drawn.rewards, self.scalarizer.before
         batch, device = Batch(rewards, drawn.prompt), rewards.device
         if "gramian" in wanted and gramian is None:
-            gramian = policy_gramian(self.model, completions, rewards, self.config)
+            crossed = self.config.gramian == "crossed"
+            gramian = policy_gramian(self.model, completions, rewards, self.config, crossed=crossed)
         if "log_ratio_to_reference" in wanted:
             ratio = self.log_prob(completions)
             ratio -= self.log_prob(completions, self.reference)

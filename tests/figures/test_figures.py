@@ -17,7 +17,10 @@ from covlaw.records.ladder import audits, llm_runs
 from covlaw.records.study import study_summary, table_of
 from covlaw.theory._numerics.errors import CovlawError
 
-OWN = {"guard": recorded("guard-llm"), "guard_study": recorded("study-guard")}
+OWN = {
+    **dict.fromkeys(("guard", "guard_pairs"), recorded("guard-llm")),
+    "guard_study": recorded("study-guard"),
+}
 """Figures that are drawn of their own record."""
 PRINTED_WIDTH = 1300
 """Pixels: 6.5 inches at 200 dots an inch."""

@@ -1,10 +1,11 @@
 """What docs/guard.md says of recorded runs is what the record says."""
 
 import numpy as np
-from guard_tables import PAGE, page, paired
+from guard_tables import PAGE, page
 from said import Said
 
 from covlaw.figures._drawing.render import recorded
+from covlaw.records.guard_pairs import PAIRS, pairs_of
 from covlaw.records.lines import read_records
 
 ENDS = 5
@@ -17,13 +18,24 @@ def test_the_committed_page_is_fresh() -> None:
 
 
 def test_what_the_readme_says_of_three_bases_is_in_the_record() -> None:
-    pairs = paired(read_records(recorded("guard-llm") / "runs.jsonl"))
+    pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS))
     bare, kept = (sum(any(pair[side]["sacrificed"]) for pair in pairs) for side in (0, 1))
     readme = Said("README.md")
     assert f"the guarded in {kept} of {len(pairs)} where their twins do in {bare}" in readme
     assert f"a part of what the command makes, {len(pairs)} of 36 pairs" in Said("docs/guard.md")
     for one, other in pairs:  # docs/findings.md: no more often, pair by pair
         assert any(other["sacrificed"]) <= any(one["sacrificed"])
+
+
+def test_where_nothing_is_lost_the_guard_can_cost_volume() -> None:
+    pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS))
+    where = ("stepwise-right", "linear", 0)
+    [(bare, kept)] = [
+        p for p in pairs if tuple(p[1][k] for k in ("base", "algorithm", "seed")) == where
+    ]
+    assert not any(bare["sacrificed"])
+    ends = [f"{row['hypervolume']:.3f}"[1:] for row in (bare, kept)]
+    assert f"ends at {ends[0]} of it unguarded and at {ends[1]} guarded" in Said("docs/guard.md")
 
 
 def test_what_is_said_of_ctwa_is_in_its_runs() -> None:

@@ -13,6 +13,7 @@ from small_runs import small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.trainer import Trainer
+from covlaw.llm.model.parameters import trainable
 from covlaw.llm.plan.train_plan import make_plan
 from covlaw.llm.train import train
 from covlaw.records.lines import read_lines, read_records
@@ -123,6 +124,48 @@ def test_a_step_that_keeps_every_floor_is_left_alone_to_the_bit(config: TrainCon
         states, _ = trainer.step(step, states)
     assert {same == (factor == 0) for same, factor in seen} == {True}
     assert {same for same, _ in seen} == {True, False}
+
+
+@pytest.mark.parametrize("guard", ["on", "needed"])
+def test_parameters_frozen_or_added_during_an_update_are_named(
+    config: TrainConfig, guard: str
+) -> None:
+    trainer = Trainer(replace(config, guard=guard))
+    head = next(iter(trainable(trainer.model)))
+    correct = trainer.guard.correct
+
+    def frozen(pending):
+        trainable(trainer.model)[head].requires_grad_(False)
+        return correct(pending)
+
+    def added(pending):
+        trainer.model.extra = torch.nn.Parameter(torch.ones(2))
+        return correct(pending)
+
+    for change, words in (
+        (frozen, f"frozen or removed: {head}"),
+        (added, "added or unfrozen: extra"),
+    ):
+        trainer.guard.correct = change  # type: ignore[method-assign]
+        with pytest.raises(CovlawError, match=words.replace(".", "[.]")):
+            trainer.step(0, trainer.fresh())
+        trainer.model.get_parameter(head).requires_grad_(True)
+
+
+def test_parameters_frozen_or_added_between_updates_are_left_alone(config: TrainConfig) -> None:
+    """Frozen ones stay to the bit, new ones are said to be unguarded; the others are guarded on."""
+    eager = {**OPTIONS, "check": 0, "reference": "target", "target": [1.0, 1.0]}
+    trainer = Trainer(replace(config, guard_options=eager))
+    states, _ = trainer.step(0, trainer.fresh())
+    head, *_ = parameters = trainable(trainer.model)
+    kept = parameters[head].requires_grad_(False).detach().clone()
+    trainer.model.extra = torch.nn.Parameter(torch.ones(2))
+    states, lines = trainer.step(1, states)
+    told = lines.step["guard"]
+    assert told["factor"] > 0
+    assert any("1 of" in note and "left alone" in note for note in told["notes"])
+    assert torch.equal(trainer.model.get_parameter(head), kept)
+    assert torch.equal(trainer.model.extra, torch.ones(2))
 
 
 def test_on_two_processes_it_is_the_one_process_s(

@@ -1,6 +1,7 @@
 """The Gramian is that of the batch's policy gradients: against an enumerated world, and linear."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -8,16 +9,25 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.loop import gramian as module
 from covlaw.llm.loop.gramian import policy_gramian
 from covlaw.llm.loop.loss_pass import accumulate
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model.parameters import gradients, trainable
 from covlaw.llm.sampling.engine import Completions
+from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.advantages import centred
 from covlaw.toys.transformer.float64_model import Float64, ModelShape
 from covlaw.toys.transformer.worlds import TransformerWorld, transformer_world
+
+
+class Shrunk(NamedTuple):
+    """A Gramian left as it is."""
+
+    gram: Tensor
+
 
 CONFIG = TrainConfig(aggregation="sequence_sum", grad_clip=0.0)
 AGGREGATIONS = ["sequence_sum", "sequence_mean", "token_mean"]
@@ -112,6 +122,52 @@ def test_the_gradient_of_the_combined_advantage_is_the_combined_gradient(
         own = flat_gradient(model, completions, each[:, j], config)
         error = abs(float(own @ combined - (gram @ weights)[j]))
         assert error < ROUNDING * float(size[j] * (weights @ size))
+
+
+def test_a_crossed_one_is_unbiased_where_the_plain_one_adds_the_noise(
+    toy: TransformerWorld,
+) -> None:
+    """Over draws of 4 completions a prompt, before anything is shrunk; the plain one must fail."""
+    generator = torch.Generator().manual_seed(11)
+    world, mass = toy.world, toy.world.log_prob_at().exp()
+    rewards = torch.randn(len(world.prompt), 2, generator=generator).double()
+    scores = world.scores()
+    prompts = [torch.nonzero(world.prompt == x)[:, 0] for x in world.prompt.unique()]
+    advantage = rewards.clone()
+    for rows in prompts:
+        advantage[rows] -= mass[rows] @ rewards[rows]
+    share = mass / len(prompts)
+    gradient = (advantage * share[:, None]).T @ scores
+    true = (3 / 4) ** 2 * gradient @ gradient.T  # centring among 4 leaves 3/4 of a gradient
+    crossed, plain = [], []
+    with Float64(), sdpa_kernel(SDPBackend.MATH), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "shrunk_gramian", lambda x, _: Shrunk((x + x.T) / 2))
+        for _ in range(100):
+            draws = [
+                rows[torch.multinomial(mass[rows], 4, replacement=True, generator=generator)]
+                for rows in prompts
+            ]
+            drawn = torch.cat(draws)
+            given = (toy.model.module, rows_of(toy, drawn), rewards[drawn], CONFIG)
+            crossed.append(policy_gramian(*given, crossed=True))
+            plain.append(policy_gramian(*given))
+    for found, fair in ((torch.stack(crossed), True), (torch.stack(plain), False)):
+        error = found.std(0) / len(found) ** 0.5
+        z = ((found.mean(0) - true) / error).diagonal()
+        assert (z.abs() < 4).all() if fair else (z > 4).all()
+
+
+def test_a_crossed_one_is_positive_semidefinite_and_refuses_pairs(policy, batch) -> None:
+    model, (completions, rewards) = policy[0], batch
+    gram = policy_gramian(model, completions, rewards, CONFIG, crossed=True)
+    size = float(gram.diagonal().sum())
+    assert float(torch.linalg.eigvalsh(gram).min()) >= -rounding(size, 100)
+    few = (completions.prompt[:, None] == completions.prompt).tril().sum(1) <= 3
+    rows = few.nonzero()[:, 0]
+    with pytest.raises(CovlawError, match=r'has 3 completions.*or gramian = "plain"'):
+        policy_gramian(model, completions.rows(rows), rewards[rows], CONFIG, crossed=True)
+    with pytest.raises(CovlawError, match="completions is 3: a crossed Gramian needs two halves"):
+        TrainConfig(gramian="crossed", completions=3)
 
 
 def test_it_touches_no_gradient_and_no_parameter(policy, batch) -> None:

@@ -84,7 +84,7 @@ def test_only_what_is_asked_for_is_computed(policy, drawn, monkeypatch: pytest.M
     seen: list[Batch] = []
     for name, result in (("policy_gramian", torch.eye(3)), ("all_token_log_prob", torch.ones(3))):
 
-        def watched(*_: Any, name: str = name, result: Tensor = result) -> Tensor:
+        def watched(*_: Any, name: str = name, result: Tensor = result, **__: Any) -> Tensor:
             computed.append(name)
             return result.clone()
 
