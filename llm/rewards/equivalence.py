@@ -12,7 +12,9 @@ from covlaw.llm.rewards.answers.tokens import UnreadableError
 from covlaw.llm.rewards.normal_form import as_number, compact, spaced
 
 _CHOICE = re.compile(r"\(?([A-Z])\)?")
-_CHOSEN = re.compile(r"(?:\(([A-Z])\)\s*|([A-Z])(?:[.:)]\s+|[.:)]?$))(?![A-Z]\b)")
+_CHOSEN = re.compile(
+    r"(?:(?i:option|choice) )?(?:\(([A-Z])\)\s*|([A-Z])(?:[.:)]\s+|[.:)]?$))(?![A-Z]\b)"
+)
 _BEYOND = re.compile(r"\\(?:sum|prod|int|lim|cap|setminus)(?![A-Za-z])")
 _BOUND_OR_COMMAND = re.compile(r"\\[A-Za-z]+|_\{[a-z]=-?\w+\}")
 _RISKY = re.compile(r"[A-Za-z]{2,}|[%$°!,=:]|\d\.\d|_\{?\d|\\circ")

@@ -10,6 +10,8 @@ _WRAPPED = "underline mathbf boldsymbol bm mathit boxed fbox emph mathsf ensurem
 _WRAPPERS = frozenset(_WRAPPED.split())
 _ENDS_ARGUMENT = ("function", "number", "word")
 _MATRICES = ("pmatrix", "bmatrix")
+_BARE = ("matrix", "smallmatrix", "array")
+"""Matrices whose brackets stand around them."""
 
 
 class Commands(Cursor):
@@ -25,8 +27,9 @@ class Commands(Cursor):
         if self.take("^"):
             power = self._power()
         inner = self._operand()
-        if base:
-            value: Tree = ("divide", ("call", "ln", inner), ("call", "ln", base))
+        if base or name == "lg":
+            below = ("call", "ln", base or number(10))
+            value: Tree = ("divide", ("call", "ln", inner), below)
         elif name == "exp":
             value = ("power", ("constant", "e"), inner)
         elif power == "inverse":
@@ -74,15 +77,18 @@ class Commands(Cursor):
             return self._greek(name)
         if name in _WRAPPERS:
             return self.argument()
-        if name in ("textcolor", "color"):
-            self.script()
+        if name in ("textcolor", "color", "colorbox"):
+            self._colour()
             return self.argument()
         if name == "frac":
             return ("divide", self.digit(), self.digit())
         if name == "binom":
             return ("call", "binomial", self.digit(), self.digit())
-        if name in ("emptyset",):
+        if name == "emptyset":
             return ("word", name)
+        if name == "mathbb" and self.script() == "R":
+            infinity = ("constant", "inf")
+            return ("list", "(", (("negative", infinity), infinity), ")")
         return self._delimited(name)
 
     def _delimited(self, name: str) -> Tree:
@@ -95,12 +101,23 @@ class Commands(Cursor):
             return self._matrix()
         raise UnreadableError(f"command \\{name}")
 
+    def _colour(self) -> None:
+        """Step over {red}, or [rgb]{1,0,0}."""
+        if self.take("["):
+            while self.text not in ("]", ""):
+                self.next()
+            self.expect("]")
+        self.script()
+
     def _greek(self, name: str) -> Tree:
         script = f"_{self.script()}" if self.take("_") else ""
         return ("variable", f"\\{name}{script}")
 
     def _matrix(self) -> Tree:
-        kind, rows = self.script(), [[self.sum()]]
+        kind = self.script()
+        if kind == "array":
+            self.script()
+        rows = [[self.sum()]]
         while self.text in ("&", "\\\\"):
             if self.take("&"):
                 rows[-1].append(self.sum())
@@ -110,7 +127,7 @@ class Commands(Cursor):
                     break
                 rows.append([self.sum()])
         self.expect("\\end")
-        if self.script() != kind or kind not in _MATRICES:
+        if self.script() != kind or kind not in (*_MATRICES, *_BARE):
             raise UnreadableError(f"environment {kind}")
         return ("matrix", tuple(map(tuple, rows)))
 
@@ -125,14 +142,17 @@ class Commands(Cursor):
             return self._absolute()
         if opening not in _CLOSING:
             raise UnreadableError(f"{opening!r} begins nothing")
+        if opening == "\\{" and self.take("\\}"):
+            return ("word", "emptyset")
         bars, self.bars = self.bars, 0
         inner = self.list(opening, "")
         self.bars = bars
         closing = self.next().text
         if closing not in _CLOSING[opening]:
             raise UnreadableError(f"{opening!r} is closed by {closing!r}")
-        if opening == "(" and closing == ")" and len(inner[2]) == 1:
-            return inner[2][0]  # type: ignore[no-any-return]
+        only: Tree | None = inner[2][0] if len(inner[2]) == 1 else None
+        if only and (opening + closing == "()" or (opening == "[" and only[0] == "matrix")):
+            return only
         return ("list", opening, inner[2], closing)
 
     def _absolute(self) -> Tree:

@@ -9,7 +9,8 @@ from covlaw.llm.rewards.answers.tree import Tree, number
 _END = Token("end", "")
 _BEGINNING = frozenset(("(", "{", "\\{", "\\$"))
 _NEVER_BESIDE = frozenset(
-    f"\\{name}" for name in ["begin", "end", "emptyset", "circ", "middle", "rfloor", "rceil"]
+    f"\\{name}"
+    for name in ["begin", "end", "emptyset", "circ", "middle", "rfloor", "rceil", "choose"]
 )
 
 
@@ -70,6 +71,8 @@ class Cursor(ABC):
         """Read a group in braces, or one number, letter or command."""
         if self.take("{"):
             inner = self.list()
+            if self.take("\\choose"):
+                inner = ("call", "binomial", inner, self.list())
             self.expect("}")
             return inner
         return self.atom()

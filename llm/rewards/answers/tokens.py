@@ -31,22 +31,31 @@ class Token(NamedTuple):
 
 _SPACES = r"\\[,;:! >]|\\q?quad(?![A-Za-z])|~|\s"
 _TEXT = r"text|textbf|textit|textrm|textsf|texttt|textnormal|mathrm|mbox|operatorname|hbox|mathsf"
+_CYCLES = r"\\(?:overline|bar|dot)\s*\{|\(\d{1,40}\)(?![\d^])"
 _TOKEN = re.compile(
     rf"""(?P<space>(?:{_SPACES})+)
     |(?P<style>\\(?:left|right|displaystyle|textstyle|limits|big|Big|bigg|Bigg)(?![A-Za-z])\.?)
     |(?P<text>\\(?:{_TEXT})\*?\s*\{{)
     |(?P<row>\\\\(?:\[[\w.]*\])?)
     |(?P<formula>\\[\[\]()]|(?<!\\)\$)
-    |(?P<number>(?:\d+(?:(?:,|\{{,\}}|,(?:\\!\s*)+)\d+)*(?:\.\d+|\.(?=\\(?:overline|bar)))?|\.\d+))
+    |(?P<number>(?:\d+(?:(?:,|\{{,\}}|,(?:\\!\s*)+)\d+)*(?:\.\d+|\.(?={_CYCLES}))?|\.\d+))
     |(?P<letters>[A-Za-z]+)
     |(?P<command>\\[A-Za-z]+)
     |(?P<sign>\*\*|<=|>=|!=|\\[{{}}$%|\#&_]|[^\s\w]|_)""",
     re.VERBOSE,
 )
 _SCIENTIFIC = re.compile(r"[eE]([-+]?\d{1,4})(?![\d.])")
-_REPEATING = re.compile(r"\\(?:overline|bar)\s*\{(\d{1,40})\}")
+_REPEATING = re.compile(
+    r"\\(?:overline|bar)\s*\{(\d{1,40})\}|(?<=\.)\((\d{1,40})\)(?!\^)"
+    r"|\\dot\s*\{(\d)\}(?:(\d{0,30})\\dot\s*\{(\d)\})?"
+)
+_DOTS = re.compile(r"\s*(?:\.{3}|…|\\[lc]?dots(?![A-Za-z]))(?=\s*(?:$|[,;)}\]]))")
+_CYCLE_SEEN = re.compile(r"(?:(\d)\1{2,}|(\d{2,6})\2+)$")
+"""Three times one digit, or twice a longer group, before the dots."""
+_APOSTROPHES = re.compile(r"(?<![\d.'])\d{1,3}(?:'\d{3})+(?![\d'])")
 _GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _SPACED_GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?: |\\,)\d{3})+(?![\d/.]|,\d|\\,\d| \d)")
+_ONES = re.compile(r"[- ](one|two|three|four|five|six|seven|eight|nine)(?![A-Za-z])", re.I)
 _MARKS = {
     **{"\\cdot": "*", "\\times": "*", "\\ast": "*", "\\div": "/", "\\colon": ":", ";": ","},
     **{"**": "^", "\\$": "\\$", "\\%": "%", "\\lbrace": "\\{", "\\rbrace": "\\}"},
@@ -119,9 +128,11 @@ class _Reader:
             self.place = power.end()
             value *= Fraction(10) ** int(power[1])
         elif repeating:
-            self.place, places = repeating.end(), len(text.partition(".")[2])
-            cycle = Fraction(int(repeating[1]), 10 ** len(repeating[1]) - 1)
-            value, digits = value + cycle / 10**places, 0
+            self.place, digits = repeating.end(), 0
+            value += _cycle("".join(filter(None, repeating.groups())), text)
+        elif "." in text and (dots := _DOTS.match(self.text, self.place)):
+            self.place, digits = dots.end(), 0
+            value += _cycle(_seen(text), text)
         self.add("number", text, value, digits)
 
     def _letters(self, text: str) -> None:
@@ -133,11 +144,13 @@ class _Reader:
         elif low == "times" and re.match(r"\s*[\d\\(]", self.text[self.place :]):
             self.add("sign", "*")
         elif low in known.NUMBERS and (in_text or len(low) > 2):
-            self.add("number", low, Fraction(known.NUMBERS[low]))
+            self.add("number", low, Fraction(known.NUMBERS[low] + self._ones(low)))
         elif low in known.FUNCTIONS:
             self.add("function", low)
         elif low in known.CONSTANTS and len(low) > 1:
             self.add("command", "\\" + low)
+        elif text in known.SPELT_GREEK and not in_text:
+            self.add("command", "\\" + text)
         elif in_text or self._is_word(low) or (len(text) == 1 and self._divides_unit()):
             self.add("word", low if len(text) > 1 else text)
         else:
@@ -145,8 +158,22 @@ class _Reader:
                 self.add("letter", letter)
                 self.spaced = False
 
+    def _ones(self, tens: str) -> int:
+        """Read the five of twenty-five; the hyphen is no minus."""
+        ones = _ONES.match(self.text, self.place) if tens in known.TENS else None
+        if ones:
+            self.place = ones.end()
+        return known.NUMBERS[ones[1].lower()] if ones else 0
+
+    def _is_product(self, low: str) -> bool:
+        """In at^2 and 2at, a and t are variables."""
+        before = self.tokens[-1] if self.tokens else Token("sign", "(")
+        beside = not self.spaced and (before.kind == "number" or before.text == "}")
+        raised = self.text[self.place : self.place + 1] in ("^", "_")
+        return (beside or raised) and low not in known.MEASURES
+
     def _is_word(self, low: str) -> bool:
-        if len(low) == 1:
+        if len(low) == 1 or (low in known.SMALL_WORDS and self._is_product(low)):
             return False
         if len(low) == 2:
             return (low in known.SYMBOLS and self._after_value()) or low in known.SMALL_WORDS
@@ -185,6 +212,20 @@ class _Reader:
         self.add("command" if text[0] == "\\" and text[1:].isalpha() else "sign", text)
 
 
+def _cycle(cycle: str, text: str) -> Fraction:
+    """What digits that repeat for ever add to a decimal."""
+    places = len(text.partition(".")[2])
+    return Fraction(int(cycle), 10 ** len(cycle) - 1) / 10**places
+
+
+def _seen(text: str) -> str:
+    """The digits that repeat before three dots."""
+    seen = _CYCLE_SEEN.search(text.partition(".")[2])
+    if not seen:
+        raise UnreadableError("dots after digits that do not repeat")
+    return seen[1] or seen[2]
+
+
 def tokens(text: str) -> list[Token]:
     """Read all tokens.
 
@@ -192,6 +233,7 @@ def tokens(text: str) -> list[Token]:
         UnreadableError: for a sign that is none of mathematics, or braces that do not match.
     """
     grouped = _SPACED_GROUPS.sub(lambda found: re.sub(r" |\\,", "", found[0]), text)
+    grouped = _APOSTROPHES.sub(lambda found: found[0].replace("'", ""), grouped)
     found = _Reader(grouped).read()
     if found and found[-1].text == "." and len(found) > 1:
         found.pop()

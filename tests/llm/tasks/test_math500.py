@@ -46,23 +46,11 @@ def test_prompts_and_references_are_read(folder: Path) -> None:
     assert load(folder, "val", limit=2) == problems[:2]
 
 
-def test_a_hub_id_is_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str, str]] = []
-
-    def download(repo_id: str, filename: str, repo_type: str, **_: bool) -> str:
-        asked.append((repo_id, filename, repo_type))
-        return str(folder / filename)
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    assert load("someone/math500", "test") == load(folder, "test")
-    assert asked == [("someone/math500", "test.parquet", "dataset")]
-
-
 def test_an_unreachable_hub_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def download(*_: str, **__: str) -> str:
         raise ConnectionError("no route\nto the host")
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     with pytest.raises(CovlawError, match=r"someone/math500.*no route\).*give a folder"):
         load("someone/math500")
 
