@@ -48,6 +48,10 @@ def ladder(
         from covlaw.theory.worlds.rungs import RUNG_NAMES
 
     settings = Settings(tuple(dict.fromkeys(rungs or RUNG_NAMES)), seed, quick, base)
+    if "llm" in settings.rungs:
+        from covlaw.llm.plan.model_names import require_model
+
+        require_model(base)
     folder = LadderFolder(out, settings, fresh)
     console = Console()
     with Display(Console(stderr=True), jobs) as show:

@@ -1,7 +1,6 @@
 """What a run would do, checked and counted without loading its model."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +8,19 @@ from pathlib import Path
 import torch
 
 from covlaw.llm.audit.schedule import audit_count, audit_steps
-from covlaw.llm.base import default_root, is_base_name, named_base
-from covlaw.llm.base.pretrained.gguf import check_gguf, is_gguf
+from covlaw.llm.base import default_root, is_base_name
+from covlaw.llm.base.pretrained.gguf import is_gguf
 from covlaw.llm.base.pretrained.smollm2 import NAME as SMOLLM2
 from covlaw.llm.base.pretrained.smollm2 import folder_of
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.prompt_order import steps_in_all
 from covlaw.llm.loop.validation import SPLIT
-from covlaw.llm.model.adapters import FILE, require_peft
+from covlaw.llm.model.adapters import require_peft
 from covlaw.llm.model.context import refuse_beyond
 from covlaw.llm.plan.fitting import require_memory, with_micro_batch
 from covlaw.llm.plan.learning_rate import rate_trap
 from covlaw.llm.plan.memory import Memory, estimate_memory, trained_parameters
+from covlaw.llm.plan.model_names import check_model
 from covlaw.llm.plan.size import ModelSize, size_of
 from covlaw.llm.plan.work import Work, count_work
 from covlaw.llm.rewards import wants_box
@@ -30,14 +30,6 @@ from covlaw.llm.sampling.prompts import load_split
 from covlaw.llm.sampling.scoring import Rewards
 from covlaw.llm.tasks import Problem
 from covlaw.theory._numerics.errors import CovlawError
-
-_HUB_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
-MODEL_FILES = {
-    "configuration": ("config.json", FILE),
-    "weights": ("*.safetensors", "pytorch_model*.bin"),
-    "tokenizer": ("tokenizer*", "vocab*", "*.model"),
-}
-"""What a model's folder holds: any file of each."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ def make_plan(config: TrainConfig) -> Plan:
         CovlawError: for a task's files, a reward, an engine, a model's folder or the run's folder
             that would stop the run.
     """
-    _check_model(config.model)
+    check_model(config.model)
     config = with_micro_batch(config)
     require_engine(config)
     if config.lora:
@@ -99,30 +91,6 @@ def make_plan(config: TrainConfig) -> Plan:
     trained = trained_parameters(config, size) if size else None
     notes = (*_notes(config), *_traps(config, trained, questions), *([tight] if tight else []))
     return Plan(config, problems, steps, audits, work, size, memory, continues, trained, notes)
-
-
-def _check_model(model: str) -> None:
-    if is_base_name(model):
-        named_base(model)
-    elif is_gguf(model):
-        check_gguf(Path(model))
-    elif Path(model).is_dir():
-        _check_model_folder(Path(model))
-    elif model != SMOLLM2 and not _HUB_ID.fullmatch(model):
-        raise CovlawError(
-            f"model {model!r} is no folder here and no hub id: give a folder with a Hugging Face "
-            "causal LM, a GGUF file, a hub id such as Qwen/Qwen2.5-1.5B, 'smollm2' or 'base'"
-        )
-
-
-def _check_model_folder(folder: Path) -> None:
-    """Refuse a folder without a configuration, weights or a tokenizer."""
-    for what, patterns in MODEL_FILES.items():
-        if not any(path for pattern in patterns for path in folder.glob(pattern)):
-            raise CovlawError(
-                f"folder {folder} is no Hugging Face model: it has no {what} "
-                f"({' or '.join(patterns)})"
-            )
 
 
 def _check_folder(config: TrainConfig) -> bool:
