@@ -22,7 +22,7 @@ GPU_SITE := .gpu-site
 # sums, and so the last bits of a result, depend on the number of threads
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help ladder real test test-package test-vllm test-trl test-verl test-lower-bounds test-core-lower slow bench lint mutate docs site site-serve constraints clean gpu gpu-wheels
+.PHONY: help ladder real test test-package test-vllm test-trl test-verl test-lower-bounds test-core-lower slow bench kills lint mutate docs site site-serve constraints clean gpu gpu-wheels
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -84,6 +84,9 @@ gpu:  ## validation on one GPU, continued when given again (without a GPU: ARGS=
 gpu-wheels: $(VENV)/.python  ## fetch what a GPU machine without package index lacks (2 MB)
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
 	  -c constraints.txt -r requirements/gpu-extras.txt -d $(GPU_WHEELS)
+
+kills: $(VENV)/.llm  ## kill train, ladder and study at 100 random moments, compare what they leave (ARGS="--kills 10 ...")
+	$(BIN)/python tools/kills/run.py $(ARGS)
 
 lint: $(VENV)/.dev  ## every pre-commit hook on every file: ruff, formatting, mypy, white space
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from covlaw.records.constants import LAWS
+from covlaw.records.files import write_bytes, writing_to
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.budget import ScoreFields, fitted_scale, law_budget, short_budget
 from covlaw.theory.estimators.clipped_law import centred_weight
@@ -122,7 +123,11 @@ def audit_record(
 
 
 def save_evidence(path: Path, evidence: Evidence, measured: Measured) -> None:
-    """Write an audit's arrays (safetensors, whole or not at all)."""
+    """Write an audit's arrays (safetensors, whole or not at all).
+
+    Raises:
+        CannotWriteError: if they cannot be written, e.g. on a full disk.
+    """
     arrays = {
         "prompt": evidence.prompt,
         "rewards": evidence.rewards,
@@ -135,10 +140,10 @@ def save_evidence(path: Path, evidence: Evidence, measured: Measured) -> None:
         **{f"inner.{k}.weight": weight for k, (weight, _) in enumerate(evidence.inner)},
         **{f"inner.{k}.log_ratio": ratio for k, (_, ratio) in enumerate(evidence.inner)},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file({name: value.cpu().contiguous().clone() for name, value in arrays.items()}, temporary)
-    temporary.replace(path)
+    with writing_to(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    own = {name: value.cpu().contiguous().clone() for name, value in arrays.items()}
+    write_bytes(path, save(own))
 
 
 def load_evidence(path: Path, names: Sequence[str]) -> tuple[Evidence, Measured]:

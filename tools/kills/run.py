@@ -33,9 +33,11 @@ COMMANDS = {
         " checkpoint_every=2 data_order=epochs"
         ' rewards=["conciseness_reference","clarity_reference"]'
     ),
-    "ladder": "ladder --quick --rungs tabular --out out",
-    "study": "study --quick --worlds bandit tabular --scalarizers linear ctwa mgda --out out",
+    "ladder": "ladder --quick --rungs bandit --out out",
+    "study": "study --quick --worlds bandit --scalarizers linear ctwa mgda --out out",
 }
+SHARES = {"llm train": 0.5, "study": 0.3, "ladder": 0.2}
+"""Of the kills: a start of a ladder costs most."""
 
 
 def untrained(folder: Path) -> Path:
@@ -67,15 +69,17 @@ def untrained(folder: Path) -> Path:
 def campaign(scratch: Path, kills: int, seed: int, names: list[str]) -> list[Tally]:
     """Kill each of the commands in turn."""
     model = untrained(scratch / "model")
-    show, done = Show(kills), []
+    show, done, left = Show(kills), [], kills
     for k, name in enumerate(names):
-        share = kills * (k + 1) // len(names) - kills * k // len(names)
+        ahead = sum(SHARES[other] for other in names[k:])
+        share = max(round(left * SHARES[name] / ahead), min(left, 1))
         print(f"{name}: undisturbed, then {share} kills", flush=True)
         arguments = COMMANDS[name].format(model=model).split()
         rng = random.Random(f"{seed} {name}")
         one = Campaign(name, arguments, scratch / name.replace(" ", "-"), rng)
         done.append(one.kill(share, show))
         show.before += done[-1].kills
+        left -= share
     return done
 
 
@@ -103,7 +107,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=KILLS, help="in all commands together")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(SHARES))
     parser.add_argument("--out", type=Path, help="an empty folder that is kept; none: a scratch")
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -136,8 +136,8 @@ class Commands(Cursor):
         if opening == "{":
             self.place -= 1
             return self.argument()
-        if opening == "\\$":
-            return ("multiply", ("unit", "dollar"), self.factor())
+        if opening in known.CURRENCIES:
+            return ("multiply", ("unit", known.CURRENCIES[opening]), self.factor())
         if opening == "|":
             return self._absolute()
         if opening not in _CLOSING:

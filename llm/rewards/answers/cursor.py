@@ -5,9 +5,10 @@ from fractions import Fraction
 
 from covlaw.llm.rewards.answers.tokens import Token, UnreadableError
 from covlaw.llm.rewards.answers.tree import Tree, number
+from covlaw.llm.rewards.answers.vocabulary import CURRENCIES
 
 _END = Token("end", "")
-_BEGINNING = frozenset(("(", "{", "\\{", "\\$"))
+_BEGINNING = frozenset(("(", "{", "\\{", *CURRENCIES))
 _NEVER_BESIDE = frozenset(
     f"\\{name}"
     for name in ["begin", "end", "emptyset", "circ", "middle", "rfloor", "rceil", "choose"]

@@ -54,7 +54,7 @@ _CYCLE_SEEN = re.compile(r"(?:(\d)\1{2,}|(\d{2,6})\2+)$")
 """Three times one digit, or twice a longer group, before the dots."""
 _APOSTROPHES = re.compile(r"(?<![\d.'])\d{1,3}(?:'\d{3})+(?![\d'])")
 _GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_SPACED_GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?: |\\,)\d{3})+(?![\d/.]|,\d|\\,\d| \d)")
+_SPACED_GROUPS = re.compile(r"(?<![\d.,_^])\d{1,3}(?:(?: |\\,)\d{3})+(?![\d/.]|,\d|\\,\d| \d)")
 _ONES = re.compile(r"[- ](one|two|three|four|five|six|seven|eight|nine)(?![A-Za-z])", re.I)
 _MARKS = {
     **{"\\cdot": "*", "\\times": "*", "\\ast": "*", "\\div": "/", "\\colon": ":", ";": ","},
@@ -63,6 +63,7 @@ _MARKS = {
     **{"\\geqslant": ">=", "\\ne": "!=", "\\neq": "!=", "\\lt": "<", "\\gt": ">", "\\in": "∈"},
     **{"\\lvert": "|", "\\rvert": "|", "\\vert": "|", "\\cup": "∪", "\\pm": "±", "\\mp": "∓"},
     **{"\\degree": "°", "\\varnothing": "\\emptyset", "\\dfrac": "\\frac", "\\tfrac": "\\frac"},
+    **{"\\pounds": "£", "\\euro": "€"},
     **{"\\cfrac": "\\frac", "\\dbinom": "\\binom", "\\tbinom": "\\binom"},
 }
 

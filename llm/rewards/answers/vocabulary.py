@@ -5,7 +5,8 @@ m meter metre|mm millimeter millimetre|cm centimeter centimetre|km kilometer kil
 ft foot feet|inch inches in|yd yard|mi mile|g gram gramme|mg milligram|kg kilogram|oz ounce|lb pound
 l liter litre|ml milliliter millilitre|s sec second|min minute|h hr hour|day|week|month|yr year|ms
 cent|n newton|j joule|w watt|v volt|hz hertz|pa pascal|mol mole|kelvin|mph|kph|kmh|gallon
-celsius|fahrenheit|acre|hectare|euro|am|pm|kw|kj|pt pint|qt quart|cup|knot|amp ampere|ohm|rpm
+celsius|fahrenheit|acre|hectare|euro|sterling|am|pm|kw|kj|pt pint|qt quart|cup|knot|amp ampere|ohm
+rpm
 """
 _COUNTS = """
 percent pct|degree deg|radian rad|dollar usd|unit|
@@ -27,6 +28,9 @@ MEASURES = _canonical(_MEASURES)
 
 COUNTS = _canonical(_COUNTS)
 """Signs and nouns that may be left out: they repeat what the question asks for."""
+
+CURRENCIES = {"\\$": "dollar", "€": "euro", "£": "sterling"}
+"""What stands before an amount."""
 
 _SYMBOLS = "sq cm mm km kg mg ml ft oz lb hr yd mi yr ms hz pa kw kj"
 SYMBOLS = frozenset(_SYMBOLS.split())
