@@ -216,7 +216,7 @@ class _Reader:
 def _cycle(cycle: str, text: str) -> Fraction:
     """What digits that repeat for ever add to a decimal."""
     places = len(text.partition(".")[2])
-    return Fraction(int(cycle), 10 ** len(cycle) - 1) / 10**places
+    return Fraction(int(cycle), (10 ** len(cycle) - 1) * 10**places)
 
 
 def _seen(text: str) -> str:

@@ -1,9 +1,9 @@
 """Pairs whose verdicts were written down before they were judged.
 
-`answers.tsv` was written before the reading of answers itself, `answers_by_kind.tsv` in three rounds
-later, kind by kind of what models write: thousands, repeating decimals, logarithms, Unicode, Markdown,
-colours, units, words that change a value, near misses. What a round found wrong was mended before the
-next. "unread" are right answers in words that are refused.
+`answers.tsv` was written before the reading of answers itself, `answers_by_kind.tsv` in three
+rounds later, kind by kind of what models write: thousands, repeating decimals, logarithms, Unicode,
+Markdown, colours, units, words that change a value, near misses. What a round found wrong was
+mended before the next. "unread" are right answers in words that are refused.
 """
 
 from pathlib import Path
