@@ -4,6 +4,7 @@ import math
 import random
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class Campaign:
             raise SystemExit(f"{name}: the undisturbed run ended with {_last(self.whole)}")
         self.wanted = contents(self.whole / "out")
 
-    def kill(self, count: int, news: Show) -> Tally:
+    def kill(self, count: int, news: Callable[[Tally], None]) -> Tally:
         """Kill so often, over as many runs as that takes."""
         while self.tally.kills < count:
             folder = self._folder(f"run {self.tally.runs}")

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,9 +30,10 @@ def start(arguments: list[str], folder: Path, log: Path) -> int:
         The process, which leads a group of its own.
     """
     child = os.fork()
+    with suppress(OSError):  # both do it, as a kill may come before the child has begun
+        os.setpgid(child, child)
     if child:
         return child
-    os.setsid()
     os.chdir(folder)
     said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -73,8 +75,8 @@ def run(
             return Ending(code < 0, code, clock() - began)
         if clock() - began > min(kill_after, limit):
             (os.kill if alone and kill_after < limit else os.killpg)(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-            return Ending(kill_after < limit, -int(signal.SIGKILL), clock() - began)
+            code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+            return Ending(code < 0 and kill_after < limit, code, clock() - began)
         time.sleep(0.005)
 
 
@@ -83,7 +85,7 @@ def alive(group: int) -> bool:
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, of_group = status.read_text().rpartition(")")[2].split()[:3]
-        except OSError:  # it has just ended
+        except (OSError, ValueError):  # it has just ended
             continue
         if int(of_group) == group and state not in "ZX":
             return True
