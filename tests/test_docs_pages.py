@@ -18,7 +18,8 @@ BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOT
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("tutorial", 6), ("howto", 6), ("guard", 1), ("index", 1)]
+    ("name", "least"),
+    [("tutorial", 6), ("howto", 6), ("guard", 1), ("index", 1), ("algorithms", 2)],
 )
 def test_every_block_prints_what_the_page_says(
     name: str, least: int, monkeypatch: pytest.MonkeyPatch

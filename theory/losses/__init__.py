@@ -6,6 +6,7 @@ from covlaw._lazy import lazy_names
 from covlaw.theory.losses.names import LOSSES, find_loss
 
 if TYPE_CHECKING:
+    from covlaw.theory.losses._token_loss import TokenLoss
     from covlaw.theory.losses.protocol import PolicyLoss
     from covlaw.theory.losses.registry import effective_weight, make_loss
 else:  # which load torch: listing the losses needs none
@@ -14,10 +15,11 @@ else:  # which load torch: listing the losses needs none
         __name__,
         {
             "PolicyLoss": "covlaw.theory.losses.protocol",
+            "TokenLoss": "covlaw.theory.losses._token_loss",
             "effective_weight": _REGISTRY,
             "make_loss": _REGISTRY,
         },
         {},
     )
 
-__all__ = ["LOSSES", "PolicyLoss", "effective_weight", "find_loss", "make_loss"]
+__all__ = ["LOSSES", "PolicyLoss", "TokenLoss", "effective_weight", "find_loss", "make_loss"]
