@@ -101,6 +101,7 @@ docs: $(VENV)/.test  ## rewrite what docs/ draws from registries and records
 	$(BIN)/python tools/interference_tables.py
 	$(BIN)/python tools/guard_tables.py
 	$(BIN)/python tools/look_ahead_llm.py --page
+	$(BIN)/python tools/real_tables.py
 
 site: $(VENV)/.test  ## build the documentation into build/site; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

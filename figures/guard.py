@@ -5,18 +5,15 @@ optimiser's finished step would have lowered it, and the guard turned the step.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.curves import WINDOW, smoothed_curves
 from covlaw.figures._drawing.style import (
-    GRID,
     GUARDED,
     SCALARIZERS,
-    Look,
     new_figure,
     objective_columns,
     shorten,
@@ -28,8 +25,6 @@ from covlaw.records.ladder import Array, LlmRun, llm_runs
 
 SCALARIZER = "linear"
 PLAIN = SCALARIZERS[SCALARIZER]
-WINDOW = 5
-"""Steps that curves are averaged over."""
 
 
 def draw(run: Path) -> Figure:
@@ -40,9 +35,13 @@ def draw(run: Path) -> Figure:
     axes = objective_columns(figure, len(names), (2.0, 1.0))
     for j, name in enumerate(names):
         axes[0, j].set_title(shorten(name))
-        _curves(axes[0, j], [r.column("reward_mean")[:, j] for r in plain], PLAIN, "unguarded")
-        _curves(axes[0, j], [r.column("reward_mean")[:, j] for r in kept], GUARDED, "guarded")
-        _curves(axes[1, j], [_shares(r)[:, j] for r in kept], GUARDED, "")
+        smoothed_curves(
+            axes[0, j], [r.column("reward_mean")[:, j] for r in plain], PLAIN, "unguarded"
+        )
+        smoothed_curves(
+            axes[0, j], [r.column("reward_mean")[:, j] for r in kept], GUARDED, "guarded"
+        )
+        smoothed_curves(axes[1, j], [_shares(r)[:, j] for r in kept], GUARDED, "")
         axes[1, j].set_xlabel("step")
     axes[0, 0].set_ylabel("mean reward of a batch")
     axes[1, 0].set_ylabel("share of μ")
@@ -93,17 +92,6 @@ def _end(run: LlmRun) -> Array:
 
 def _shares(run: LlmRun) -> Array:
     return weight_shares([step["guard"]["weights"] for step in run.steps])
-
-
-def _curves(axes: Axes, curves: list[Array], look: Look, label: str) -> None:
-    smooth = [np.convolve(curve, np.ones(WINDOW) / WINDOW, "valid") for curve in curves]
-    steps = np.arange(len(smooth[0])) + WINDOW // 2
-    for curve in smooth:
-        axes.plot(steps, curve, color=look.color, linewidth=0.6, alpha=0.6)
-    style: dict[str, Any] = {"color": look.color, "linestyle": look.line, "marker": look.marker}
-    mean = np.mean(smooth, axis=0)
-    axes.plot(steps, mean, linewidth=2, markersize=4, markevery=6, label=label, **style)
-    axes.grid(color=GRID)
 
 
 if __name__ == "__main__":

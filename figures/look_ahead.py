@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import (
@@ -146,7 +145,6 @@ def _rooms(axes: Axes, rows: Records) -> None:
     _name(axes, [world for world, _ in worlds])
     axes.set(yscale="log", ylabel="room at equal KL")
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.axhline(LEAST, color=MUTED, linewidth=0.8)
 
 

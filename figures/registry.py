@@ -38,6 +38,7 @@ FIGURES: Mapping[str, Entry] = {
     "guard": Entry("guarded RL runs", ("T58", "T64")),
     "guard_pairs": Entry("guarded_runs.jsonl"),
     "guard_study": Entry("guarded runs", ("T58", "T60", "T61", "T62", "T64")),
+    "real": Entry("real.json", ("T8", "T58")),
     "reference_defects": Entry("reference forms"),
 }
 """Every figure, in the order of a report. Each is a module of this package with `draw`, the

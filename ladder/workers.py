@@ -41,18 +41,20 @@ def work(job: Job) -> Any:
     return _WORK[job.kind](*job.arguments)
 
 
-def check_recorded(runs: list[Path], seed: int) -> list[dict[str, Any]]:
+def check_recorded(runs: list[Path], seed: int, rung: str = "llm") -> list[dict[str, Any]]:
     """Check every statement on the audits of recorded LLM runs."""
     from covlaw.llm.rung import instances
-    from covlaw.theory.statements import STATEMENTS, check, check_on
+    from covlaw.theory.statements import STATEMENTS, check_on
+    from covlaw.theory.statements.base import Verdict
+    from covlaw.theory.statements.checking import reason_against
 
     verdicts = []
     for id, statement in STATEMENTS.items():
-        if "llm" in statement.not_applicable:
-            verdict = check(id, "llm", seed)
+        if reason := reason_against(statement, rung):
+            verdict = Verdict(id, rung, statement.kind, "not_applicable", note=reason)
         else:
             recorded = chain.from_iterable(instances(run, statement.needs) for run in runs)
-            verdict = check_on(statement, recorded, "llm", seed)
+            verdict = check_on(statement, recorded, rung, seed)
         verdicts.append(asdict(verdict))
     return verdicts
 

@@ -1,4 +1,4 @@
-"""Rung 4: a recorded RL run as a source of updates and clipped inner steps."""
+"""Rung 4, and `pretrained`: recorded RL runs as a source of updates and clipped inner steps."""
 
 import os
 from collections.abc import Iterator
@@ -57,9 +57,11 @@ def _inner_steps(
 
 
 class _RecordedRuns:
-    """All runs below a folder."""
+    """All runs below a folder; of `pretrained` those that a ladder has in a folder of that name."""
 
-    name = "llm"
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._where = "**/audits" if name == "llm" else f"**/{name}/*/audits"
 
     def worlds(self, rng: np.random.Generator, count: int) -> Iterator[World]:
         del rng, count
@@ -67,11 +69,12 @@ class _RecordedRuns:
 
     def updates(self, rng: np.random.Generator, count: int) -> Iterator[Update]:
         del rng, count
-        return (i for run in _runs() for i in instances(run, Update) if isinstance(i, Update))
+        return (i for run in self._runs() for i in instances(run, Update) if isinstance(i, Update))
 
     def inner_steps(self, rng: np.random.Generator, count: int) -> Iterator[InnerStep]:
         del rng, count
-        return (i for run in _runs() for i in instances(run, InnerStep) if isinstance(i, InnerStep))
+        found = (i for run in self._runs() for i in instances(run, InnerStep))
+        return (i for i in found if isinstance(i, InnerStep))
 
     def trees(self, rng: np.random.Generator, count: int) -> Iterator[TokenTree]:
         del rng, count
@@ -81,17 +84,21 @@ class _RecordedRuns:
         del kind
         return 1_000_000  # all that is recorded
 
+    def _runs(self) -> list[Path]:
+        root = Path(os.environ.get(RUNS_VARIABLE, "runs"))
+        found = root.glob(f"{self._where}/*.safetensors")
+        runs = sorted({path.parent.parent for path in found})
+        runs = [run for run in runs if (run / CONFIG).exists()]
+        if not runs:
+            raise CovlawError(
+                f"no audited run below {root}: run `{_MAKES[self.name]}` first, or set "
+                f"{RUNS_VARIABLE}"
+            )
+        return runs
 
-def _runs() -> list[Path]:
-    root = Path(os.environ.get(RUNS_VARIABLE, "runs"))
-    runs = sorted({path.parent.parent for path in root.glob("**/audits/*.safetensors")})
-    runs = [run for run in runs if (run / CONFIG).exists()]
-    if not runs:
-        raise CovlawError(
-            f"no audited run below {root}: run `covlaw llm train` first, or set {RUNS_VARIABLE}"
-        )
-    return runs
 
-
-RUNG = _RecordedRuns()
+_MAKES = {"llm": "covlaw llm train", "pretrained": "covlaw ladder --rungs pretrained"}
+RUNG = _RecordedRuns("llm")
 """Audits of recorded RL runs of language models, sampled."""
+PRETRAINED = _RecordedRuns("pretrained")
+"""Audits of short RL runs of a pretrained chat model, where a ladder was asked for them."""

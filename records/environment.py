@@ -39,8 +39,16 @@ def _command() -> str:
     typed = [str(argument) for argument in sys.argv] or [""]  # whoever embeds us may set anything
     program = Path(typed[0])
     named = program.name != "__main__.py"
-    start = [program.name] if named else ["python", "-m", f"covlaw.{program.parent.name}"]
+    start = [program.name] if named else ["python", "-m", _module(program.parent)]
     return shlex.join([*start, *typed[1:]])
+
+
+def _module(folder: Path) -> str:
+    """A package of ours by its dotted name: /somewhere/ladder/real is covlaw.ladder.real."""
+    root = Path(__file__).resolve().parents[1]
+    own = folder.resolve()
+    parts = own.relative_to(root).parts if own.is_relative_to(root) else (own.name,)
+    return ".".join(("covlaw", *parts))
 
 
 def _revision() -> str | None:

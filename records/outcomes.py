@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from covlaw.theory.worlds.rungs import RUNG_NAMES
+from covlaw.theory.worlds.rungs import ALL_RUNGS
 
 OUTCOMES = {
     "exact": "holds exactly",
@@ -31,5 +31,5 @@ def by_rung(verdicts: Iterable[Mapping[str, Any]]) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {}
     for verdict in verdicts:
         counts.setdefault(verdict["rung"], Counter())[outcome(verdict)] += 1
-    order = [*RUNG_NAMES, *sorted(set(counts) - set(RUNG_NAMES))]
+    order = [*ALL_RUNGS, *sorted(set(counts) - set(ALL_RUNGS))]
     return {rung: counts[rung] for rung in order if rung in counts}

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
 
 from covlaw.figures._drawing.shares import draw_shares
 from covlaw.figures._drawing.style import INK, MUTED, Look, power_of_ten
@@ -55,7 +54,6 @@ def draw_weights(axes: Axes, records: list[dict[str, Any]]) -> None:
     axes.plot([], [], "--", color=INK, label="target: the cross")
     axes.set(xlabel="updates", title="largest weight", ylim=(0.3, None))
     axes.yaxis.set_major_formatter(power_of_ten)
-    axes.yaxis.set_minor_formatter(NullFormatter())  # its own wants the math parser, which is off
 
 
 def growth(path: dict[str, Any]) -> Array:

@@ -21,7 +21,7 @@ METADATA = {"Date": None, "Creator": None}
 COLORS = 256
 """Of a PNG."""
 
-RECORDS = ("ladder", "study", "study-guard", "guard-llm")
+RECORDS = ("ladder", "study", "study-guard", "guard-llm", "real")
 """Runs that are kept beside the figures, the first that a figure can be drawn of is its own."""
 OWN = {"guard": "guard-llm"}
 """Where a ladder, which has a guarded run too, says less."""

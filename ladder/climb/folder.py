@@ -11,6 +11,9 @@ from covlaw.records.runs import CONFIG, to_json, write_text
 from covlaw.records.schema.versions import RUN
 from covlaw.toys.measurements import MEASUREMENTS
 
+RUNS = {"llm": "LLM", "pretrained": "pretrained model's"}
+"""Rungs of recorded runs, each with a folder of its own for them, and what they are in words."""
+
 
 class LadderFolder(ResumableFolder):
     """The files of one ladder (arguments and errors as `ResumableFolder`)."""
@@ -31,9 +34,10 @@ class LadderFolder(ResumableFolder):
     def clear(self) -> None:
         """Remove an earlier ladder, its LLM runs included."""
         super().clear()
-        for run in (self.path / "llm").glob("*"):
-            if (run / CONFIG).exists():
-                shutil.rmtree(run)
+        for rung in RUNS:
+            for run in (self.path / rung).glob("*"):
+                if (run / CONFIG).exists():
+                    shutil.rmtree(run)
 
     def finished(self) -> dict[str, dict[str, Any]]:
         """Verdicts recorded so far, by job name."""

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from covlaw.theory._numerics.errors import CovlawError, unknown
 from covlaw.theory.statements import STATEMENTS
-from covlaw.theory.worlds.rungs import RUNG_NAMES
+from covlaw.theory.worlds.rungs import ALL_RUNGS, RUNG_NAMES
 from covlaw.toys.measurements import MEASUREMENTS
 
 SCALARIZERS = {"linear": 60.0, "covariance_mgda": 60.0, "ctwa-fast": 90.0}
@@ -17,6 +17,8 @@ GUARDED = "linear"
 GUARDED_TRAINING = {"guard": "on", "audits": 0}
 """Its settings beside those of its twin: an audit judges the step that the law knows."""
 SEEDS, QUICK_SEEDS = 3, 1
+PRETRAINED = "smollm2"
+"""Model of the rung `pretrained`."""
 QUICK_TRAINING = {"steps": 8, "audits": 2, "audit_prompts": 8, "audit_completions": 8}
 """Training settings of a quick ladder, instead of the preset's."""
 QUICK_INSTANCES = {"theory": 40, "bandit": 20, "tabular": 8, "transformer": 3}
@@ -34,33 +36,37 @@ class Settings:
         seed: Of every instance and of the LLM runs (seed, seed + 1, …).
         quick: A minute instead of some; leaves out what `omitted` says.
         base: Folder or hub id of the LLM rung's base model; "base": the cached small one.
+        pretrained: Folder, hub id or "smollm2": the model of the rung `pretrained`, if climbed.
     """
 
     rungs: tuple[str, ...] = RUNG_NAMES
     seed: int = 0
     quick: bool = False
     base: str = "base"
+    pretrained: str = PRETRAINED
 
     def __post_init__(self) -> None:
         if not self.rungs:
-            raise CovlawError(f"no rungs: choose from {', '.join(RUNG_NAMES)}")
+            raise CovlawError(f"no rungs: choose from {', '.join(ALL_RUNGS)}")
         for rung in self.rungs:
-            if rung not in RUNG_NAMES:
-                raise unknown("rung", rung, RUNG_NAMES)
+            if rung not in ALL_RUNGS:
+                raise unknown("rung", rung, ALL_RUNGS)
         if self.seed < 0:
             raise CovlawError(f"seed is {self.seed}: use a whole number ≥ 0")
-        needing = [r for r in ("transformer", "llm") if r in self.rungs]
+        needing = [r for r in ("transformer", "llm", "pretrained") if r in self.rungs]
         if needing and find_spec("transformers") is None:
             raise CovlawError(f"rung {needing[0]!r} needs transformers: pip install 'covlaw[llm]'")
 
     def to_dict(self) -> dict[str, Any]:
         """TOML-able record."""
+        own = {"pretrained": self.pretrained} if "pretrained" in self.rungs else {}
         return {
             "kind": "ladder",
             "rungs": list(self.rungs),
             "seed": self.seed,
             "quick": self.quick,
             "base": self.base,
+            **own,
         }
 
     @property
@@ -135,7 +141,7 @@ def _training(
 def order_of(verdict: dict[str, Any]) -> tuple[int, int]:
     """Sorting key of a verdict: statement, then rung."""
     ids: Sequence[str] = tuple(STATEMENTS)
-    return ids.index(verdict["id"]), RUNG_NAMES.index(verdict["rung"])
+    return ids.index(verdict["id"]), ALL_RUNGS.index(verdict["rung"])
 
 
 _COSTS = {"theory": 4.0, "bandit": 2.0, "tabular": 2.0, "transformer": 5.0}

@@ -9,8 +9,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from covlaw.ladder.climb.folder import LadderFolder
+from covlaw.ladder.climb.folder import RUNS, LadderFolder
 from covlaw.ladder.climb.plan import Job, Settings, exact_jobs, training_jobs
+from covlaw.ladder.climb.pretrained import base_jobs, pretrained_jobs
 from covlaw.ladder.climb.state import ClimbState
 from covlaw.ladder.workers import check_recorded, start_worker, work
 from covlaw.theory._numerics.errors import CovlawError
@@ -44,9 +45,11 @@ def _climb(
     if "llm" in settings.rungs:
         # the base model comes first: the runs wait for it
         waiting.insert(0, Job("base", "base model", (settings.base,), 100.0))
+    waiting[:0] = base_jobs(settings)
     os.environ["OMP_NUM_THREADS"] = "1"  # before the workers import torch
     context = get_context("spawn")
-    state.plan(waiting, training_jobs(settings, str(folder.path)))
+    out = str(folder.path)
+    state.plan(waiting, training_jobs(settings, out), pretrained_jobs(settings, out))
     while waiting:
         with ProcessPoolExecutor(jobs, context, initializer=start_worker) as pool:
             try:
@@ -54,7 +57,8 @@ def _climb(
             except BaseException:
                 stop(pool)
                 raise
-    _check_llm(folder, settings, state)
+    for rung in RUNS:
+        _check_runs(rung, folder, settings, state)
     show(state)
     return state
 
@@ -109,7 +113,8 @@ def _finish(job: Job, future: Future[Any], folder: LadderFolder, state: ClimbSta
     elif job.kind == "measure":
         folder.write_records(job.name, result)
     elif job.kind == "base":
-        return training_jobs(state.settings, str(folder.path))
+        makes = training_jobs if job.name == "base model" else pretrained_jobs
+        return makes(state.settings, str(folder.path))
     return []
 
 
@@ -118,13 +123,14 @@ def _crash(folder: LadderFolder, name: str, error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _check_llm(folder: LadderFolder, settings: Settings, state: ClimbState) -> None:
-    runs = sorted(Path(folder.path).glob("llm/*/audits"))
-    if "llm" not in settings.rungs or not runs:
+def _check_runs(rung: str, folder: LadderFolder, settings: Settings, state: ClimbState) -> None:
+    runs = sorted(Path(folder.path).glob(f"{rung}/*/audits"))
+    if rung not in settings.rungs or not runs:
         return
+    name = f"checks on the {RUNS[rung]} runs"
     try:
-        verdicts = check_recorded([audits.parent for audits in runs], settings.seed)
+        verdicts = check_recorded([audits.parent for audits in runs], settings.seed, rung)
     except Exception as error:
-        state.failures["checks on the LLM runs"] = _crash(folder, "checks on the LLM runs", error)
+        state.failures[name] = _crash(folder, name, error)
         return
-    state.verdicts |= {f"{verdict['id']} llm": verdict for verdict in verdicts}
+    state.verdicts |= {f"{verdict['id']} {rung}": verdict for verdict in verdicts}

@@ -71,7 +71,7 @@ class ClimbState:
         job = self.running.get(name)
         if job is None or job.kind != "train":
             return None
-        run = self.folder / "llm" / name
+        run = self.folder / (name if "/" in name else f"llm/{name}")
         done = sum(1 for _ in read_lines(run / TIMING))
         records = list(read_lines(run / STEPS)) if done else []
         if not records:

@@ -20,7 +20,7 @@ FOUND = 1
 
 def inspect(
     logs: Annotated[tuple[str, ...], tyro.conf.Positional],
-    weights: tuple[str, ...] = (),
+    weights: tuple[float, ...] = (),
     advantage: str = "auto",
     rewards: tuple[str, ...] = (),
     group: str | None = None,
@@ -39,8 +39,7 @@ def inspect(
     Args:
         logs: Files, folders or patterns: TRL's completions_*.parquet, verl's rollout_data_dir, a
             run of covlaw, or any Parquet, JSONL, JSON or CSV with a row a completion.
-        weights: Of the rewards in the score, in the order that is printed, e.g. 1 1 0.5 or 1,1,0.5;
-            none: all 1.
+        weights: Of the rewards in the score, in the order that is printed; none: all 1.
         advantage: column (the log's own), grpo, dr_grpo, rloo, gdpo, reinforce++, pooled_within;
             auto: the column, or else dr_grpo.
         rewards: Columns that are rewards; none: guessed, and printed.
@@ -62,8 +61,7 @@ def inspect(
 
     columns = (rewards, group, step, format)
     asked = {"targets": list(targets) or None, "precision": precision}
-    given = [number for word in weights for number in numbers(word)]
-    found = _inspected(logs, given, advantage, columns, last, **asked)
+    found = _inspected(logs, weights, advantage, columns, last, **asked)
     if json:  # files first: whoever reads the output may leave early
         _write_json(found, json)
     if html:
@@ -71,19 +69,11 @@ def inspect(
     out = console()
     show(found, out)
     if against:
-        other = _inspected(against, given, advantage, columns, last)
+        other = _inspected(against, weights, advantage, columns, last)
         compare(found, other, out)
     if html:
         out.print(f"page: {html}", markup=False)
     return FOUND if _fails(found, fail_on) else 0
-
-
-def numbers(text: str) -> list[float]:
-    """Read weights with commas between them."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise CovlawError(f"--weights {text}: give numbers, e.g. 1,1,0.5") from error
 
 
 def _inspected(

@@ -22,6 +22,7 @@ def ladder(
     seed: int = 0,
     jobs: int = 2,
     base: str = "base",
+    pretrained: str = "smollm2",
     fresh: bool = False,
 ) -> int:
     """Climb every rung: check each statement where it makes sense, then write the report.
@@ -30,11 +31,13 @@ def ladder(
 
     Args:
         out: Folder for verdicts, records and report.
-        rungs: Which: theory, bandit, tabular, transformer, llm; none: all.
+        rungs: Which: theory, bandit, tabular, transformer, llm; none: all of these. Where it is
+            named, pretrained too: a real chat model, minutes.
         quick: A minute (with a prepared base model); says what it leaves out.
         seed: The same seed gives the same verdicts, byte for byte.
         jobs: Processes at a time, one thread each.
         base: Base model of the LLM rung: folder, hub id, or "base" for the cached small one.
+        pretrained: Model of the rung pretrained: "smollm2", folder or hub id.
         fresh: Start over: remove what an earlier ladder left in the folder.
     """
     if jobs < 1:
@@ -47,11 +50,13 @@ def ladder(
         from covlaw.ladder.report import write_report
         from covlaw.theory.worlds.rungs import RUNG_NAMES
 
-    settings = Settings(tuple(dict.fromkeys(rungs or RUNG_NAMES)), seed, quick, base)
-    if "llm" in settings.rungs:
-        from covlaw.llm.plan.model_names import require_model
+    named = tuple(dict.fromkeys(rungs or RUNG_NAMES))
+    settings = Settings(named, seed, quick, base, pretrained)
+    for rung, model in {"llm": base, "pretrained": pretrained}.items():
+        if rung in settings.rungs:
+            from covlaw.llm.plan.model_names import require_model
 
-        require_model(base)
+            require_model(model)
     folder = LadderFolder(out, settings, fresh)
     console = Console()
     with Display(Console(stderr=True), jobs) as show:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from covlaw.ladder.commands.inspect import numbers
 from covlaw.ladder.commands.llm.settings import read_settings, require_llm
 from covlaw.ladder.commands.llm.train import Settings
 from covlaw.ladder.terminal import stoppable
@@ -66,7 +65,7 @@ def preflight(
         from covlaw.plugins.logs.read import read_log
 
     out = console()
-    sets: list[list[float] | None] = [numbers(text) for text in weights]
+    sets: list[list[float] | None] = [_numbers(text) for text in weights]
     sets = sets or [None]
     if log:
         rollouts = read_log(list(log))
@@ -150,3 +149,12 @@ def _sampled(config: "EvalConfig") -> "Log":
         length=scores.lengths.flatten().double(),
         format="samples",
     )
+
+
+def _numbers(text: str) -> list[float]:
+    from covlaw.theory._numerics.errors import CovlawError
+
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise CovlawError(f"--weights {text}: give numbers with commas, e.g. 1,1,0.5") from error

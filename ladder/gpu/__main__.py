@@ -48,12 +48,15 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="STAGE",
         default=(),
-        help="some of base, runs, verdict, throughput; default: all, in this order",
+        help="some of base, runs, verdict, throughput, real; default: all, in this order",
     )
     parser.add_argument(
         "--tiny",
         action="store_true",
         help="every stage at a tiny size on the CPU, in a minute or two",
+    )
+    parser.add_argument(
+        "--model", help="of the stage real: a folder, where smollm2 can't be fetched"
     )
     parser.add_argument("--out", type=Path, help="folder; default: runs/gpu, or runs/gpu-tiny")
     parser.add_argument("--record", type=Path,

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from covlaw.ladder.gpu.scale import METHODS, Scale
-from covlaw.ladder.gpu.stages import BASE, RUNS, THROUGHPUT, VERDICT
+from covlaw.ladder.gpu.stages import BASE, REAL, RUNS, THROUGHPUT, VERDICT
 from covlaw.records import runs as records
 from covlaw.records.environment import describe
 from covlaw.records.files import writing_to
+from covlaw.records.real import FILE
 from covlaw.theory._numerics.errors import CovlawError
 
 NO_GPU_RESULT = "the stages at tiny size on a CPU: this shows that they work, and measures nothing"
@@ -18,8 +19,8 @@ NO_GPU_RESULT = "the stages at tiny size on a CPU: this shows that they work, an
 def write_record(scale: Scale, out: Path, to: Path, command: str, stages: dict[str, Any]) -> Path:
     """Copy what the stages made so far, without models, checkpoints and arrays.
 
-    Seven files at most: about.json, base.json, verdict.json, throughput.json, and the steps of each
-    run with their audits.
+    Eight files at most: about.json, base.json, verdict.json, throughput.json, real.json, and the
+    steps of each run with their audits.
 
     Args:
         scale: Of the stages.
@@ -80,7 +81,8 @@ def note_stage(file: Path, name: str, seconds: float, status: str, word: str) ->
 def _sources(out: Path) -> list[tuple[Path, str]]:
     steps = [(out / RUNS / method / records.STEPS, f"{method}.jsonl") for method in METHODS]
     base = (out / BASE / "model" / "base.json", "base.json")
-    return [base, *steps, *((out / name, name) for name in (VERDICT, THROUGHPUT))]
+    real = (out / REAL / FILE, FILE)
+    return [base, *steps, real, *((out / name, name) for name in (VERDICT, THROUGHPUT))]
 
 
 def _seconds(run: Path) -> float:

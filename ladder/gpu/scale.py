@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from covlaw.ladder.real.judged import SIZES, Sizes
 from covlaw.llm.base.large_config import LargeConfig
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.throughput import NAMES
@@ -26,6 +27,9 @@ class Scale:
         shape: Of the model whose passes are timed.
         timing: Settings of these passes that differ from the preset `gpu-throughput`.
         passes: Which of them are timed.
+        real: Settings of the runs on the real model that differ from the preset `cpu-real`.
+        model: That model; "": the base model that an earlier stage trains.
+        judged: What is drawn to judge these runs.
     """
 
     tiny: bool
@@ -35,12 +39,23 @@ class Scale:
     shape: Shape
     timing: Mapping[str, Any]
     passes: tuple[str, ...]
+    real: Mapping[str, Any]
+    model: str = "smollm2"
+    judged: Sizes = SIZES
+
+    def real_settings(self, model: str) -> dict[str, Any]:
+        """Settings of the runs on the real model; vLLM samples where it is installed."""
+        return {"model": model, "device": self.device, "engine": self._engine, **self.real}
+
+    @property
+    def _engine(self) -> str:
+        vllm = not self.tiny and find_spec("vllm") is not None
+        return "vllm" if vllm else "transformers"
 
     def run_config(self, method: str, model: str, out: str) -> TrainConfig:
         """Settings of one RL run; vLLM samples where it is installed for this device."""
-        vllm = not self.tiny and find_spec("vllm") is not None
         chosen = {"scalarizer": method, "model": model, "out": out, "device": self.device}
-        engine = {"engine": "vllm" if vllm else "transformers"}
+        engine = {"engine": self._engine}
         return TrainConfig.preset("gpu-base", **{**engine, **chosen, **self.overrides})
 
     def timing_config(self) -> TrainConfig:
@@ -56,7 +71,11 @@ FULL = Scale(
     shape=SHAPES["qwen2.5-1.5b"],
     timing={},
     passes=NAMES,
-)
+    real={
+        "steps": 200, "audits": 8, "prompts": 32, "completions": 16, "max_tokens": 48,
+        "train_layers": 0, "learning_rate": 3e-6, "audit_prompts": 64, "threads": 1,
+    },
+)  # fmt: skip
 TINY = Scale(
     tiny=True,
     device="cpu",
@@ -75,4 +94,11 @@ TINY = Scale(
         "prompts": 2, "completions": 4, "max_prompt_tokens": 8, "max_tokens": 16, "micro_batch": 4
     },
     passes=NAMES[:-1],  # compiling takes a CPU minutes
+    real={
+        "steps": 2, "audits": 1, "prompts": 4, "completions": 4, "max_tokens": 8,
+        "train_layers": 0, "audit_prompts": 4, "audit_completions": 4, "measured_completions": 4,
+        "threads": 1,
+    },
+    model="",
+    judged=Sizes(4, 4),
 )  # fmt: skip

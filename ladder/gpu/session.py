@@ -6,6 +6,7 @@ import time
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -49,6 +50,7 @@ def run_stages(
             positive.
     """
     scale = tiny if options.tiny else FULL
+    scale = replace(scale, model=options.model) if options.model else scale
     names = options.stages or tuple(stages)
     for name in names:
         if name not in stages:

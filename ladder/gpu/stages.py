@@ -10,12 +10,14 @@ from covlaw.ladder.gpu.scale import METHODS, Scale
 from covlaw.ladder.progress import training_news
 from covlaw.llm.base.large import train_large
 from covlaw.llm.loop.throughput import Timing, time_passes
+from covlaw.llm.model.policy import resolve_model
 from covlaw.llm.train import train
 from covlaw.records import runs as records
 from covlaw.records.verdict.verdict import run_verdict
 from covlaw.theory._numerics.errors import CovlawError
 
 BASE, RUNS, VERDICT, THROUGHPUT = "base", "runs", "verdict.json", "throughput.json"
+REAL, REAL_METHODS = "real", ("linear", "guarded")
 
 
 class WaitsError(CovlawError):
@@ -89,13 +91,44 @@ def time_all(work: Work) -> str:
     return f"{file}: {'; '.join(_words(Timing(**t)) for t in known.values())}"
 
 
+def train_real(work: Work) -> str:
+    """Stage 5: the runs of `make real`, longer and with bigger batches, and what they changed.
+
+    Raises:
+        WaitsError: if the model cannot be had here.
+    """
+    from covlaw.ladder.real.record import write_record
+    from covlaw.ladder.real.settings import jobs_of
+
+    out = work.out / REAL
+    base = work.out / BASE / "model"
+    if not work.scale.model and not base.exists():
+        raise WaitsError(f"the runs start from {base}, which stage 'base' has not finished")
+    model = work.scale.model or str(base)
+    try:
+        resolve_model(model)
+    except CovlawError as error:
+        raise WaitsError(f"the real model is not here: {error}") from error
+    jobs = jobs_of(REAL_METHODS, 1)
+    for job in jobs:
+        steps = Steps(f"real {job.name}", work.budget)
+
+        def news(done: int, total: int, record: Mapping[str, Any], steps: Steps = steps) -> None:
+            steps(done, total, training_news(record))
+
+        train(job.config(out, work.scale.real_settings(model)), news)
+    write_record(out, jobs, steps.say, sizes=work.scale.judged)
+    return f"{', '.join(job.name for job in jobs)} in {out}"
+
+
 STAGES: Mapping[str, Callable[[Work], str]] = {
     "base": train_base,
     "runs": train_runs,
     "verdict": judge,
     "throughput": time_all,
+    "real": train_real,
 }
-"""In the order of their work; `throughput` needs none of the others."""
+"""In the order of their work; `throughput` and `real` need none of the others."""
 
 
 def _words(timing: Timing) -> str:

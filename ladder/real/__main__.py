@@ -9,7 +9,7 @@ from typing import Any
 from covlaw.ladder.exit_codes import INTERRUPTED
 from covlaw.ladder.plain_text import MESSAGE, complain, shortened, spelled
 
-RECORD, PAGE = "real.json", "report.html"
+PAGE = "report.html"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,31 +29,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     say("loading torch and transformers")
     from covlaw.ladder.commands.llm.settings import read_settings
-    from covlaw.ladder.real.estimate import measured_speed, told
-    from covlaw.ladder.real.judged import judged, words
-    from covlaw.ladder.real.settings import jobs_of
+    from covlaw.ladder.real.estimate import measured_speeds, told
+    from covlaw.ladder.real.judged import Sizes, words
+    from covlaw.ladder.real.record import write_record
+    from covlaw.ladder.real.settings import jobs_of, recorded_threads
     from covlaw.ladder.report import write_report
-    from covlaw.records.files import to_json, write_text, writing_to
+    from covlaw.records.real import FILE
 
     jobs = jobs_of(options.methods, options.seeds)
-    sizes = {"model": options.model, "steps": options.steps, "audits": options.audits}
-    changes = sizes | read_settings(options.set)
-    configs = {job.name: job.config(options.out, changes) for job in jobs}
+    given = {"model": options.model, "steps": options.steps, "audits": options.audits}
+    threads = {"threads": recorded_threads(options.out, jobs)}
+    changes = given | threads | read_settings(options.set)
+    configs = {job: job.config(options.out, changes) for job in jobs}
     say(f"loading {options.model} and timing one micro-batch")
-    say(told(list(configs.values()), measured_speed(next(iter(configs.values())))))
+    sizes = Sizes(options.prompts)
+    say(told(list(configs.values()), measured_speeds(configs.values()), sizes))
     if options.dry_run:
         return
-    folders = {name: _trained(name, config) for name, config in configs.items()}
-    record = judged(folders, next(iter(configs.values())), say)
-    with writing_to(options.out):
-        write_text(options.out / RECORD, to_json(record, indent=1) + "\n")
+    for job, config in configs.items():
+        _train(job.name, config)
+    record = write_record(options.out, jobs, say, sizes=sizes)
     for line in words(record):
         _print(line)
-    page = write_report(*folders.values(), out=options.out / PAGE)
-    say(f"record: {options.out / RECORD}; report: {page}")
+    page = write_report(options.out, out=options.out / PAGE)
+    say(f"record: {options.out / FILE}; report: {page}")
 
 
-def _trained(name: str, config: Any) -> Path:
+def _train(name: str, config: Any) -> None:
     """Train a run, or go on with it, a line a step."""
     from covlaw.ladder.progress import training_news
     from covlaw.llm.train import train
@@ -63,7 +65,7 @@ def _trained(name: str, config: Any) -> Path:
     def news(done: int, total: int, record: dict[str, Any]) -> None:
         say(f"{name}: step {done}/{total}, {record['seconds']:.0f} s  {training_news(record)}")
 
-    return train(config, news)
+    train(config, news)
 
 
 def say(line: str) -> None:
@@ -88,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=1, help="runs of each method")
     parser.add_argument("--steps", type=int, default=20, help="of each run")
     parser.add_argument("--audits", type=int, default=2, help="of each run, light ones")
+    parser.add_argument("--prompts", type=int, default=64, help="held out, that judge the runs")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE",
                         help="other settings of every run, as in covlaw llm train")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="the estimate alone")

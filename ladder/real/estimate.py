@@ -1,11 +1,12 @@
-"""How long the runs will take here, from one timed micro-batch."""
+"""How long the runs will take here, from a timed batch of each kind."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 
+from covlaw.ladder.real.judged import Sizes
 from covlaw.llm.audit.schedule import audit_count
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.loss_pass import accumulate
@@ -25,17 +26,29 @@ from covlaw.llm.sampling.engines import make_engine
 from covlaw.llm.sampling.prompts import load_split, prompts_of
 from covlaw.llm.threads import thread_count
 
+FLOAT32 = 1.7
+"""Cost of a pass in float32, in passes in bfloat16, on a CPU with instructions for both."""
+
 
 class Speed(NamedTuple):
     """Seconds of wall clock a completion, on a step's own batch."""
 
     draw: float
+    """With as many rows at once as a step of the run draws: weights are read once for all."""
     forward: float
     """A forward pass; one there and back costs three."""
 
 
+def measured_speeds(configs: Iterable[TrainConfig]) -> dict[int, Speed]:
+    """`measured_speed` by the rows that a step draws, one run of each kind."""
+    kinds: dict[int, TrainConfig] = {}
+    for config in configs:
+        kinds.setdefault(step_draws(config), config)
+    return {rows: measured_speed(config) for rows, config in kinds.items()}
+
+
 def measured_speed(config: TrainConfig) -> Speed:
-    """Draw one batch of a run and pass it there and back, once each; nothing is updated."""
+    """Draw one step's rows and pass its batch there and back, once each; nothing is updated."""
     with thread_count(config.threads), shared_prompts(config.share_prompts):
         model, tokenizer = load_policy(config.model, config.device)
         train_last(model, config.train_layers)
@@ -43,15 +56,15 @@ def measured_speed(config: TrainConfig) -> Speed:
         prompts = [problem.prompt for problem in problems]
         engine = make_engine(config, model, tokenizer, prompts)
         stream = torch.Generator(config.device).manual_seed(config.seed)
+        each = step_draws(config) // config.prompts
         started = time.perf_counter()
-        drawn = engine.sample(
-            prompts, config.completions, config.max_tokens, config.temperature, stream
-        )
+        drawn = engine.sample(prompts, each, config.max_tokens, config.temperature, stream)
         between, rows = time.perf_counter(), len(drawn.text)
-        advantage = torch.ones(rows, dtype=torch.float64, device=drawn.tokens.device)
-        accumulate(model, TrainingBatch(drawn, advantage), config)
+        batch = drawn.rows((torch.arange(rows) % each < config.completions).nonzero()[:, 0])
+        advantage = torch.ones(len(batch.text), dtype=torch.float64, device=drawn.tokens.device)
+        accumulate(model, TrainingBatch(batch, advantage), config)
         passed = time.perf_counter() - between
-    return Speed((between - started) / rows, passed / rows / (FORWARD + BACKWARD))
+    return Speed((between - started) / rows, passed / len(batch.text) / (FORWARD + BACKWARD))
 
 
 def seconds_of(config: TrainConfig, speed: Speed) -> float:
@@ -62,11 +75,23 @@ def seconds_of(config: TrainConfig, speed: Speed) -> float:
     return draws * speed.draw + passes * speed.forward
 
 
-def told(configs: Sequence[TrainConfig], speed: Speed) -> str:
+def seconds_of_judging(runs: int, speed: Speed, sizes: Sizes) -> float:
+    """Seconds of what `judged` draws and reads at this speed: of the base, and of each run."""
+    rows = sizes.prompts * sizes.completions
+    return rows * ((2 + runs) * speed.draw + (1 + runs) * speed.forward)
+
+
+def told(configs: Sequence[TrainConfig], speeds: dict[int, Speed], sizes: Sizes) -> str:
     """The estimate in a line."""
-    seconds = sum(seconds_of(config, speed) for config in configs)
+    own = [speeds[step_draws(config)] for config in configs]
+    most = speeds[max(speeds)]  # judging draws many rows at once
+    seconds = sum(seconds_of(c, s) for c, s in zip(configs, own, strict=True))
+    factor = FLOAT32 if configs[0].dtype == "bfloat16" else 1.0
+    seconds += factor * seconds_of_judging(len(configs), most, sizes)
+    threads = configs[0].threads
     return (
-        f"{len(configs)} runs of {configs[0].steps} steps: about {seconds / 60:.0f} minutes here "
-        f"({speed.draw:.2f} s to draw a completion, {speed.forward:.2f} s to read one), with "
-        "nothing else running"
+        f"{len(configs)} runs of {configs[0].steps} steps and their evaluation: about "
+        f"{seconds / 60:.0f} minutes here ({own[0].draw:.2f} s to draw a completion, "
+        f"{own[0].forward:.2f} s to read one), with nothing else running; "
+        f"{threads} thread{'s' if threads > 1 else ''}, on which the last bits depend"
     )

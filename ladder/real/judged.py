@@ -5,9 +5,11 @@ prompts (T8), a diagnosis: it needs the finished run. The law's forecast is Cov_
 on the same, whose sign says who rises under equal weights.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -23,109 +25,136 @@ from covlaw.llm.sampling.engines import make_engine
 from covlaw.llm.sampling.prompts import load_split, prompts_of
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.llm.sampling.scoring import Rewards
-from covlaw.records.guard_weights import weight_shares
-from covlaw.records.runs import STEPS, read_lines
-from covlaw.theory.estimators.covariance import exact_change, within_prompt_covariance
+from covlaw.llm.threads import thread_count
+from covlaw.theory.estimators.covariance import Covariance, exact_change, within_prompt_covariance
 from covlaw.theory.estimators.intervals import interval
+from covlaw.theory.estimators.sign_certificate import sign_certified
 
-PROMPTS, COMPLETIONS, HELD_OUT, EACH, SEED = 64, 8, 64, 8, 7
+SEED = 7
 
 Say = Callable[[str], None]
 
 
-def judged(runs: Mapping[str, Path], config: TrainConfig, say: Say = print) -> dict[str, Any]:
-    """The record of all finished runs beside their base: {objectives, base, law, runs}.
+class Sizes(NamedTuple):
+    """How much is drawn: of the base on training prompts, and of every model on held-out ones."""
+
+    prompts: int = 64
+    """Of either kind."""
+    completions: int = 8
+    """Of each."""
+
+
+SIZES = Sizes()
+
+
+class BaseSamples(NamedTuple):
+    """Completions of the base on training prompts."""
+
+    drawn: SampledRollouts
+    log_prob: torch.Tensor
+    """(N,) under the base."""
+
+
+class Judge:
+    """Judges finished runs beside their base, which is evaluated when it is first needed.
 
     Args:
-        runs: Finished runs' folders by name; they share their base and task.
-        config: Of any of them.
+        config: Of any of the runs: they share base, task and precision.
         say: Is told what is being done.
+        sizes: How much is drawn.
     """
-    say(f"evaluating the base on {HELD_OUT} held-out prompts")
-    base = evaluate(_evaluation(config, config.model))
-    with shared_prompts(config.share_prompts), torch.no_grad():
-        say(f"sampling the base: {PROMPTS} training prompts, {COMPLETIONS} completions each")
-        drawn, old = base_samples(config)
+
+    def __init__(self, config: TrainConfig, say: Say, sizes: Sizes = SIZES) -> None:
+        self.config, self.say, self.sizes = config, say, sizes
+
+    def of_base(self) -> dict[str, Any]:
+        """The base's own part of the record: {objectives, prompts, completions, base, law}."""
+        drawn = self._samples.drawn
         law = within_prompt_covariance(drawn.rewards, drawn.rewards.sum(1), drawn.prompt)
-        found = {}
-        for name, run in runs.items():
-            say(f"judging {name}")
-            found[name] = _judged_run(run, config, base, drawn, old)
-    return {
-        "objectives": list(config.objectives),
-        "prompts": {"held_out": HELD_OUT, "training": PROMPTS},
-        "completions": {"held_out": EACH, "training": COMPLETIONS},
-        "base": [row._asdict() for row in reward_estimates(base)],
-        "law": {"estimate": law.estimate.tolist(), "se": law.standard_error.tolist()},
-        "runs": found,
-    }
+        return {
+            "objectives": list(self.config.objectives),
+            "sizes": self.sizes._asdict(),
+            "base": {
+                "means": [row._asdict() for row in reward_estimates(self._base)],
+                "by_prompt": self._base.by_prompt.tolist(),
+            },
+            "law": _estimates(law),
+        }
+
+    def of_run(self, run: Path) -> dict[str, Any]:
+        """A run's: {held_out, by_prompt, exact_change, log_ratio_rms}."""
+        config, (drawn, old) = self.config, self._samples
+        scores = evaluate(_evaluation(config, str(run / "model"), self.sizes))
+        with _computing(config):
+            model = load_policy(str(run / "model"), config.device)[0]
+            new = _read(model, drawn, config)
+        change = exact_change(drawn.rewards, (new - old).to(drawn.rewards.device), drawn.prompt)
+        return {
+            "held_out": {n: row._asdict() for n, row in compare(self._base, scores).items()},
+            "by_prompt": scores.by_prompt.tolist(),
+            "exact_change": _estimates(change) | {"certified": sign_certified(change).tolist()},
+            "log_ratio_rms": float((new - old).square().mean().sqrt()),
+        }
+
+    @cached_property
+    def _base(self) -> Scores:
+        self.say(f"evaluating the base on {self.sizes.prompts} held-out prompts")
+        return evaluate(_evaluation(self.config, self.config.model, self.sizes))
+
+    @cached_property
+    def _samples(self) -> BaseSamples:
+        self.say(f"sampling the base on {self.sizes.prompts} training prompts")
+        with _computing(self.config):
+            return base_samples(self.config, self.sizes)
 
 
-def base_samples(config: TrainConfig) -> tuple[SampledRollouts, torch.Tensor]:
+def base_samples(config: TrainConfig, sizes: Sizes = SIZES) -> BaseSamples:
     """Completions of the base on training prompts, and their log-probs under it."""
     model, tokenizer = load_policy(config.model, config.device)
-    problems = prompts_of(config, tokenizer, load_split(config, "train"))[:PROMPTS]
+    problems = prompts_of(config, tokenizer, load_split(config, "train"))
+    problems = problems[: sizes.prompts]
     engine = make_engine(config, model, tokenizer, [problem.prompt for problem in problems])
     drawn = engine.sample(
         [problem.prompt for problem in problems],
-        COMPLETIONS,
+        sizes.completions,
         config.max_tokens,
         config.temperature,
         torch.Generator(config.device).manual_seed(SEED),
     )
     state = initial_state(drawn.lengths.double().cpu()).limited(config.max_tokens)
     rewards = Rewards(config.rewards, config.reward_seconds)(drawn, problems, state)
-    read = sequence_log_prob(model, drawn, config.temperature, config.micro_batch)
-    return SampledRollouts.of(drawn, rewards, config.objectives), read
+    rows = SampledRollouts.of(drawn, rewards, config.objectives)
+    return BaseSamples(rows, _read(model, rows, config))
 
 
-def _evaluation(config: TrainConfig, model: str) -> EvalConfig:
-    names = ("task", "task_path", "task_options", "rewards", "max_tokens", "temperature", "device")
+def _read(model: Any, drawn: SampledRollouts, config: TrainConfig) -> torch.Tensor:
+    return sequence_log_prob(model, drawn.completions, config.temperature, config.micro_batch)
+
+
+@contextmanager
+def _computing(config: TrainConfig) -> Iterator[None]:
+    """The run's threads and shared prompts, no gradients."""
+    with thread_count(config.threads), shared_prompts(config.share_prompts), torch.no_grad():
+        yield
+
+
+def _evaluation(config: TrainConfig, model: str, sizes: Sizes) -> EvalConfig:
+    names = ("task", "task_path", "task_options", "rewards", "max_tokens", "temperature",
+             "threads", "device")  # fmt: skip
     shared: dict[str, Any] = {name: getattr(config, name) for name in names}
-    sizes: dict[str, Any] = {"completions": EACH, "limit": HELD_OUT, "batch": HELD_OUT}
-    return EvalConfig(model=model, split="test", seed=SEED, **shared, **sizes)
+    many: dict[str, Any] = {"limit": sizes.prompts, "batch": sizes.prompts}
+    many["completions"] = sizes.completions
+    return EvalConfig(model=model, split="test", seed=SEED, **shared, **many)
 
 
-def _judged_run(
-    run: Path, config: TrainConfig, base: Scores, drawn: SampledRollouts, old: torch.Tensor
-) -> dict[str, Any]:
-    scores = evaluate(_evaluation(config, str(run / "model")))
-    model = load_policy(str(run / "model"), config.device)[0]
-    new = sequence_log_prob(model, drawn.completions, config.temperature, config.micro_batch)
-    change = exact_change(drawn.rewards, (new - old).to(drawn.rewards.device), drawn.prompt)
-    limits = interval(change)
-    steps = list(read_lines(run / STEPS))
+def _estimates(found: Covariance) -> dict[str, list[float]]:
+    limits = interval(found)
     return {
-        "steps": len(steps),
-        "held_out": {name: row._asdict() for name, row in compare(base, scores).items()},
-        "exact_change": {
-            "estimate": change.estimate.tolist(),
-            "se": change.standard_error.tolist(),
-            "low": limits.low.tolist(),
-            "high": limits.high.tolist(),
-        },
-        "log_ratio_rms": float((new - old).square().mean().sqrt()),
-        "guard": _guard(steps),
+        "estimate": found.estimate.tolist(),
+        "se": found.standard_error.tolist(),
+        "low": limits.low.tolist(),
+        "high": limits.high.tolist(),
     }
-
-
-def _guard(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Means over the run's steps; None where there is no guard.
-
-    `share` of each objective in the weights μ, 0 in a step that needed no correction; `before` and
-    `after`, first-order effects of the optimiser's step and of the one that was made, seen on the
-    rows that chose it; `changed`, the length of the correction over that of the step.
-    """
-    told = [step["guard"] for step in steps if step.get("guard")]
-    if not told:
-        return None
-    shares = weight_shares([guard["weights"] for guard in told])
-    found: dict[str, Any] = {"share": shares.mean(0).tolist()}
-    for name in ("before", "after"):
-        seen = [guard[name] for guard in told if guard.get(name)]
-        found[name] = torch.tensor(seen, dtype=torch.float64).mean(0).tolist() if seen else None
-    changed = [guard["changed"] for guard in told if guard.get("changed") is not None]
-    return found | {"changed": sum(changed) / max(len(changed), 1)}
 
 
 def words(record: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from covlaw.llm.config.train_config import TrainConfig
+from covlaw.records.runs import CONFIG, read_config
 from covlaw.theory._numerics.errors import unknown
 
 PRESET = "cpu-real"
@@ -45,3 +46,12 @@ def jobs_of(methods: Sequence[str], seeds: int) -> list[Job]:
         if method not in METHODS:
             raise unknown("method", method, tuple(METHODS))
     return [Job(method, seed) for seed in range(seeds) for method in methods]
+
+
+def recorded_threads(out: Path, jobs: Sequence[Job]) -> int:
+    """Threads of the runs that a folder holds already, which go on with as many; 0: there is none.
+
+    A run's last bits depend on their number, so it is not changed halfway on another machine.
+    """
+    begun = [job for job in jobs if (out / job.name / CONFIG).is_file()]
+    return int(read_config(out / begun[0].name)["threads"]) if begun else 0

@@ -8,6 +8,7 @@ from covlaw.ladder.report.comparison import joint_picture, settings
 from covlaw.ladder.report.first_line import first_line
 from covlaw.ladder.report.llm_section import agreements
 from covlaw.ladder.report.pictures import drawable, picture
+from covlaw.ladder.report.real_section import real_section
 from covlaw.records.ladder import LlmRun
 from covlaw.records.reading import Recorded
 from covlaw.records.verdict.headline import headline
@@ -22,6 +23,7 @@ def runs_page(folder: Path, members: Sequence[Recorded], pictures: bool = True) 
         "members": members,
         "words": headline(runs),
         "tables": _tables([m for m in members if m.kind == "LLM run"]),
+        "real": real_section(folder),
         "others": [(m, first_line(m)) for m in members if m.kind != "LLM run"],
         "agreement": agreements(runs),
         "settings": list(settings(members)),

@@ -12,7 +12,7 @@ from covlaw.records.outcomes import by_rung, outcome
 from covlaw.records.power import power_by_rung
 from covlaw.theory.statements import STATEMENTS
 from covlaw.theory.statements.registry import PARTS, file_of, part_of
-from covlaw.theory.worlds.rungs import RUNG_NAMES
+from covlaw.theory.worlds.rungs import ALL_RUNGS
 
 COLUMNS = (
     *(("id", "number"), ("statement", "text"), ("rung", "number"), ("verdict", "text")),
@@ -39,7 +39,7 @@ def verdict_section(record: dict[str, Any]) -> dict[str, Any]:
         "headline": headline(verdicts),
         "power": power_by_rung(verdicts),
         "omitted": record["omitted"],
-        "rungs": [r for r in RUNG_NAMES if any(v["rung"] == r for v in verdicts)],
+        "rungs": [r for r in ALL_RUNGS if any(v["rung"] == r for v in verdicts)],
         "by_cell": {(v["id"], v["rung"]): v for v in verdicts},
         "statements": STATEMENTS,
         "formulas": {id: mathml(s.latex, s.formula) for id, s in STATEMENTS.items()},

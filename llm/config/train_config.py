@@ -10,6 +10,7 @@ from covlaw.llm.config.filter_checks import check_added_terms, check_filters, ch
 from covlaw.llm.config.options import by_objective, chosen, completed, merged
 from covlaw.llm.config.preset_files import read_preset, template_text
 from covlaw.llm.config.setting_checks import check_config
+from covlaw.llm.cores import cores_of_a_process
 from covlaw.llm.guard.settings import GuardSettings, completed_options
 from covlaw.llm.model.adapters import completed_lora
 from covlaw.llm.rewards import reward_names
@@ -157,7 +158,8 @@ class TrainConfig:
         tensorboard: Whether to write event files for TensorBoard beside the records.
         rank_seconds: Where a run has several processes (docs/distributed.md): longest time that
             one waits for another.
-        threads: Torch threads; part of what makes a run reproducible.
+        threads: Torch threads; part of what makes a run reproducible. 0: one a physical core,
+            shared between the processes on a machine, and that number is recorded.
         device: Torch device.
     """
 
@@ -254,6 +256,8 @@ class TrainConfig:
         object.__setattr__(self, "chat_template", template_text(self.chat_template))
         for name, value in filled(self).items():
             object.__setattr__(self, name, value)
+        if self.threads == 0:
+            object.__setattr__(self, "threads", cores_of_a_process())
         object.__setattr__(self, "lora", completed_lora(self.lora))
         check_config(self)
         check_filters(self)

@@ -81,10 +81,11 @@ def guard_passes(config: TrainConfig) -> int:
 
 
 def audit_draws(config: TrainConfig) -> int:
-    """Completions that an audit samples: two samples of π_old, and one before and after."""
-    prompts = config.audit_prompts + config.audit_held_out
-    return 2 * (
-        config.audit_prompts * config.audit_completions + prompts * config.measured_completions
+    """Completions that an audit samples: two (a light one: one) of π_old, one before and after."""
+    prompts, own = config.audit_prompts + config.audit_held_out, 1 if _light(config) else 2
+    return (
+        own * config.audit_prompts * config.audit_completions
+        + 2 * prompts * config.measured_completions
     )
 
 
@@ -94,10 +95,13 @@ def audit_passes(config: TrainConfig) -> int:
     The test sample and the batch are read under both policies and at each inner step; derivatives
     are taken along the expected, the clipped and the batch's gradient and the step, of the batch
     along the step alone; expected gradients are those of each inner step. Penalties add a gradient
-    an inner step and a derivative.
+    an inner step and a derivative. A light audit has the test sample and the step alone, and reads
+    inner steps where there are several.
     """
     sample = config.audit_prompts * config.audit_completions
     inner, along = config.epochs * config.mini_batches, FORWARD + DERIVATIVE
+    if _light(config):
+        return sample * ((2 + (inner if inner > 1 else 0)) * FORWARD + along)
     reads, gradient = (2 + inner) * FORWARD, inner * (FORWARD + BACKWARD)
     own = config.prompts * config.completions * (reads + along)
     penalised = config.kl_coefficient or config.entropy_coefficient
@@ -105,6 +109,10 @@ def audit_passes(config: TrainConfig) -> int:
     gramian = len(config.rewards) * (FORWARD + BACKWARD) if config.audit_gramian else 0
     fields = (3 if inner == 1 else 4) * along
     return sample * (reads + fields + gradient + gramian) + own + penalties
+
+
+def _light(config: TrainConfig) -> bool:
+    return config.audit == "light"
 
 
 def _guard_share(config: TrainConfig) -> float:

@@ -22,7 +22,7 @@ from covlaw.records.schema.kinds import (
     truth,
     vector,
 )
-from covlaw.records.schema.versions import RUN, STUDIES_READ
+from covlaw.records.schema.versions import REAL, RUN, STUDIES_READ
 
 STATISTIC = table({"estimate": vector, "se": vector}, {"scale": number})
 AUDIT = table(
@@ -177,6 +177,38 @@ ENVIRONMENT = table(
     {}, {"packages": mapped(text), "command": text, "python": text, "inputs": mapped(text)}
 )
 
+PROMPTS = listed(vector)
+"""(P, M) a mean reward a prompt and objective."""
+REAL_RUN = table(
+    {
+        "method": text,
+        "seed": count,
+        "steps": count,
+        "reward_mean": PROMPTS,
+        "held_out": mapped(INTERVAL),
+        "by_prompt": PROMPTS,
+        "exact_change": STATISTIC,
+        "log_ratio_rms": number,
+        "audits": listed(table({"step": count, "certified": anything}, {"measured": STATISTIC})),
+        "guard": maybe(table({"shares": PROMPTS, "share": vector, "changed": number})),
+    },
+    {"model_sha256": text, "seconds": number, "moved": listed(number)},
+)
+REAL_RUNS = table(
+    {
+        "schema": exactly(REAL),
+        "model": text,
+        "command": text,
+        "settings": anything,
+        "environment": ENVIRONMENT,
+        "objectives": names,
+        "sizes": table({"prompts": count, "completions": count}),
+        "base": table({"means": listed(anything), "by_prompt": PROMPTS}),
+        "law": STATISTIC,
+        "runs": mapped(REAL_RUN),
+    }
+)
+
 LINES: Mapping[str, Kind] = {
     "steps.jsonl": STEP,
     "samples.jsonl": SAMPLES,
@@ -189,4 +221,5 @@ WHOLE: Mapping[str, Kind] = {
     "summary.json": SUMMARY,
     "environment.json": ENVIRONMENT,
     "config.toml": CONFIG,
+    "real.json": REAL_RUNS,
 }

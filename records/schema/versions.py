@@ -10,3 +10,5 @@ VERDICT = 1
 """What `covlaw llm audit --json` says of several runs."""
 INSPECTION = 1
 """What `covlaw inspect --json` says of a log."""
+REAL = 1
+"""real.json of runs on a real model (`covlaw.ladder.real`)."""

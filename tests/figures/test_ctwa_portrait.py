@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from covlaw.figures._drawing.ctwa_growth import draw_weights
 from covlaw.figures._drawing.render import recorded
-from covlaw.figures._drawing.style import house_style, new_figure
 from covlaw.figures.ctwa_portrait import describe, downset, draw, reachable
 from covlaw.records.lines import read_records
 
@@ -76,17 +74,3 @@ def test_every_panel_is_drawn() -> None:
     ]  # fmt: skip
     ends = [line.get_ydata()[-1] for line in panels[4].lines if len(line.get_ydata())]
     assert max(ends) > 1e8
-
-
-def test_weights_that_hardly_moved_have_readable_ticks(records: list[dict[str, Any]]) -> None:
-    """On less than a decade matplotlib labels minor ticks, in formulas that nothing sets here."""
-    for record in records:
-        if record["kind"] == "path":
-            record["log_weights"] = [[0.1 * k, 0.0] for k in range(len(record["step"]))][:4]
-            record["step"] = record["step"][:4]
-    with house_style():
-        axes = new_figure(2.0).subplots()
-        draw_weights(axes, records)
-        axes.figure.canvas.draw()
-    labels = axes.get_yticklabels(which="both")
-    assert not [text for text in labels if "$" in text.get_text()]

@@ -20,6 +20,7 @@ from covlaw.theory._numerics.errors import CovlawError
 OWN = {
     **dict.fromkeys(("guard", "guard_pairs"), recorded("guard-llm")),
     "guard_study": recorded("study-guard"),
+    "real": recorded("real"),
 }
 """Figures that are drawn of their own record."""
 PRINTED_WIDTH = 1300

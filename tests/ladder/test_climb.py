@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_pool import Inline
 
 from covlaw.ladder.cli import main
 from covlaw.ladder.climb import plan, run
@@ -15,32 +16,6 @@ VERDICT_KEYS = [
     *("id", "rung", "kind", "status", "measured", "predicted", "slack", "tolerance"),
     *("violations", "n", "tightness", "negative_control", "judged", "note"),
 ]
-
-
-class Inline:
-    """A pool that works in this process: the ladder's logic without the cost of spawning."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Take what ProcessPoolExecutor takes."""
-
-    def __enter__(self) -> "Inline":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to stop."""
-
-    def shutdown(self, **_: Any) -> None:
-        """Nothing to stop."""
-
-    def submit(self, function: Any, job: plan.Job) -> Any:
-        from concurrent.futures import Future
-
-        future: Future[Any] = Future()
-        try:
-            future.set_result(function(job))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 @pytest.fixture(autouse=True)

@@ -52,8 +52,6 @@ def test_the_verdict_comes_first_and_the_exit_code_says_what_was_asked(
     [
         (["nowhere.parquet"], "nothing at nowhere.parquet"),
         (["{log}", "--weights", "1"], "give one finite number each"),
-        (["{log}", "--weights", "1,1"], "give one finite number each"),
-        (["{log}", "--weights", "1,1,x"], "--weights 1,1,x: give numbers"),
         (["{log}", "--last", "0"], "give a number of steps"),
         (["{log}", "--rewards", "acuracy"], "accuracy"),
         (["{log}", "--targets", "1"], "give one number ≥ 0 each"),

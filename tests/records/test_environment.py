@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
     [
         (["/env/bin/covlaw", "study", "--out", "a b"], "covlaw study --out 'a b'"),
         (["/src/covlaw/ladder/__main__.py", "ladder"], "python -m covlaw.ladder ladder"),
+        ([str(ROOT / "ladder" / "real" / "__main__.py")], "python -m covlaw.ladder.real"),
         ([""], "''"),
         ([], "''"),
         (["-c", Path("a b")], "-c 'a b'"),

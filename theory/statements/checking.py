@@ -11,7 +11,7 @@ from covlaw.theory.statements.base import Proof, Statement, Status, Verdict
 from covlaw.theory.statements.judge import Judgement, judge
 from covlaw.theory.statements.registry import find
 from covlaw.theory.statements.tally import Tally
-from covlaw.theory.worlds.rungs import Rung, load_rung
+from covlaw.theory.worlds.rungs import OPTIONAL_RUNGS, Rung, load_rung
 from covlaw.theory.worlds.token_tree import TokenTree
 from covlaw.theory.worlds.updates import InnerStep, Update
 from covlaw.theory.worlds.world import World
@@ -60,7 +60,13 @@ def not_applicable(statement: Statement, rung: str) -> str | None:
     """
     if rung != "theory":
         load_rung(rung)
-    return statement.not_applicable.get(rung)
+    return reason_against(statement, rung)
+
+
+def reason_against(statement: Statement, rung: str) -> str | None:
+    """The statement's own reason against a rung, or against the rung that it is a kind of."""
+    own = statement.not_applicable
+    return own.get(rung) or own.get(OPTIONAL_RUNGS.get(rung, ""))
 
 
 def examine(

@@ -1,6 +1,6 @@
 """Rungs: where statements get their instances. Found by entry point, so theory imports none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +16,10 @@ Instance = World | Update | InnerStep | TokenTree
 """What a statement is checked on; each statement names the one kind it takes."""
 
 RUNG_NAMES = ("theory", "bandit", "tabular", "transformer", "llm")
+OPTIONAL_RUNGS: Mapping[str, str] = {"pretrained": "llm"}
+"""Climbed only where they are asked for, since they fetch a model and take minutes; each with the
+rung of the same kind, whose reasons why a statement makes no sense there are its own too."""
+ALL_RUNGS = (*RUNG_NAMES, *OPTIONAL_RUNGS)
 
 
 @runtime_checkable
@@ -56,7 +60,7 @@ def load_rung(name: str) -> Rung:
         return _rung(load("rung", name), name)
     found = {entry.name: entry for entry in entry_points(group="covlaw.rungs")}
     if name not in found:
-        raise unknown("rung", name, (*RUNG_NAMES, *found))
+        raise unknown("rung", name, (*ALL_RUNGS, *found))
     try:
         rung = found[name].load()
     except ModuleNotFoundError as error:

@@ -14,11 +14,12 @@ from covlaw.ladder.gpu import stages
 from covlaw.ladder.gpu.budget import EVERY, Budget, Steps, TimeIsUpError, ended_by_budget
 from covlaw.ladder.gpu.scale import FULL, METHODS, TINY
 from covlaw.ladder.gpu.stages import STAGES
+from covlaw.ladder.real.settings import Job
 from covlaw.llm.base.large_config import LargeConfig
 from covlaw.theory._numerics.errors import CovlawError
 
 RECORD = {
-    *("about.json", "base.json", "verdict.json", "throughput.json"),
+    *("about.json", "base.json", "verdict.json", "throughput.json", "real.json"),
     *(f"{method}.jsonl" for method in METHODS),
 }
 SMALLER = replace(
@@ -64,6 +65,9 @@ def test_every_stage_finishes_and_its_record_is_small(finished: Path) -> None:
     files = list((finished / "record").iterdir())
     assert {file.name for file in files} == RECORD
     assert sum(file.stat().st_size for file in files) < 200_000
+    real = json.loads((finished / "record" / "real.json").read_text())
+    assert set(real["runs"]) == {"linear-seed0", "guarded-seed0"}
+    assert real["settings"]["device"] == "cpu"
     verdict = json.loads((finished / "record" / "verdict.json").read_text())
     assert verdict["runs"] == list(METHODS)
     assert len(verdict["audits"]) == len(METHODS) * 3
@@ -180,4 +184,7 @@ def test_the_full_size_is_what_the_documentation_says() -> None:
     config = FULL.run_config("ctwa-fast", "folder", "out")
     assert (config.scalarizer, config.dtype, config.device) == ("ctwa-fast", "bfloat16", "cuda")
     assert config.task_options == {"difficulty": FULL.base.difficulty}
+    settings = FULL.real_settings("smollm2")
+    assert (settings["device"], settings["steps"], settings["train_layers"]) == ("cuda", 200, 0)
+    assert Job("guarded", 0).config(Path("out"), settings).guard == "on"
     assert FULL.timing_config().gradient_checkpointing is False

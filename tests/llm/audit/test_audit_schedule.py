@@ -44,6 +44,14 @@ def test_an_audit_costs_more_with_more_in_it() -> None:
         assert audit_passes(replace(CONFIG, **more)) > passes
 
 
+def test_a_light_audit_is_counted_without_gradients_and_their_sample() -> None:
+    light = replace(CONFIG, audit="light")
+    assert audit_draws(light) == 32 * (8 + 2 * CONFIG.measured_completions)
+    sample = 32 * 8
+    assert audit_passes(light) == sample * (2 + 1 + 3)  # read twice, and one derivative
+    assert audit_passes(replace(light, epochs=2)) == sample * (2 + 2 + 1 + 3)
+
+
 def test_other_negative_counts_are_refused() -> None:
     with pytest.raises(CovlawError, match="audits is -2"):
         TrainConfig(audits=-2)

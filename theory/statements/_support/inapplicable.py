@@ -10,6 +10,8 @@ NO_FISHER_IN_AN_LLM = (
 )
 NO_EXACT_COVARIANCE_IN_AN_LLM = "an LLM's exact covariance is not known, so nothing to compare with"
 
+A_LIGHT_AUDIT = "its audits are light: they take no gradients, so there is no budget"
+
 AN_EXPLICIT_BANDIT: Mapping[str, str] = dict.fromkeys(
     ("tabular", "transformer", "llm"), "the counterexample is an explicit bandit"
 )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from covlaw.theory.estimators.budget import LawBudget, law_budget
 from covlaw.theory.estimators.covariance import within_prompt_covariance
+from covlaw.theory.statements._support.inapplicable import A_LIGHT_AUDIT
 from covlaw.theory.statements._support.rollout_rounding import ratio_size, weighted_rounding
 from covlaw.theory.statements.base import NegativeControl, Sides, Statement
 from covlaw.theory.worlds.updates import Update
@@ -70,6 +71,7 @@ STATEMENT = Statement(
     source="ours",
     needs=Update,
     sides=sides,
+    not_applicable={"pretrained": A_LIGHT_AUDIT},
     control=NegativeControl("tilt gap left out: log ρ in place of ρ", without_tilt),
     nearer=(NegativeControl("the tilt gap to second order: ½(log ρ)²", second_order_tilt),),
 )

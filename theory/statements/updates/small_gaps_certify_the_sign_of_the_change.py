@@ -9,6 +9,7 @@ from torch import Tensor
 from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory.estimators.budget import ShortBudget, short_budget
 from covlaw.theory.estimators.covariance import exact_change
+from covlaw.theory.statements._support.inapplicable import A_LIGHT_AUDIT
 from covlaw.theory.statements._support.rollout_rounding import (
     change_error,
     ratio_size,
@@ -104,6 +105,7 @@ STATEMENT = Statement(
     source="ours",
     needs=Update,
     sides=sides,
+    not_applicable={"pretrained": A_LIGHT_AUDIT},
     control=NegativeControl("certified without the gap bound", any_law),
     nearer=(NegativeControl("a gap bound a quarter smaller", smaller_bound),),
 )

@@ -1,0 +1,147 @@
+"""The record of all finished runs, real.json: written run by run, nothing is judged twice."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from covlaw.ladder.real.course import course
+from covlaw.ladder.real.judged import SIZES, Judge, Say, Sizes
+from covlaw.ladder.real.settings import METHODS, Job
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.runs.same_run import is_finished
+from covlaw.records.files import to_json, write_text, writing_to
+from covlaw.records.parsing import read_json
+from covlaw.records.real import FILE
+from covlaw.records.runs import CONFIG, ENVIRONMENT, read_config
+from covlaw.records.schema.files import WHOLE
+from covlaw.records.schema.versions import REAL
+from covlaw.theory._numerics.errors import CovlawError
+
+DIGITS = 5
+"""Significant ones: no error bar of a record is narrower."""
+SHARED = ("task", "max_tokens", "temperature", "learning_rate", "train_layers", "prompts",
+          "completions", "observed", "dtype", "threads", "device")  # fmt: skip
+"""Settings that the record repeats."""
+
+
+def write_record(
+    out: Path,
+    jobs: Iterable[Job],
+    say: Say = print,
+    to: Path | None = None,
+    *,
+    sizes: Sizes = SIZES,
+    threads: int = 0,
+) -> dict[str, Any]:
+    """Judge the finished runs of a folder and write real.json; returns what it holds.
+
+    A run that an earlier record judged, with the model that it still has, is not judged again. The
+    file is written after each.
+
+    Args:
+        out: Folder of the runs.
+        jobs: Which; unfinished ones are left out, and named.
+        say: Is told what is being done.
+        to: Folder of the file; None: the runs' own.
+        sizes: How much is drawn.
+        threads: That judge; 0: as many as trained. Last bits depend on their number.
+
+    Raises:
+        CovlawError: where none is finished, or their folders hold runs that cannot be read.
+    """
+    folders = {job: out / job.name for job in jobs}
+    finished = {job: folder for job, folder in folders.items() if is_finished(folder)}
+    if missing := [job.name for job in folders if job not in finished]:
+        say(f"not finished, and left out: {', '.join(missing)}")
+    if not finished:
+        raise CovlawError(f"{out} holds no finished run: train some first")
+    configs = {job: TrainConfig.from_dict(read_config(folder)) for job, folder in finished.items()}
+    first = next(iter(configs))
+    to = to or out
+    used = configs[first].with_options(threads=threads or configs[first].threads)
+    judge, known = Judge(used, say, sizes), _known(to, configs[first], sizes)
+    record = _head(finished[first], configs) | (known or {"runs": {}})
+    found: dict[str, Any] = {}
+    for job, folder in finished.items():
+        digest = _digest(folder)
+        seen = record["runs"].get(job.name)
+        if not seen or seen["model_sha256"] != digest:
+            say(f"judging {job.name}")
+            seen = {"method": job.method, "seed": job.seed, "model_sha256": digest}
+            seen |= _rounded(course(folder) | judge.of_run(folder))
+            if "base" not in record:
+                record |= _rounded(judge.of_base())
+        found[job.name] = seen
+        with writing_to(to):
+            to.mkdir(parents=True, exist_ok=True)
+            write_text(to / FILE, to_json(record | {"runs": found}) + "\n")
+    return read_json(to / FILE, WHOLE[FILE])
+
+
+def jobs_in(out: Path) -> list[Job]:
+    """The runs that a folder holds, seed by seed, methods in the order of their settings."""
+    found = [
+        Job(method, int(path.parent.name.removeprefix(f"{method}-seed")))
+        for method in METHODS
+        for path in out.glob(f"{method}-seed*/{CONFIG}")
+    ]
+    return sorted(found, key=lambda job: (job.seed, list(METHODS).index(job.method)))
+
+
+def command_of(configs: Mapping[Job, TrainConfig]) -> str:
+    """The command that makes these runs, with the number of threads that they were made with."""
+    first = next(iter(configs.values()))
+    methods = " ".join(dict.fromkeys(job.method for job in configs))
+    seeds = len({job.seed for job in configs})
+    sizes = f"--seeds {seeds} --steps {first.steps} --audits {first.audits}"
+    return (
+        f"python -m covlaw.ladder.real --model {Path(first.model).name} {sizes} "
+        f"--methods {methods} --set threads={first.threads}"
+    )
+
+
+def _known(to: Path, config: TrainConfig, sizes: Sizes) -> dict[str, Any] | None:
+    """An earlier record's base and runs, where it is of the same base, task, settings and sizes."""
+    if not (to / FILE).exists():
+        return None
+    record = read_json(to / FILE, WHOLE[FILE])
+    if (record["settings"], record["sizes"]) != (_settings(config), sizes._asdict()):
+        return None
+    parts = ("objectives", "sizes", "base", "law", "runs")
+    return {name: record[name] for name in parts}
+
+
+def _head(folder: Path, configs: Mapping[Job, TrainConfig]) -> dict[str, Any]:
+    """What was run, on what: the machine of the first run."""
+    config = next(iter(configs.values()))
+    environment = read_json(folder / ENVIRONMENT, WHOLE[ENVIRONMENT])
+    kept = ("revision", "python", "platform", "processor", "cpu_count", "device", "packages")
+    return {
+        "schema": REAL,
+        "model": Path(config.model).name,
+        "command": command_of(configs),
+        "settings": _settings(config),
+        "environment": {name: environment.get(name) for name in kept},
+    }
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in SHARED} | {"rewards": list(config.rewards)}
+
+
+def _digest(run: Path) -> str:
+    """SHA-256 over those of the finished model's files of weights."""
+    whole = hashlib.sha256()
+    for path in sorted((run / "model").glob("*.safetensors")):
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
