@@ -43,7 +43,9 @@ def made(record: real.Record) -> str:
         f"seed{'s' if len(every) > 1 else ''} {_listed(every)}), "
         f"{hours:.1f} hours of steps and audits on a busy machine ({machine['processor']}, "
         f"{counted(threads, 'thread')}, torch {versions['torch']}, transformers "
-        f"{versions['transformers']}), by `{record['command']}`."
+        f"{versions['transformers']}), by `{record['command']}`; judged on "
+        f"{record['sizes']['prompts']} held-out and as many training prompts, "
+        f"{record['sizes']['completions']} completions each."
     )
 
 
@@ -127,9 +129,9 @@ def _audited(record: real.Record) -> Iterator[str]:
     sizes = [abs(e) for _, a in found for e in a["exact_change"]["estimate"]]
     rows = sorted({a["n_completions"] for _, a in found})
     yield (
-        f"Audits of single steps, {_listed(rows)} completions each, have little power: "
-        f"{sum(map(bool, signs))} of {len(signs)} signs are certified; the exact form's standard "
-        f"error is {np.median(errors):.3f} in the median, its size {np.median(sizes):.3f}."
+        f"Of single steps' audits, {_listed(rows)} completions each, the exact form certifies "
+        f"{sum(map(bool, signs))} of {len(signs)} signs: its size is {np.median(sizes):.3f} in the "
+        f"median, its standard error {np.median(errors):.3f}."
     )
 
 

@@ -20,7 +20,7 @@ def test_what_is_certain_is_told_from_what_is_not(tmp_path: Path) -> None:
     record = real_record(write_real(tmp_path))
     text = " ".join(said(record).split())
     assert "Held out, guarding left thorough higher for certain." in text
-    assert "0 of 48 signs are certified" in text
+    assert "the exact form certifies 0 of 48 signs" in text
     for run in record["runs"].values():  # nothing moved at all
         run["by_prompt"] = record["base"]["by_prompt"]
     text = " ".join(said(record).split())
