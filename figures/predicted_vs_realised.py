@@ -83,7 +83,7 @@ def describe(run: Path) -> Description:
         seeds = seeds_of(llm_runs(run))
         caption += f"LLM, {seeds}: samples apart from the batch; bars alike, by prompt. "
     caption += (
-        f"At most {BARS} bars a panel. Slopes with 95 % intervals, bootstrapped by update; signs "
+        f"At most {BARS} bars a panel. Slopes with 95 % intervals, clustered by update; signs "
         "right; changes that an estimate met within 2 standard errors. Only the bare law is a "
         "forecast, known before the step up to its c; the others diagnose the step taken."
     )

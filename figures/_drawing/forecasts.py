@@ -62,7 +62,7 @@ class Row(NamedTuple):
         return bool(np.abs(law - clipped).max(initial=0) <= allowed)
 
     def slope(self, predictor: str) -> Slope:
-        """Slope of change on forecast, bootstrapped by update; errors as recorded.
+        """Slope of change on forecast, with an interval clustered by update; errors as recorded.
 
         On an exact rung nothing errs but the predictor, and the line is plain least squares.
         """

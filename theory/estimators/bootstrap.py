@@ -53,21 +53,3 @@ def cluster_means(values: Array, clusters: Sequence[str]) -> Array:
     total = np.bincount(place[known], values[known], minlength=len(index))
     count = np.bincount(place[known], minlength=len(index))
     return np.asarray(total[count > 0] / count[count > 0])
-
-
-def cluster_counts(cluster: NDArray[np.int64], resamples: int, seed: int) -> Array:
-    """How often each cluster is drawn in each resample, for statistics that are no mean.
-
-    Args:
-        cluster: (n,) ids 0 .. C−1; points of one cluster are drawn together.
-        resamples: How many, r.
-        seed: Of the resampling.
-
-    Returns:
-        (r, C): multiplicities of the clusters, C drawn with replacement; those of the points are
-        its columns at `cluster`.
-    """
-    count = int(cluster.max()) + 1
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
-    return drawn.astype(np.float64)

@@ -110,7 +110,8 @@ class Statement:
             own that only `ensemble` draws.
         sides: Both sides on one instance.
         control: The false variant.
-        nearer: Further false variants, nearer than that one; each must be refuted as well.
+        nearer: Further false variants, nearer than that one; each must be refuted as well on every
+            rung whose instances it has something to compare on.
         ensemble: Where rung 0 gets its instances; None: from `random_instances`.
         not_applicable: rung → why it makes no sense there.
         proofs: Symbolic proofs, or None.

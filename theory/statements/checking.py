@@ -79,10 +79,12 @@ def examine(
 
 def verdict(statement: Statement, rung: str, found: Examination) -> Verdict:
     """Put an examination into one word, with the worst comparison."""
-    refuted = [c is not None and c.violations > 0 for c in found.controls]
-    names = [control.name for control in statement.controls]
-    control = {"name": "; ".join(names), "refuted": all(refuted)}
-    standing = [name for name, gone in zip(names, refuted, strict=True) if not gone]
+    # a variant that has nothing to compare on these instances says nothing there
+    own = zip(statement.controls, found.controls, strict=True)
+    refuted = {control.name: c.violations > 0 for control, c in own if c is not None}
+    names = list(refuted) or [control.name for control in statement.controls]
+    control = {"name": "; ".join(names), "refuted": bool(refuted) and all(refuted.values())}
+    standing = [name for name in names if not refuted.get(name)]
     status, note = _status(found, standing)
     facts = {} if found.own is None else found.own._asdict()
     facts.pop("slope", None)

@@ -11,7 +11,6 @@ from covlaw.theory.estimators.bootstrap import (
     Array,
     Interval,
     bootstrap_mean,
-    cluster_counts,
     cluster_means,
 )
 
@@ -65,14 +64,3 @@ def test_it_covers_the_truth_about_as_often_as_it_says() -> None:
     # percentile intervals of n normals are too narrow by √((n−1)/n)·z/t: 93.9 % at n = 40
     expected = 1 - 2 * stats.t.sf(1.959964 * (39 / 40) ** 0.5, 39)
     assert abs(covered / trials - expected) < 4 * (expected * (1 - expected) / trials) ** 0.5
-
-
-def test_counts_are_draws_of_whole_clusters() -> None:
-    cluster = np.array([2, 0, 0, 1, 2, 2])
-    drawn = cluster_counts(cluster, 4000, seed=1)
-    assert drawn.shape == (4000, 3)
-    assert (drawn.sum(1) == 3).all()
-    # each is binomial(3, 1/3): mean 1, variance 2/3
-    assert (abs(drawn.mean(0) - 1) < 4 * (2 / 3 / 4000) ** 0.5).all()
-    points = drawn[:, cluster]
-    assert (points[:, cluster == 2] == drawn[:, 2:]).all()

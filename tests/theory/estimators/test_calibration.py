@@ -1,70 +1,15 @@
-"""A line through points with errors in both coordinates: published data, and another minimiser."""
+"""A line of alike errors in both coordinates, and its interval."""
 
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
+from scipy import stats
+from scipy.optimize import minimize_scalar
 
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.estimators.calibration import (
-    BLOCK,
-    RESAMPLES,
-    calibration_slope,
-    line_with_errors,
-)
+from covlaw.theory.estimators.calibration import calibration_slope
 from covlaw.theory.estimators.error_correlation import prompt_correlation
-
-# Pearson's data with York's weights (York 1966): the standard example of this problem
-X = np.array([0.0, 0.9, 1.8, 2.6, 3.3, 4.4, 5.2, 6.1, 6.5, 7.4])
-Y = np.array([5.9, 5.4, 4.4, 4.6, 3.5, 3.7, 2.8, 2.8, 2.4, 1.5])
-X_WEIGHT = np.array([1000.0, 1000.0, 500.0, 800.0, 200.0, 80.0, 60.0, 20.0, 1.8, 1.0])
-Y_WEIGHT = np.array([1.0, 1.8, 4.0, 8.0, 20.0, 20.0, 70.0, 70.0, 100.0, 500.0])
-
-
-def test_it_gives_the_published_line() -> None:
-    """York et al. 2004, table II: printed with nine digits."""
-    found = line_with_errors(X, Y, X_WEIGHT**-0.5, Y_WEIGHT**-0.5)
-    assert float(found.slope) == pytest.approx(-0.480533407, abs=5e-10)
-    assert float(found.intercept) == pytest.approx(5.47991022, abs=5e-9)
-    assert float(found.slope_error) == pytest.approx(0.0579850090, abs=5e-10)
-
-
-def test_it_minimises_the_weighted_distance() -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2, 30))
-    y += 2 * x
-    sx, sy = rng.uniform(0.1, 1.0, size=(2, 30))
-
-    def misfit(line: np.ndarray) -> float:
-        return float(((y - line[0] - line[1] * x) ** 2 / (sy**2 + line[1] ** 2 * sx**2)).sum())
-
-    found = line_with_errors(x, y, sx, sy)
-    own = misfit(np.array([float(found.intercept), float(found.slope)]))
-    best = minimize(misfit, [0.0, 1.0], method="Nelder-Mead", options={"fatol": 1e-10})
-    assert own <= best.fun + 1e-10  # the other minimiser's own tolerance
-    assert float(found.scatter) == pytest.approx(own / 28, rel=1e-12)
-
-
-def test_correlated_errors_enter_the_distance() -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2, 30))
-    y += 2 * x
-    sx, sy = rng.uniform(0.1, 1.0, size=(2, 30))
-    r = rng.uniform(-0.8, 0.8, size=30)
-
-    def misfit(line: np.ndarray) -> float:
-        variance = sy**2 + line[1] ** 2 * sx**2 - 2 * line[1] * r * sx * sy
-        return float(((y - line[0] - line[1] * x) ** 2 / variance).sum())
-
-    found = line_with_errors(x, y, sx, sy, correlation=r)
-    own = misfit(np.array([float(found.intercept), float(found.slope)]))
-    best = minimize(misfit, [0.0, 2.0], method="Nelder-Mead", options={"fatol": 1e-10})
-    # York's equations hold the weights at the slope reached: stationary to first order in r
-    without = line_with_errors(x, y, sx, sy)
-    assert own <= best.fun * (1 + 1e-9)
-    assert misfit(np.array([float(without.intercept), float(without.slope)])) > own
-    with pytest.raises(CovlawError, match="correlation"):
-        line_with_errors(x, y, sx, sy, correlation=1.0)
+from covlaw.theory.estimators.york import line_with_errors
 
 
 def test_shared_prompts_steepen_a_line_unless_their_correlation_is_known() -> None:
@@ -95,30 +40,6 @@ def test_the_correlation_is_that_of_the_prompts_values() -> None:
         prompt_correlation(torch.zeros(3, 1), torch.zeros(4, 1))
 
 
-def test_multiplicities_are_repeated_points() -> None:
-    count = np.array([0, 2, 1, 3, 1, 1, 0, 2, 1, 1])
-    again = np.repeat(np.arange(10), count)
-    weighted = line_with_errors(X, Y, X_WEIGHT**-0.5, Y_WEIGHT**-0.5, count)
-    repeated = line_with_errors(*(c[again] for c in (X, Y, X_WEIGHT**-0.5, Y_WEIGHT**-0.5)))
-    # the fixed point is settled to 2^-40
-    assert float(weighted.slope) == pytest.approx(float(repeated.slope), rel=2.0**-38)
-
-
-def test_a_line_does_not_depend_on_the_resamples_beside_it() -> None:
-    """Some settle at once, some after hundreds of rounds, one never: only two points are left."""
-    rng = np.random.default_rng(3)
-    x, y = rng.normal(size=(2, 40))
-    errors = rng.uniform(0.5, 2.0, size=(2, 40))
-    counts = np.stack([*rng.multinomial(40, np.full(40, 1 / 40), size=600), 40 * (x == x[0])])
-    assert len(counts) * 40 > BLOCK  # more than one block
-    together = line_with_errors(x, y, *errors, counts).slope
-    alone = np.array([float(line_with_errors(x, y, *errors, count).slope) for count in counts])
-    assert np.isnan(together[-1])
-    assert np.isfinite(together).sum() > 500
-    # both stop once a step is below 2^-40 of the slope, and steps at least halve by then
-    np.testing.assert_allclose(together, alone, rtol=2.0**-38)
-
-
 def test_it_is_not_flattened_by_noisy_forecasts_as_regression_is() -> None:
     """True slope 1, forecasts with as much error as spread: regression gives 1/2."""
     rng = np.random.default_rng(1)
@@ -133,7 +54,7 @@ def test_it_is_not_flattened_by_noisy_forecasts_as_regression_is() -> None:
     assert found.clusters == n // 2
 
 
-def test_the_bootstrap_agrees_with_the_given_errors_where_points_are_independent() -> None:
+def test_the_jackknife_agrees_with_the_given_errors_where_points_are_independent() -> None:
     rng = np.random.default_rng(2)
     n = 400
     true = rng.normal(size=n)
@@ -141,8 +62,65 @@ def test_the_bootstrap_agrees_with_the_given_errors_where_points_are_independent
     x, y = (true + 0.3 * rng.normal(size=n) for _ in range(2))
     found = calibration_slope(x, y, error, error, np.arange(n))
     analytic = float(line_with_errors(x, y, error, error).slope_error)
-    # a bootstrap quantile span over RESAMPLES, and an error known to 1/√(2n) itself
-    assert abs(found.error / analytic - 1) < 4 * (2 / RESAMPLES + 0.5 / n) ** 0.5
+    # both are known to about 1/√(2n) themselves
+    assert abs(found.error / analytic - 1) < 4 * (1 / n) ** 0.5
+    margin = stats.t.ppf(0.975, n - 1) * found.error
+    assert (found.low, found.high) == pytest.approx((found.value - margin, found.value + margin))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize(("sx", "sy", "r"), [(0.3, 0.2, 0.0), (0.4, 0.1, -0.7), (0.1, 0.5, 0.9)])
+def test_the_slope_is_the_least_of_the_distance(
+    sign: float, sx: float, sy: float, r: float
+) -> None:
+    """In angles, among all of which one is best; the other root of the quadratic is the worst."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=30)
+    y = sign * 1.5 * x + rng.normal(size=30) + 7
+    x += 3
+
+    def distance(angle: float) -> float:
+        b = np.tan(angle)
+        u, v = x - x.mean(), y - y.mean()
+        return float(((v - b * u) ** 2).sum() / (sy**2 - 2 * b * r * sx * sy + b**2 * sx**2))
+
+    grid = np.linspace(-np.pi / 2, np.pi / 2, 2001)[1:-1]
+    start = grid[np.argmin([distance(a) for a in grid])]
+    near = (start - 0.01, start + 0.01)
+    best = minimize_scalar(distance, bounds=near, method="bounded", options={"xatol": 1e-12})
+    ones = np.ones(30)
+    found = calibration_slope(x, y, sx * ones, sy * ones, np.arange(30), correlation=r)
+    # a minimiser knows its place to the root of the rounding of values near the least one
+    assert found.value == pytest.approx(np.tan(best.x), rel=1e-6)
+    assert found.scatter == pytest.approx(best.fun / 28, rel=1e-9)
+    assert found.intercept == pytest.approx(y.mean() - found.value * x.mean(), rel=1e-12)
+    york = line_with_errors(x, y, sx * ones, sy * ones, correlation=r)
+    assert found.value == pytest.approx(float(york.slope), rel=2.0**-36)
+
+
+def test_leaving_out_is_done_cluster_by_cluster_with_its_errors() -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=12)
+    y, cluster = x + 0.2 * rng.normal(size=12), np.arange(12) // 3
+    errors = rng.uniform(0.1, 0.3, size=(2, 12))
+    found = calibration_slope(x, y, *errors, cluster)
+    left = []
+    for k in range(4):
+        kept = cluster != k
+        sx, sy = (np.full(9, float(np.mean(e[kept] ** 2)) ** 0.5) for e in errors)
+        left.append(float(line_with_errors(x[kept], y[kept], sx, sy).slope))
+    spread = np.array(left) - np.mean(left)
+    assert found.error == pytest.approx((3 / 4 * (spread**2).sum()) ** 0.5, rel=1e-9)
+    assert found.clusters == 4
+
+
+def test_a_forecast_that_never_varies_has_no_slope() -> None:
+    y, ones = np.arange(6.0), np.ones(6)
+    flat = calibration_slope(ones, y, ones, ones, np.arange(6))
+    assert np.isnan(flat.value)
+    assert np.isnan(flat.low)
+    level = calibration_slope(y, ones, ones, ones, np.arange(6))
+    assert (level.value, level.low, level.high) == (0.0, 0.0, 0.0)
 
 
 def test_errors_that_are_counts_flatten_a_line_unless_they_are_alike() -> None:
@@ -174,17 +152,17 @@ def test_points_in_which_nothing_varied_count() -> None:
     alike = np.full(n, float(np.mean(error**2)) ** 0.5)
     found = calibration_slope(x, y, error, error, np.arange(n))
     assert found.points == n
-    assert found.value == float(line_with_errors(x, y, alike, alike).slope)
+    assert found.value == pytest.approx(float(line_with_errors(x, y, alike, alike).slope), rel=1e-9)
     nothing = np.zeros(n)
     assert np.isnan(calibration_slope(x, y, nothing, nothing, np.arange(n)).value)
 
 
 def test_points_that_cannot_be_used_are_refused() -> None:
     one = np.ones(4)
-    with pytest.raises(CovlawError, match="no error in either"):
-        line_with_errors(one, one, 0 * one, 0 * one)
     with pytest.raises(CovlawError, match="not finite"):
-        line_with_errors(one, one * np.nan, one, one)
+        calibration_slope(one, one * np.nan, one, one, np.arange(4))
     with pytest.raises(CovlawError, match="shapes"):
-        line_with_errors(one, one[:3], one, one)
+        calibration_slope(one, one[:3], one, one, np.arange(4))
     assert np.isnan(calibration_slope(one, one, one, one, np.arange(4) // 2).value)
+    none = np.zeros(0)
+    assert calibration_slope(none, none, none, none, np.arange(0)).clusters == 0

@@ -137,6 +137,29 @@ def test_an_exact_sign_is_certain_beyond_rounding() -> None:
     assert not sign_certified(rounded).item()
 
 
+@pytest.mark.parametrize(("prompts", "once_in"), [(2, 4.9), (4, 17.3), (8, 50), (32, 190)])
+def test_true_zeros_pass_three_standard_errors_as_often_as_student_says(
+    prompts: int, once_in: float
+) -> None:
+    """1 in 5, 17, 50 and 190 times by t with P - 1 degrees; certified at most 1 in 100."""
+    share = 2 * stats.t.sf(3, prompts - 1)
+    assert 1 / share == pytest.approx(once_in, rel=0.02)
+    batches = 1000
+    rng, prompt = np.random.default_rng(prompts), groups(prompts, 4)
+    plain = certified = 0
+    for _ in range(batches // 50):
+        rewards, score = rng.normal(size=(2, 4 * prompts, 50))
+        for reward, signal in zip(
+            torch.as_tensor(rewards).T, torch.as_tensor(score).T, strict=True
+        ):
+            law = within_prompt_covariance(reward, signal, prompt)
+            plain += bool(law.estimate.abs() > 3 * law.standard_error)
+            certified += bool(sign_certified(law))
+    # products of normals have tails of their own: a third of the share is allowed besides counting
+    assert abs(plain / batches - share) < share / 3 + 4 * (share / batches) ** 0.5
+    assert certified <= 0.01 * batches
+
+
 def test_clear_signs_are_certified() -> None:
     rng, prompt = np.random.default_rng(2), groups(32, 16)
     z = rng.normal(size=512)

@@ -10,6 +10,7 @@ from scipy import stats
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.tails import (
     PRIOR,
+    Tail,
     importance_tail,
     largest_shape,
     pareto_shape,
@@ -66,6 +67,14 @@ def test_few_samples_ask_for_lighter_tails() -> None:
     assert largest_shape(100) == 0.5
     assert largest_shape(10_000) == 0.7
     assert largest_shape(256) == pytest.approx(1 - 1 / math.log10(256))
+
+
+def test_a_shape_above_its_limit_is_no_warning_where_the_ratios_hardly_differ() -> None:
+    """Two real audits of 32 ratios: k̂ .350 against .336, and 31.8 effective ones."""
+    limit = largest_shape(32)
+    assert limit == pytest.approx(0.336, abs=5e-4)
+    assert not Tail(0.350, 31.8, limit, 32).heavy
+    assert Tail(0.350, 15.9, limit, 32).heavy
 
 
 def test_truncation_bounds_ratios_at_root_n_times_their_mean() -> None:

@@ -70,7 +70,7 @@ def test_a_true_identity_is_rejected_as_often_as_stated() -> None:
     assert rejected <= binom.isf(1e-3, 40, 0.05)
 
 
-@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0, -0.5])
 def test_the_nearest_false_variants_are_refuted_together(scale: float) -> None:
     for seed in range(2):
         rng = np.random.default_rng(0)

@@ -69,6 +69,19 @@ def test_two_standard_errors_cover_a_rare_reward_far_too_seldom() -> None:
     assert shares == pytest.approx([0.62, 0.76, 0.90], abs=error)
 
 
+def test_two_standard_errors_cover_a_heavy_lognormal_ratio_far_too_seldom() -> None:
+    """Nominal 95 %, 32 x 16: from .65 to .95 where the reward's change is not 0."""
+    shares = [
+        r["plain_covered"] / r["n"]
+        for sd in ("0.5", "1.5")
+        for r in own(family=f"lognormal, sd of log {sd}", prompts=32, completions=16)
+        if not r["reward"].endswith("tilt 0")
+    ]
+    assert len(shares) == 8
+    assert 0.65 < min(shares) < 0.8
+    assert max(shares) < 0.96
+
+
 def test_certificates_keep_power_where_there_is_much_to_see() -> None:
     [light] = own(
         quantity="exact_change", family="lognormal, sd of log 0.1",
@@ -80,13 +93,13 @@ def test_certificates_keep_power_where_there_is_much_to_see() -> None:
 
 
 def test_slopes_cover_one_with_alike_errors_and_not_otherwise() -> None:
-    """At 95 % of RUNS sets within 4 counting errors; the slopes' means within 1 %."""
-    assert {r["n"] for r in SLOPES} == {RUNS}
+    """93 to 97 % of RUNS sets; the slopes' means within 1 % beyond 4 counting errors."""
+    assert {r["n"] for r in SLOPES if r["weights"] == "alike"} == {RUNS}
     found = {(r["errors"], r["spread"], r["correlation"], r["weights"]): r for r in SLOPES}
     good = [key for key in found if key[2:] == ("used", "alike")]
     assert len(good) == 3
     for key in good:
-        assert binom.cdf(found[key]["covered"], RUNS, LEVEL) > 1e-4
+        assert 0.93 <= found[key]["covered"] / RUNS <= 0.97
         assert abs(found[key]["slope"] - 1) < 0.01 + 4 * found[key]["slope_se"]
     shared = found["normal", 0.05, "ignored", "alike"]
     assert shared["slope"] > 1.03

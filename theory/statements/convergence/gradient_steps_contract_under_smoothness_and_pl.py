@@ -34,11 +34,13 @@ def sides(batch: PLBatch, _: np.random.Generator) -> Sides:
 def flattest_sides(batch: PLBatch, _: np.random.Generator) -> Sides:
     """The false variant: only the flattest direction counts, (1 − μγ)²; a long step overshoots.
 
-    With (1 − Lγ)² where that is larger it would be the exact rate of strongly convex functions. For
-    γ ≤ 1/L that holds for PL functions of one variable too, and for sums of them: to the right of
-    the minimisers (√f)' ≥ √(μ/2) and f' ≥ √(2μf), so that √f falls by at least μγ√f, and a step
-    never passes them. So random problems of that kind cannot refute it there; in several variables
-    it is open.
+    With (1 − Lγ)² where that is larger it would be the exact rate of strongly convex functions, and
+    of PL functions of one variable, and of sums of them, for every γ ≤ 2/L. A step that stays on
+    its side of the minimisers: there |(√f)'| ≥ √(μ/2) and |f'| ≥ √(2μf), so that √f falls by at
+    least μγ√f. One that passes them: from a slope g it takes (√(2g² + 4Lδ) − g)/L at least to reach
+    one (f'' = −L, then L), and beyond f ≤ L/2·distance², so that with g² = 2cLδ, c ≤ 1,
+    δ⁺/δ ≤ (√c(1 + Lγ) − √(2c + 2))² ≤ (1 − Lγ)². So random problems of that kind cannot refute it;
+    in several variables it is open.
     """
     return _contraction(batch, (lambda mu, smoothness, step: (1 - mu * step).square(),))
 

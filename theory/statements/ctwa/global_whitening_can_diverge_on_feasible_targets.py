@@ -54,14 +54,22 @@ def reached_sides(instance: PromptCovariances | World, rng: np.random.Generator)
     return joined([_missing("whitened")])
 
 
-def _gain_formula(problems: PromptCovariances, rng: np.random.Generator) -> Part:
-    """|∂y_j/∂λ_j by autograd − formula| against 0."""
+def within_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
+    """The false variant: the gain as under pooled whitening, C in place of Σ."""
+    return joined([_gain_formula(full_rank(as_problems(instance)), rng, spread=False)])
+
+
+def _gain_formula(
+    problems: PromptCovariances, rng: np.random.Generator, spread: bool = True
+) -> Part:
+    """|∂y_j/∂λ_j by autograd − formula| against 0; `spread`: with that of the prompts' means."""
     shape = tuple(problems.means[:, 0].shape)
     unit = target_scale(problems)
     weights = torch.as_tensor(10 ** rng.uniform(-1.5, 0, size=shape)) / unit
     within = problems.within()
     total = within + problems.between()
-    difference = autograd_gains(problems, weights) - own_gains(within, total, weights)
+    formula = own_gains(within, total if spread else within, weights)
+    difference = autograd_gains(problems, weights) - formula
     size = gain_size(within, total, weights)
     error = rounding(size, 32 * shape[-1] + 128)
     return difference.abs().flatten(), torch.zeros_like(error).flatten(), error.flatten()
@@ -139,6 +147,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("global whitening, too, reaches feasible targets", reached_sides),
+    nearer=(NegativeControl("the gain with C in place of Σ", within_sides),),
     ensemble=Ensemble(draw_problems, 140),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
     proofs=proofs,

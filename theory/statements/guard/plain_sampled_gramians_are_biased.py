@@ -38,6 +38,14 @@ def uncrossed_sides(world: World, rng: np.random.Generator) -> Sides:
     return joined([(_plain(prompts, metric).reshape(-1), truth, _rounding(prompts, metric))])
 
 
+def diagonal_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: noise of different objectives is independent, the bias diagonal."""
+    prompts, metric = _drawn(world, rng)
+    bias = sum(_bias(prompt, metric) for prompt in prompts).diagonal().diag()
+    expected = (_truth(prompts, metric) + bias).reshape(-1)
+    return joined([(_plain(prompts, metric).reshape(-1), expected, _rounding(prompts, metric))])
+
+
 def _drawn(world: World, rng: np.random.Generator) -> tuple[list[SampledPrompt], Tensor]:
     prompts = sampled_prompts(world, rng)
     size = prompts[0].scores.shape[1]
@@ -121,5 +129,6 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the plain Gramian taken for unbiased", uncrossed_sides),
+    nearer=(NegativeControl("a bias on the diagonal alone", diagonal_sides),),
     not_applicable={"llm": NO_LISTING},
 )

@@ -24,6 +24,8 @@ from covlaw.theory.statements.base import (
     joined,
 )
 
+LAGGING = 0.25
+"""Largest share of a running mean in the false variants: so that what overshoots is seen."""
 STEPS, LISTED = 400, 10
 """Steps of a path; and of those of which every path of two-valued noise is listed."""
 
@@ -72,8 +74,21 @@ def sides(given: Restorations, rng: np.random.Generator) -> Sides:
 
 def lag_forgotten_sides(given: Restorations, rng: np.random.Generator) -> Sides:
     """The false variant: any κ ≤ 1 will do, as without a running mean."""
-    share = given.share.clamp(max=0.25)
+    share = given.share.clamp(max=LAGGING)
     return joined([_overshoot(torch.ones_like(share), share)])
+
+
+def beyond_sides(given: Restorations, rng: np.random.Generator) -> Sides:
+    """The false variant: nothing overshoots at a strength a tenth beyond the limit either."""
+    share = given.share.clamp(max=LAGGING)
+    limit = share.new_tensor([largest_strength(float(t)) for t in share])
+    return joined([_overshoot(1.1 * limit, share)])
+
+
+def smaller_sides(given: Restorations, rng: np.random.Generator) -> Sides:
+    """The false variant: deficits stay 1 % below sup|e|/κ, which constant errors reach."""
+    measured, bound, error = _deficits(given)
+    return Sides(measured, 0.99 * bound, error)
 
 
 def path(given: Restorations, start: float = 0.0) -> Tensor:
@@ -161,6 +176,10 @@ STATEMENT = Statement(
     needs=Restorations,
     sides=sides,
     control=NegativeControl("any κ ≤ 1, as without a running mean", lag_forgotten_sides),
+    nearer=(
+        NegativeControl("no overshoot a tenth beyond the limit", beyond_sides),
+        NegativeControl("sup|e|/κ 1 % smaller", smaller_sides),
+    ),
     ensemble=Ensemble(draw_restorations, 128),
     not_applicable=dict.fromkeys(("bandit", "tabular", "transformer", "llm"), NO_POLICY),
     proofs=proofs,

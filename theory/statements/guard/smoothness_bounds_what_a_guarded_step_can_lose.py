@@ -4,6 +4,9 @@ J_j(θ + t u*) ≥ J_j + t g_j·u* − t²L_j|u*|²/2, and no guarded objective 
 t ≤ 2 min_j g_j·u*/(L_j|u*|²).
 """
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,7 +16,7 @@ from covlaw.theory.geometry.policy_gradient import value_gradients
 from covlaw.theory.geometry.smoothness import log_linear_smoothness, tabular_smoothness
 from covlaw.theory.statements._support.restricted_worlds import on_few_completions
 from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
-from covlaw.theory.statements.gradients._log_linear import log_linear
+from covlaw.theory.statements.gradients._log_linear import extremal_pair, log_linear
 from covlaw.theory.statements.guard._guard_problems import GuardProblem
 from covlaw.theory.worlds.world import World
 
@@ -27,17 +30,42 @@ SHARE = 0.2
 """Floors, as shares of what the step could do for each objective at most."""
 
 
+SHORT = 0.01
+"""A step so short that the extremal pair loses L_j·t²/2 but for its ten-thousandth part."""
+
+
 def sides(world: World, rng: np.random.Generator) -> Sides:
-    """What is lost along t·u* against −t g·u* + t²L|u*|²/2, and against 0 up to the safe t."""
-    return _losses(world, rng, curvature=True)
+    """What is lost along t·u* against −t g·u* + t²L|u*|²/2, and against 0 up to the safe t.
+
+    And on the two completions that bend most: there the bound is attained as t → 0.
+    """
+    return joined([_losses(world, rng, curvature=True), _most_bent(1.0)])
 
 
 def first_order_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: an objective loses no more than its first-order effect says."""
-    return _losses(world, rng, curvature=False)
+    return joined([_losses(world, rng, curvature=False)])
 
 
-def _losses(world: World, rng: np.random.Generator, *, curvature: bool) -> Sides:
+def smaller_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: a curvature 1 % smaller, where it is attained."""
+    return joined([_most_bent(0.99)])
+
+
+@cache
+def _most_bent(share: float) -> Part:
+    """Loss along each objective's gradient, where no floor is missed, against its bound: (2,)."""
+    pair = extremal_pair()
+    both = replace(pair, rewards=torch.cat([pair.rewards, 1 - pair.rewards], 1), names=("r", "1-r"))
+    smoothness = tabular_smoothness(both.rewards, both.prompt)
+    gradients = value_gradients(both, both.rewards)
+    steps = SHORT * gradients / gradients.norm(dim=1, keepdim=True)
+    moved = torch.stack([both.value(both.theta + step)[j] for j, step in enumerate(steps)])
+    bound = -SHORT * gradients.norm(dim=1) + share * SHORT**2 * smoothness / 2
+    return both.value() - moved, bound, _value_rounding(both)
+
+
+def _losses(world: World, rng: np.random.Generator, *, curvature: bool) -> Part:
     policy, smoothness = _smooth_policy(world, rng)
     problem, weights = _guarded(policy, rng)
     moved = problem.moved(weights)
@@ -47,7 +75,7 @@ def _losses(world: World, rng: np.random.Generator, *, curvature: bool) -> Sides
     bend = smoothness * problem.metric.max() * length  # |v|² ≤ P_max·(v'P⁻¹v)
     live = (bend > 0) & (effects > doubt)
     if not bool(live.any()):
-        return joined([(torch.empty(0, dtype=torch.float64),) * 3])
+        return (torch.empty(0, dtype=torch.float64),) * 3
     safe = (2 * effects / torch.where(bend > 0, bend, 1.0))[live].min()
     parts: list[Part] = []
     for fraction in FRACTIONS:
@@ -58,7 +86,8 @@ def _losses(world: World, rng: np.random.Generator, *, curvature: bool) -> Sides
         parts.append((lost, bound[live], error))
         if curvature:
             parts.append((lost, torch.zeros_like(lost), error))
-    return joined(parts)
+    measured, predicted, tolerance = (torch.cat(column) for column in zip(*parts, strict=True))
+    return measured, predicted, tolerance
 
 
 def _smooth_policy(world: World, rng: np.random.Generator) -> tuple[World, Tensor]:
@@ -109,5 +138,6 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the first order alone", first_order_sides),
+    nearer=(NegativeControl("a curvature 1 % smaller", smaller_sides),),
     not_applicable={"llm": "an LLM's smoothness constant is not known"},
 )

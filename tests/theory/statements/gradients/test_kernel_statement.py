@@ -19,7 +19,7 @@ from covlaw.theory.statements._support.random_instances import RUNG
 from covlaw.theory.statements.base import joined
 from covlaw.theory.statements.gradients import _symbolic_spectrum as symbolic
 from covlaw.theory.statements.gradients import kernel_spread_bounds_the_disagreement as t13
-from covlaw.theory.statements.gradients._gradient_pairs import measure
+from covlaw.theory.statements.gradients._gradient_pairs import attaining_pairs, measure
 from covlaw.theory.statements.judge import judge
 from covlaw.toys.bandit import bandit_world
 
@@ -53,9 +53,9 @@ def test_leaving_out_the_prompt_mass_certifies_wrong_signs() -> None:
     r, s = extremal_pair(spectrum, -0.5)
     pair = measure(world, r[:, None], s[:, None])
     assert pair.covariance.item() < 0 < pair.alignment.item()
-    found = judge(
-        "bound", [joined(t13.without_prompt_mass(world, spectrum, np.random.default_rng(0)))]
-    )
+    pairs = measure(world, *attaining_pairs(spectrum, np.random.default_rng(0)))
+    own = alone._replace(eigenvalues=2 * alone.eigenvalues)
+    found = judge("bound", [joined(t13._bounded(own, pairs))])
     assert found is not None
     assert found.violations > 0
 
