@@ -10,6 +10,7 @@ import torch
 
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
+from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
 from covlaw.theory.statements.ctwa._bundles_and_weights import (
     both_directions,
@@ -81,6 +82,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("whatever the rank of C_x", any_rank_sides),
+    nearer=(one_percent_less(sides, "what bundles allow"),),
     ensemble=Ensemble(draw_problems, 140),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
     proofs=proofs,
