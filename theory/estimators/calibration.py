@@ -82,7 +82,8 @@ def calibration_slope(
     total = moments.sum(0)
     slope = float(_slopes(total)) if clusters >= FEWEST else np.nan
     if not np.isfinite(slope):
-        return Slope(*[float("nan")] * 6, points=len(x), clusters=clusters)
+        nan = float("nan")
+        return Slope(nan, nan, nan, nan, nan, nan, len(x), clusters)
     error = jackknife_error(_slopes(total - moments))
     margin = float(student.isf((1 - LEVEL) / 2, clusters - 1)) * error
     intercept = float(np.mean(y) - slope * np.mean(x))
