@@ -41,7 +41,7 @@ def uncrossed_sides(world: World, rng: np.random.Generator) -> Sides:
 def diagonal_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: noise of different objectives is independent, the bias diagonal."""
     prompts, metric = _drawn(world, rng)
-    bias = sum(_bias(prompt, metric) for prompt in prompts).diagonal().diag()
+    bias = torch.stack([_bias(prompt, metric) for prompt in prompts]).sum(0).diagonal().diag()
     expected = (_truth(prompts, metric) + bias).reshape(-1)
     return joined([(_plain(prompts, metric).reshape(-1), expected, _rounding(prompts, metric))])
 
