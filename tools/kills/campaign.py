@@ -13,6 +13,8 @@ from kills.compare import contents, differences
 
 REACH = 0.5
 """A start is killed within this share of the time that an undisturbed one takes."""
+MOST = 10
+"""Kills of one run; then it is left to finish."""
 ORPHANS_END = 30.0
 """Seconds that workers have to end in once their parent is gone."""
 
@@ -68,7 +70,8 @@ class Campaign:
         """Kill so often, over as many runs as that takes."""
         while self.tally.kills < count:
             folder = self._folder(f"run {self.tally.runs}")
-            while not self._finished(folder, count):
+            end = min(count, self.tally.kills + MOST)
+            while not self._finished(folder, end):
                 news(self.tally)
             self.tally.runs += 1
             self._judge(folder)
