@@ -11,7 +11,7 @@ from report_tags import Page
 
 from covlaw.ladder.plain_text import spelled
 from covlaw.ladder.report import write_report
-from covlaw.ladder.report.filters import number, signed
+from covlaw.ladder.report.filters import change, estimate, minus, number, signed
 from covlaw.ladder.report.llm_section import PREDICTIONS, audit_rows
 from covlaw.records.constants import BUDGET_TERMS
 from covlaw.records.ladder import LlmRun
@@ -124,3 +124,17 @@ def test_a_sample_line_cut_by_a_kill_is_left_out(tmp_path: Path) -> None:
     text = write_report(run, pictures=False).read_text()
     assert "<summary>Step 19</summary>" in text
     assert "Step 99" not in text
+
+
+def test_estimates_have_the_decimals_of_their_errors() -> None:
+    assert estimate(0.1261, 0.0323) == ("0.126", "0.032")
+    assert change(-0.0714, 0.02) == ("−0.071", "0.020")
+    assert estimate(0.000385, 0.014) == ("0.000", "0.014")
+    assert estimate(0.99999922, 2e-7) == ("1.0000", "2e-07")  # no more digits than anybody reads
+    assert change(3e-6, 1e-6) == ("+0.0000030", "0.0000010")
+    assert change(0.5, 0.0) == ("+0.5", "")  # every prompt says the same
+    assert estimate(float("nan"), 0.1) == change(None, None) == ("–", "")
+
+
+def test_only_signs_of_numbers_become_minus_signs() -> None:
+    assert minus("law -0.084, grpo-2, [-1]: co-exist") == "law −0.084, grpo-2, [−1]: co-exist"
