@@ -66,7 +66,7 @@ def test_a_command_that_begins_again_is_found_out(
     monkeypatch.setattr(campaign, "start", counts)
     one = campaign.Campaign(manner, [manner], tmp_path, random.Random(1))
     tally = one.kill(4, lambda _: None)
-    assert tally.kills == 4
+    assert tally.kills == 4 or tally.wrong
     assert bool(tally.wrong) is (manner == "careless")
     assert all("lines.jsonl differs from byte" in said for said in tally.wrong)
 

@@ -67,8 +67,8 @@ class Campaign:
         self.wanted = contents(self.whole / "out")
 
     def kill(self, count: int, news: Callable[[Tally], None]) -> Tally:
-        """Kill so often, over as many runs as that takes."""
-        while self.tally.kills < count:
+        """Kill so often, over as many runs as that takes; a command that fails is given up."""
+        while self.tally.kills < count and not self.tally.wrong:
             folder = self._folder(f"run {self.tally.runs}")
             end = min(count, self.tally.kills + MOST)
             while not self._finished(folder, end):

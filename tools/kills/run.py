@@ -4,7 +4,8 @@ Starts `covlaw llm train`, `covlaw ladder` and `covlaw study` again and again, e
 with SIGKILL at random moments (the whole group of processes, or the first one alone, whose workers
 must then end by themselves), gives the same command again until it finishes, and compares every
 byte of what it left with what an undisturbed run left (`compare.TIME` says what is set apart).
-Exit code 1 on a difference, a failed start, or a process that outlives its own.
+Exit code 1 on a difference, a failed start, or a process that outlives its own; the command is then
+given up, and with `--out` its folders are there to look at. Leave the source alone while it runs.
 """
 
 import argparse
