@@ -13,7 +13,7 @@ from covlaw.figures.same_sample_optimism import optimism
 from covlaw.records.findings import agreement, outcomes
 from covlaw.records.ladder import audits, llm_runs, verdict_file
 from covlaw.records.lines import read_records
-from covlaw.theory.estimators.york import line_with_errors
+from covlaw.theory.solvers.york import line_with_errors
 
 ROOT = Path(__file__).parents[1]
 README = Said("README.md", "docs/findings.md", "docs/law.md")

@@ -53,7 +53,7 @@ def calibration_slope(
 
     An error estimated from the sample that gave the estimate is small where the estimate happens to
     be: few completions that differ mean a small change *and* a small error. As weights 1/σ² (York's
-    line, `york.line_with_errors`) such errors prefer the small outcomes, and flatten the line. So
+    line, `solvers.york`) such errors prefer the small outcomes, and flatten the line. So
     all points get the same ones, which is consistent for unequal errors too. A point whose own
     errors are 0 counts as any other: to leave out what happened not to differ would be the same
     selection.

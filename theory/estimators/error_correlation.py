@@ -11,7 +11,7 @@ def prompt_correlation(first: Tensor, second: Tensor) -> Tensor:
 
     Prompts differ in what an update does to them, and both means share which prompts were drawn:
     their errors have the correlation of the prompts' values. It is what
-    `york.line_with_errors` asks for, best averaged over many pairs: of one with P prompts it
+    `solvers.york` asks for, best averaged over many pairs: of one with P prompts it
     has an error near 1/√P. 0 where either does not vary.
 
     Args:

@@ -15,7 +15,7 @@ from scipy.stats import t as student
 
 from covlaw.theory.estimators.calibration import LEVEL, calibration_slope, jackknife_error
 from covlaw.theory.estimators.error_correlation import prompt_correlation
-from covlaw.theory.estimators.york import line_with_errors
+from covlaw.theory.solvers.york import line_with_errors
 
 Array = NDArray[np.float64]
 AUDITS, OBJECTIVES, PROMPTS = 45, 3, 32

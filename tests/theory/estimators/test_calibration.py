@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.calibration import calibration_slope
 from covlaw.theory.estimators.error_correlation import prompt_correlation
-from covlaw.theory.estimators.york import line_with_errors
+from covlaw.theory.solvers.york import line_with_errors
 
 
 def test_shared_prompts_steepen_a_line_unless_their_correlation_is_known() -> None:

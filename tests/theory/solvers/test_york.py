@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from covlaw.theory._numerics.errors import CovlawError
-from covlaw.theory.estimators.york import BLOCK, line_with_errors
+from covlaw.theory.solvers.york import BLOCK, line_with_errors
 
 # Pearson's data with York's weights (York 1966): the standard example of this problem
 X = np.array([0.0, 0.9, 1.8, 2.6, 3.3, 4.4, 5.2, 6.1, 6.5, 7.4])
