@@ -52,6 +52,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "1.70 and 1.00 times": BENCH,
         "2.14 and 1.58 times": BENCH,
         "in 100 and 92 % of these": BENCH,
+        "2.95 times": BENCH,
         "RL runs of 45 steps": SETTING,
         "of 36 pairs": "three bases, four algorithms, three seeds",
         "(seed 0 of": SETTING,

@@ -6,8 +6,8 @@
 Writes a record a guard and number of completions, and one of no guard: how many of the runs
 sacrifice an objective, and their hypervolume, at the end; both less those of the unguarded runs of
 the same worlds; and in how many pairs only one of the two sacrifices. One process, one thread; what
-was stopped continues with the rows in `--rows`. The worlds are those of `covlaw study --guard`;
-seeds from 4 on are worlds that its record has not seen.
+was stopped continues with the rows in `--rows`. 0 completions: exact gradients. The worlds are
+those of `covlaw study --guard`; seeds from 4 on are worlds that its record has not seen.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from covlaw.ladder.study.plan import StudyJob, StudyRun, all_runs
 from covlaw.ladder.study.settings import StudySettings
 from covlaw.ladder.study.table import Row
 from covlaw.ladder.study.work import work
-from covlaw.records.runs import read_lines, to_json
+from covlaw.records.environment import describe
+from covlaw.records.runs import ENVIRONMENT, read_lines, to_json, write_text
 from covlaw.toys.study.guards import find_guard
 
 MEASURED = ("sacrifices", "hypervolume")
@@ -62,6 +63,7 @@ def records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         (guard, samples)
         for guard in dict.fromkeys(("none", *given.guards))
         for samples in (given.samples if find_guard(guard).place == "step" else (0,))
+        if samples or not find_guard(guard).sampled
     ]
     rows = rows_of(plain, ways, given.rows)
     bare = [row for row in rows if row["guard"] == "none"]
@@ -104,6 +106,7 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(record) + "\n" for record in records(given)]
     given.out.write_text("".join(lines), encoding="utf-8")
+    write_text(given.out.parent / ENVIRONMENT, to_json(describe(), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -73,11 +73,11 @@ def _volume(rows: Sequence[Row]) -> str:
 def noise() -> str:
     """What helps a sampled guard: % that sacrifice ± half its interval, and volume, by guard."""
     rows = read_records(recorded("guard-noise") / "guard_noise.jsonl")
-    kept = [row for row in rows if row["samples"]]
-    counts = sorted({row["samples"] for row in kept})
-    head = ["guard", *(f"K = {k}" for k in counts)]
-    [bare] = {_share(row) for row in rows if not row["samples"]}  # the same worlds in every part
-    lines = [head, ["---"] * len(head), ["none", *([bare] * len(counts))]]
+    [bare] = [row for row in rows if row["guard"] == "none"]
+    kept = [row for row in rows if row["guard"] != "none"]
+    counts = sorted({row["samples"] for row in kept}, key=lambda k: k or np.inf)
+    head = ["guard", *(f"K = {k}" if k else "exact" for k in counts)]
+    lines = [head, ["---"] * len(head), ["none", *([_share(bare)] * len(counts))]]
     for guard in dict.fromkeys(row["guard"] for row in kept):
         cells = {row["samples"]: _share(row) for row in kept if row["guard"] == guard}
         lines.append([f"`{guard}`", *(cells.get(k, "–") for k in counts)])
