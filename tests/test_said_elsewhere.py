@@ -138,7 +138,7 @@ def test_what_a_fast_ctwa_buys() -> None:
 
 
 def test_the_linear_runs_end() -> None:
-    runs = [r for r in llm_runs(recorded()) if r.scalarizer == "linear"]
+    runs = [r for r in llm_runs(recorded()) if r.method == "linear"]
     end = np.mean([r.ends.end for r in runs], 0)
     assert short(end[0]) == short(end[1])
     assert f"while accuracy and conciseness rise to {short(end[0])}." in FINDINGS
