@@ -27,6 +27,39 @@ def test_what_the_readme_says_of_three_bases_is_in_the_record() -> None:
         assert any(other["sacrificed"]) <= any(one["sacrificed"])
 
 
+NOISE = read_records(recorded("guard-noise") / "guard_noise.jsonl")
+POOLED, OWN = "guard-pool-restoring-1", "guard-restoring-1"
+
+
+def left(guard: str, *samples: int) -> str:
+    """Percent of the runs that sacrifice an objective."""
+    found = {row["samples"]: row["sacrifices"]["mean"] for row in NOISE if row["guard"] == guard}
+    first, *more = (f"{100 * found[k]:.0f}" for k in samples)
+    return f"{', '.join([first, *more[:-1]])}{f' and {more[-1]}' if more else ''} %"
+
+
+def test_what_is_said_of_few_completions_is_in_the_record() -> None:
+    said = Said("docs/guard.md")
+    assert f"Pooling leaves {left(POOLED, 4, 16, 64)} of the runs at K = 4, 16 and 64" in said
+    assert f"the step's own completions {left(OWN, 4, 16, 64)}." in said
+    assert f"the same floors leave {left(OWN, 0)}." in said
+    [within] = [r["sacrifices"] for r in NOISE if (r["guard"], r["samples"]) == (POOLED, 16)]
+    assert within["low"] < 0.03 < within["high"]
+    assert "(8 to 19)" in said
+    assert {row["seed"] for row in NOISE} == {8}
+    assert {row["runs"] for row in NOISE} == {216}  # 18 cells of 12 seeds
+
+
+def test_no_sampled_guard_is_worse_than_none() -> None:
+    """In pairs: both ends of every interval are on the guard's side."""
+    guarded = [row["less none"] for row in NOISE if row["guard"] != "none"]
+    assert len(guarded) == 7
+    for less in guarded:
+        assert less["sacrifices"]["high"] < 0
+        assert less["hypervolume"]["low"] > 0
+        assert less["only guarded"] < less["only unguarded"]
+
+
 def test_where_nothing_is_lost_the_guard_can_cost_volume() -> None:
     pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS))
     where = ("stepwise-right", "linear", 0)
