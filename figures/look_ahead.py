@@ -7,12 +7,20 @@ there. Under shared parameters it is a forecast of runs with fixed weights, and 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from covlaw.figures._drawing.ahead import (
+    CLEAR,
+    Records,
+    by_world,
+    error,
+    gained,
+    linear,
+    signs_right,
+)
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import (
     GUARDED,
@@ -25,10 +33,6 @@ from covlaw.figures._drawing.style import (
 from covlaw.figures.registry import Description
 from covlaw.records.lines import read_records
 
-Records = list[dict[str, Any]]
-
-CLEAR = 0.01
-"""Change, in shares of the attainable range, from which on its sign counts."""
 LEAST = 1e-6
 """Room that is drawn as none."""
 WORLDS = {
@@ -60,13 +64,13 @@ def draw(run: Path) -> Figure:
 def describe(run: Path) -> Description:
     """Say how often the frontier had the sign right, and how far runs are from it."""
     rows = [r for r in read_records(run / "look_ahead.jsonl") if not r.get("path")]
-    fixed = _linear(rows)
+    fixed = linear(rows)
     shared = [r for r in fixed if r["world"] == "transformer"] or fixed
-    right = {name: _right(shared, name) for name in ("ahead", "law")}
+    right = {name: signs_right(shared, name) for name in ("ahead", "law")}
     said = "; ".join(
-        f"{world.replace('_', ' ')} {_percent(_right(own, 'ahead'))} against "
-        f"{_percent(_right(own, 'law'))}, {_percent(_gained(own))} of the gain"
-        for world, own in _by_world(fixed)
+        f"{world.replace('_', ' ')} {_percent(signs_right(own, 'ahead'))} against "
+        f"{_percent(signs_right(own, 'law'))}, {_percent(gained(own))} of the gain"
+        for world, own in by_world(fixed)
     )
     title = (
         f"Of runs with fixed weights on transformers the frontier of the start forecasts "
@@ -85,8 +89,8 @@ def describe(run: Path) -> Description:
         f"runs reached of its weighted gain in the median: {said}. Largest room of any run: "
         f"{max(r['room'] for r in rows):.3f}. Runs that are guarded, or whose weights adapt, go "
         "elsewhere: along equal weights the frontier forecasts "
-        f"{_percent(_right(others, 'ahead'))} of their signs, the bare law "
-        f"{_percent(_right(others, 'law'))}."
+        f"{_percent(signs_right(others, 'ahead'))} of their signs, the bare law "
+        f"{_percent(signs_right(others, 'law'))}."
     )
     return Description(title, caption)
 
@@ -116,10 +120,10 @@ def _courses(axes: Axes, paths: Records) -> None:
 
 
 def _errors(axes: Axes, rows: Records) -> None:
-    worlds = _by_world(_linear(rows))
+    worlds = by_world(linear(rows))
     for k, (key, words) in enumerate(PREDICTIONS.items()):
         look = OBJECTIVES[k]
-        heights = [_error(own, key) for _, own in worlds]
+        heights = [error(own, key) for _, own in worlds]
         place = np.arange(len(worlds)) + 0.27 * (k - 1)
         hatch = ("", "//", "..")[k]
         axes.bar(place, heights, 0.25, color=look.color, hatch=hatch, label=words)
@@ -129,7 +133,7 @@ def _errors(axes: Axes, rows: Records) -> None:
 
 def _rooms(axes: Axes, rows: Records) -> None:
     arms = list(dict.fromkeys((r["algorithm"], r["guard"]) for r in rows))
-    looks, worlds = scalarizer_looks([name for name, _ in arms]), _by_world(rows)
+    looks, worlds = scalarizer_looks([name for name, _ in arms]), by_world(rows)
     for k, arm in enumerate(arms):
         rooms = [
             np.median([r["room"] for r in own if (r["algorithm"], r["guard"]) == arm])
@@ -155,39 +159,6 @@ def _name(axes: Axes, worlds: Sequence[str]) -> None:
     )  # fmt: skip
     axes.set_xlim(-0.5, len(worlds) - 0.5)
     axes.grid(axis="y")
-
-
-def _linear(rows: Records) -> Records:
-    return [r for r in rows if (r["algorithm"], r["guard"]) == ("linear", "none")]
-
-
-def _by_world(rows: Records) -> list[tuple[str, Records]]:
-    names = dict.fromkeys(r["world"] for r in rows)
-    return [(name, [r for r in rows if r["world"] == name]) for name in names]
-
-
-def _right(rows: Records, name: str) -> float:
-    """Share of the clear changes whose sign was forecast."""
-    pairs = [
-        change * said > 0
-        for r in rows
-        for change, said in zip(r["change"], r[name], strict=True)
-        if abs(change) > CLEAR
-    ]
-    return float(np.mean(pairs)) if pairs else float("nan")
-
-
-def _error(rows: Records, name: str) -> float:
-    gaps = [
-        abs(change - (0.0 if name == "none" else r[name][j]))
-        for r in rows
-        for j, change in enumerate(r["change"])
-    ]
-    return float(np.mean(gaps))
-
-
-def _gained(rows: Records) -> float:
-    return float(np.median([r["gain"] / r["gain_ahead"] for r in rows if r["gain_ahead"] > 0]))
 
 
 def _percent(share: float) -> str:
