@@ -99,7 +99,7 @@ docs: $(VENV)/.test  ## rewrite what docs/ draws from registries and records
 	$(BIN)/python tools/gallery.py
 	$(BIN)/python tools/limits_tables.py
 	$(BIN)/python tools/interference_tables.py
-	$(BIN)/python tools/guard_tables.py
+	$(BIN)/python tools/guard/tables.py
 	$(BIN)/python tools/look_ahead_llm.py --page
 	$(BIN)/python tools/real_tables.py
 

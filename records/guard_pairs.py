@@ -1,4 +1,4 @@
-"""Recorded RL runs in pairs, unguarded and guarded, a line a run (`tools/guard_runs.py`)."""
+"""Recorded RL runs in pairs, unguarded and guarded, a line a run (`tools/guard/runs.py`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

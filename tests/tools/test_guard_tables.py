@@ -1,7 +1,7 @@
 """What docs/guard.md says of recorded runs is what the record says."""
 
 import numpy as np
-from guard_tables import PAGE, page
+from guard.tables import PAGE, page
 from said import Said
 
 from covlaw.figures._drawing.render import recorded
@@ -14,7 +14,7 @@ ENDS = 5
 
 def test_the_committed_page_is_fresh() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert text == page(text), "run python tools/guard_tables.py"
+    assert text == page(text), "run python tools/guard/tables.py"
 
 
 def test_what_the_readme_says_of_three_bases_is_in_the_record() -> None:

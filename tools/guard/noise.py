@@ -1,6 +1,6 @@
 """What helps a guard against sampling noise: every candidate in the same drawn worlds.
 
-    python tools/guard_noise.py guard-restoring-1 guard-pool-restoring-1 ... --out FILE
+    python tools/guard/noise.py guard-restoring-1 guard-pool-restoring-1 ... --out FILE
     [--world transformer --optimiser adamw-.003 --algorithm linear --seed 8 --seeds 12]
 
 Writes a record a guard and number of completions, and one of no guard: how many of the runs

@@ -1,7 +1,7 @@
 """Record a guarded study of RL runs, finished or not, small: a line a run.
 
     covlaw study --worlds llm --guard --scalarizers linear gdpo ctwa mgda --signals grpo --seeds 3
-    python tools/guard_runs.py runs/study [--out figures/data/guard-llm] [--keep]
+    python tools/guard/runs.py runs/study [--out figures/data/guard-llm] [--keep]
 
 With `--keep` the record's lines of other runs stay, and its environment.json with them.
 

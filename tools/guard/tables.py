@@ -1,6 +1,6 @@
 """Write the marked blocks of docs/guard.md from the records: from the source tree only.
 
-`python tools/guard_tables.py`, after `tools/guard_runs.py` or `tools/guard_noise.py` recorded.
+`python tools/guard/tables.py`, after `tools/guard/runs.py` or `tools/guard/noise.py` recorded.
 """
 
 import re
@@ -14,7 +14,7 @@ from covlaw.figures._drawing.render import recorded
 from covlaw.records.guard_pairs import PAIRS, Pair, Row, named, pairs_of
 from covlaw.records.lines import read_records
 
-PAGE = Path(__file__).parents[1] / "docs" / "guard.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guard.md"
 BLOCK = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
 
 

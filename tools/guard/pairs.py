@@ -1,7 +1,7 @@
 """Carry out RL runs that the record of guarded pairs lacks, one after another.
 
-    python tools/guard_pairs.py runs/study-guard-llm [--minutes 60] [--record FOLDER]
-    python tools/guard_runs.py runs/study-guard-llm --keep
+    python tools/guard/pairs.py runs/study-guard-llm [--minutes 60] [--record FOLDER]
+    python tools/guard/runs.py runs/study-guard-llm --keep
 
 A seed at a time: every base with linear weights, then MGDA, GDPO, CTWA; with `--variants` the
 guard's own variants on the first base instead. What was stopped continues, and no run begins after
