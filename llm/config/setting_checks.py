@@ -29,7 +29,7 @@ GRAMIANS = ("plain", "crossed")
 _AT_LEAST = {
     -1: ("audits",),
     0: (
-        *("warmup", "seed", "steps", "data_epochs", "samples", "train_layers"),
+        *("warmup", "seed", "steps", "data_epochs", "samples", "train_layers", "threads"),
         *(
             "evaluate_every",
             "evaluate_prompts",
@@ -40,7 +40,7 @@ _AT_LEAST = {
         ),
     ),
     1: (
-        *("completions", "max_tokens", "epochs", "mini_batches", "threads"),
+        *("completions", "max_tokens", "epochs", "mini_batches"),
         *("measured_completions", "checkpoint_every", "keep_checkpoints", "evaluate_completions"),
     ),
     2: ("prompts", "observed", "audit_prompts", "audit_completions"),

@@ -113,7 +113,7 @@ def test_a_crash_of_the_llm_checks_keeps_the_other_verdicts(
     (folder.path / "llm" / "linear-seed0" / "audits").mkdir(parents=True)
     monkeypatch.setattr(run, "check_recorded", crash)
     state = ClimbState(settings, folder.path, {"T1 theory": {"status": "holds"}})
-    run._check_llm(folder, settings, state)
+    run._check_runs("llm", folder, settings, state)
     assert list(state.verdicts) == ["T1 theory"]
     assert "on purpose" in state.failures["checks on the LLM runs"]
 

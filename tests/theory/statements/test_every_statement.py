@@ -47,7 +47,7 @@ def test_holds_on_nasty_instances(id: str) -> None:
 
 
 @ids
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_holds_with_a_refuted_control(id: str, seed: int) -> None:
     verdict = check(id, "theory", seed)
     assert verdict.status == "holds", verdict
