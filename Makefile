@@ -98,6 +98,7 @@ docs: $(VENV)/.test  ## rewrite what docs/ draws from registries and records
 	$(BIN)/python tools/statement_index.py
 	$(BIN)/python tools/gallery.py
 	$(BIN)/python tools/limits_tables.py
+	$(BIN)/python tools/findings_tables.py
 	$(BIN)/python tools/interference_tables.py
 	$(BIN)/python tools/guard/tables.py
 	$(BIN)/python tools/look_ahead_llm.py --page

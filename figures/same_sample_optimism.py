@@ -66,7 +66,7 @@ def draw(run: Path) -> Figure:
 
 def describe(run: Path) -> Description:
     """Say by how much the update's own samples overstate its effect."""
-    runs = llm_runs(run)
+    runs = [own for own in llm_runs(run) if audits([own])]
     count = len(audits(runs, "same"))
     caption = (
         f"{counted(count, 'audit')} of {counted(len(runs), 'run')}, {seeds_of(runs)}. One update "

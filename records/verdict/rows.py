@@ -82,17 +82,21 @@ class Run(NamedTuple):
     """What its penalties did, a line each."""
 
 
+class NoAuditsError(CovlawError):
+    """A run has no audits, so nothing to judge."""
+
+
 def read_run(folder: Path, name: str = "") -> Run:
     """Read a run's records.
 
     Raises:
-        CovlawError: if the folder holds no run, or one without audits.
+        CovlawError: if the folder holds no run, or (`NoAuditsError`) one without audits.
     """
     read_config(folder)
     found = llm_run(folder)
     made = audits([found]) if found else []
     if not (found and made):
-        raise CovlawError(f"{folder} has no audits yet: train with audits ≥ 1")
+        raise NoAuditsError(f"{folder} has no audits yet: train with audits ≥ 1")
     return of_run(found, name or folder.name, made)
 
 
@@ -119,7 +123,8 @@ def silent(done: int, total: int, news: str) -> None:
 def read_runs(folders: list[Path], show: Show = silent) -> list[Run]:
     """Read several runs, each under the shortest name that tells it from the others.
 
-    What a run's lines hold beside its verdict is let go before the next one is read.
+    What a run's lines hold beside its verdict is let go before the next one is read. A run without
+    audits beside others that have some is left out and said.
 
     Raises:
         CovlawError: as `read_run`, and if there is none or one is given twice.
@@ -131,11 +136,17 @@ def read_runs(folders: list[Path], show: Show = silent) -> list[Run]:
         twice = next(p for p in places if places.count(p) > 1)
         raise CovlawError(f"{twice} is given twice: its audits would count double")
     own = len({p.name for p in places}) == len(places)
-    found = list[Run]()
+    found, bare = list[Run](), list[NoAuditsError]()
     for k, folder in enumerate(folders):
         name = folder.name if own and folder.name else str(folder)
         show(k, len(folders), f"reading {name}")
-        found.append(read_run(folder, name))
+        try:
+            found.append(read_run(folder, name))
+        except NoAuditsError as error:
+            show(k, len(folders), f"leaving out {name}: no audits")
+            bare.append(error)
+    if not found:
+        raise bare[0]
     show(len(folders), len(folders), "comparing")
     return found
 

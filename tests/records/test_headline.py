@@ -41,7 +41,7 @@ def test_the_recorded_fall_is_told() -> None:
     assert run is not None
     told = "clarity fell from step 7; the diagnosis saw it 7 steps earlier"
     assert headline([run]) == f"{told}, the bare forecast did not."
-    several = headline(llm_runs(recorded()))
+    several = headline([r for r in llm_runs(recorded()) if not r.guarded])
     assert several.startswith("clarity fell in 4 of 9 runs; of 4 audited falls")
     assert "the bare forecast 1," in several
 

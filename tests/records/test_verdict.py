@@ -81,6 +81,19 @@ def test_right_forecasts_have_slope_one_at_every_horizon(tmp_path: Path) -> None
     assert abs(found.agreement["1"][OWN_BATCH].slope.value - 0.5) < 0.1
 
 
+def test_a_run_without_audits_is_left_out_beside_others_and_refused_alone(tmp_path: Path) -> None:
+    judged, bare = (record_run(tmp_path / name, changes()) for name in ("judged", "bare"))
+    steps = bare / "steps.jsonl"
+    lines = [json.loads(line) | {"audits": []} for line in steps.read_text().splitlines()]
+    steps.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said: list[str] = []
+    found = run_verdict([judged, bare], lambda _, __, news: said.append(news))
+    assert "leaving out bare: no audits" in said
+    assert repr(found.agreement) == repr(run_verdict([judged]).agreement)  # NaN is not NaN
+    with pytest.raises(CovlawError, match="bare has no audits yet"):
+        run_verdict([bare])
+
+
 def test_forecasts_that_promise_too_much_are_found_out(tmp_path: Path) -> None:
     found = run_verdict([record_run(tmp_path / "r", changes(), slope=0.5)])
     slope = found.agreement["1"]["law"].slope
