@@ -16,14 +16,13 @@ from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import INK, MUTED, new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.lines import read_records
+from covlaw.records.measurements import Records
 
 FILE = "certificates.jsonl"
 PLAIN, OURS = "#d55e00", "#0072b2"
 QUANTITIES = {"exact_change": "exact form", "law": "law", "measured": "measured"}
 WRONG, LEVEL = 0.005, 0.95
 """What is promised: wrong signs at most, coverage at least."""
-
-Records = list[dict[str, Any]]
 
 
 def draw(run: Path) -> Figure:

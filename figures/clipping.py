@@ -19,14 +19,13 @@ from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.shares import draw_shares
 from covlaw.figures._drawing.style import GRID, INK, MUTED, OBJECTIVES, new_figure, zero_line
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import Array, array, of_kind
+from covlaw.records.ladder import Array, array
 from covlaw.records.lines import read_records
+from covlaw.records.measurements import Records, of_kind
 
 FRAME = (0.0, 3.0), (-2.1, 4.2)
 """Of x and y on the left; the cone leaves it at the right edge only."""
 KEPT, TURNED = "#0072b2", "#d55e00"
-
-Records = list[dict[str, Any]]
 
 
 def draw(run: Path) -> Figure:

@@ -24,12 +24,14 @@ from covlaw.figures._drawing.ctwa_growth import (
 )
 from covlaw.figures._drawing.style import GRID, INK, MUTED, PAPER, new_figure
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import Array, array, of_kind
+from covlaw.records.ladder import Array, array
 from covlaw.records.lines import read_records
+from covlaw.records.measurements import Records, of_kind
 
 START_MARKERS = ("o", "s", "^")
 EDGE = 1.2
 """End of both axes of a portrait, in units of reward."""
+ARROW: Any = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 0, "mutation_scale": 9}
 
 
 def draw(run: Path) -> Figure:
@@ -68,7 +70,7 @@ def describe(run: Path) -> Description:
     return Description(_claim(records), caption)
 
 
-def _claim(records: list[dict[str, Any]]) -> str:
+def _claim(records: Records) -> str:
     """How many starts reach the star; before that, whatever contradicts the statements."""
     impossible = [
         NAMES[r["signal"]]
@@ -88,7 +90,7 @@ def _claim(records: list[dict[str, Any]]) -> str:
     return f"Of {starts[0]['n']} starts CTWA meets a reachable target from {'; '.join(found)}"
 
 
-def _portrait(axes: Axes, records: list[dict[str, Any]], signal: str) -> None:
+def _portrait(axes: Axes, records: Records, signal: str) -> None:
     [frontier] = of_kind(records, "frontier")
     y = array(frontier["y"])
     if signal == "raw":
@@ -125,16 +127,10 @@ def _flow(axes: Axes, y: Array, turn: Array, signal: str) -> None:
     for k in range(4, len(y) - 4, 6):
         if turn[k]:
             along = int(np.sign(turn[k]))
-            style: dict[str, Any] = {
-                "arrowstyle": "-|>",
-                "color": MUTED,
-                "linewidth": 0,
-                "mutation_scale": 9,
-            }
-            axes.annotate("", y[k + along], y[k - along], arrowprops=style)
+            axes.annotate("", y[k + along], y[k - along], arrowprops=ARROW)
 
 
-def _paths(axes: Axes, records: list[dict[str, Any]], signal: str) -> None:
+def _paths(axes: Axes, records: Records, signal: str) -> None:
     look = SIGNAL_LOOKS[signal]
     inside = of_kind(records, "path", target="inside")
     for marker, path in zip(START_MARKERS, inside, strict=False):

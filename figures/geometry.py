@@ -15,9 +15,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import MUTED, OBJECTIVES, new_figure, power_of_ten
+from covlaw.figures._drawing.style import MUTED, Look, new_figure, objective_look, power_of_ten
 from covlaw.figures.registry import Description
+from covlaw.records.findings import span
 from covlaw.records.lines import read_records
+from covlaw.records.measurements import Records, distinct
 
 KINDS = {
     "modes": ("no direction preferred", 1.0),
@@ -47,34 +49,34 @@ def draw(run: Path) -> Figure:
 def describe(run: Path) -> Description:
     """Say how far prediction and measurement are apart."""
     records = read_records(run / "geometry.jsonl")
-    own = [record["objectives"]["disagree"] for record in records]
-    architectures = len({record["architecture"] for record in records})
+    architectures = len(distinct(records, "architecture"))
+    least = min(record["threshold"] for record in records)
+    worst = {words: _worst(records, kind) for kind, (words, _) in KINDS.items()}
+    misses = ", ".join(f"{w} {100 * x:.1f} ({100 * y:.1f})" for w, (x, y) in worst.items())
     caption = (
         f"{len(records)} freshly initialised causal LMs ({architectures} architectures, "
-        f"{len({r['width'] for r in records})} widths, thick lines and large markers the larger), "
+        f"{len(distinct(records, 'width'))} widths, thick lines and large markers the larger), "
         "all completions enumerated. Left: eigenvalues of the score kernel over the largest; a "
         "flat spectrum would make plain gradients follow the law, and the spread here leaves no "
-        f"correlation below {_threshold(records)} certified for all scores (T13). Middle: the "
+        f"correlation below {least:.3f} certified for all scores (T13). Middle: the "
         "share of random pairs (r, s) whose plain policy gradients and covariance have opposite "
         "signs, against the prediction from the covariance and the Gramian of their family; worst "
-        f"misses in points, in brackets those of the mean of the other models: {_misses(records)}. "
+        f"misses in points, in brackets those of the mean of the other models: {misses}. "
         "Dotted: the mean of each kind. Right: of the task's own objectives and random weightings "
-        f"of them, {100 * min(own):.0f}–{_percent(max(own))} are opposed; the angle of each score "
+        f"of them, {_range(records, 'disagree')} are opposed; the angle of each score "
         f"certifies {_range(records, 'certified_by_score')}, the condition number "
         f"{_range(records, 'certified')}; of the certified pairs "
         f"{_range(records, 'certified_wrong')} are opposed."
     )
-    shares = [record[kind]["disagree"] for record in records for kind in KINDS]
-    worst = max(_worst(records, kind)[0] for kind in KINDS)
+    shares = [100 * record[kind]["disagree"] for record in records for kind in KINDS]
     title = (
         "Covariance and Gramian of a family predict how often gradient and law disagree: "
-        f"{100 * min(shares):.0f}–{_percent(max(shares))} of random pairs, "
-        f"to within {100 * worst:.1f} points"
+        f"{span(shares)} % of random pairs, to within {100 * max(worst.values())[0]:.1f} points"
     )
     return Description(title, caption)
 
 
-def _spectra(axes: Axes, records: list[dict[str, Any]]) -> None:
+def _spectra(axes: Axes, records: Records) -> None:
     looks = _looks(records)
     narrow = min(record["width"] for record in records)
     for record in records:
@@ -82,23 +84,16 @@ def _spectra(axes: Axes, records: list[dict[str, Any]]) -> None:
         wide = record["width"] > narrow
         share = np.linspace(0, 100, len(size))
         label = record["architecture"] if wide or len(looks) == len(records) else None
-        style: dict[str, Any] = {"color": look.color, "linestyle": look.line, "label": label}
-        axes.plot(
-            share,
-            size,
-            linewidth=2.0 if wide else 0.9,
-            marker=look.marker,
-            markevery=(4, 8),
-            markersize=4,
-            **style,
-        )
+        line: Any = {"color": look.color, "linestyle": look.line, "linewidth": 2 if wide else 0.9}
+        marks: Any = {"marker": look.marker, "markevery": (4, 8), "markersize": 4}
+        axes.plot(share, size, label=label, **line, **marks)
     axes.set(yscale="log", xlabel="% of eigenvalues below", title="kernel spectrum")
     axes.set_ylabel("eigenvalue / largest")
     axes.yaxis.set_major_formatter(power_of_ten)
     axes.grid(axis="y")
 
 
-def _scatter(axes: Axes, records: list[dict[str, Any]]) -> None:
+def _scatter(axes: Axes, records: Records) -> None:
     looks = _looks(records)
     for kind, (words, fill) in KINDS.items():
         for record in records:
@@ -115,13 +110,13 @@ def _scatter(axes: Axes, records: list[dict[str, Any]]) -> None:
     axes.set_title("opposed signs")
 
 
-def _certified(axes: Axes, records: list[dict[str, Any]]) -> None:
+def _certified(axes: Axes, records: Records) -> None:
     place = np.arange(len(records))
     for shift, (key, words, hatch) in enumerate(
         (("certified_by_score", "certified", ""), ("disagree", "opposed", "//"))
     ):
         shares = [record["objectives"][key] for record in records]
-        color = OBJECTIVES[shift].color
+        color = objective_look(shift).color
         axes.bar(place + 0.4 * shift - 0.2, shares, 0.4, color=color, hatch=hatch, label=words)
     names = [f"{record['architecture']} {record['width']}" for record in records]
     axes.set_xticks(place, names, rotation=45, ha="right", rotation_mode="anchor")
@@ -129,7 +124,7 @@ def _certified(axes: Axes, records: list[dict[str, Any]]) -> None:
     axes.legend(loc="upper right")
 
 
-def _worst(records: list[dict[str, Any]], kind: str) -> tuple[float, float]:
+def _worst(records: Records, kind: str) -> tuple[float, float]:
     """Largest miss of the prediction, and of a constant: the mean over the other models."""
     shares = np.array([record[kind]["disagree"] for record in records])
     predicted = np.array([record["by_family"][kind] for record in records])
@@ -137,32 +132,16 @@ def _worst(records: list[dict[str, Any]], kind: str) -> tuple[float, float]:
     return float(np.abs(shares - predicted).max()), float(np.abs(shares - others).max())
 
 
-def _misses(records: list[dict[str, Any]]) -> str:
-    worst = {words: _worst(records, kind) for kind, (words, _) in KINDS.items()}
-    return ", ".join(f"{w} {100 * x:.1f} ({100 * y:.1f})" for w, (x, y) in worst.items())
-
-
-def _mean(records: list[dict[str, Any]], kind: str) -> float:
+def _mean(records: Records, kind: str) -> float:
     return float(np.mean([record[kind]["disagree"] for record in records]))
 
 
-def _threshold(records: list[dict[str, Any]]) -> str:
-    return f"{min(record['threshold'] for record in records):.3f}"
+def _looks(records: Records) -> dict[str, Look]:
+    return {name: objective_look(k) for k, name in enumerate(distinct(records, "architecture"))}
 
 
-def _looks(records: list[dict[str, Any]]) -> dict[str, Any]:
-    names = dict.fromkeys(record["architecture"] for record in records)
-    return {name: OBJECTIVES[k % len(OBJECTIVES)] for k, name in enumerate(names)}
-
-
-def _range(records: list[dict[str, Any]], key: str) -> str:
-    shares = [record["objectives"][key] for record in records]
-    low, high = (f"{100 * bound(shares):.0f}" for bound in (min, max))
-    return f"{low} %" if low == high else f"{low}–{high} %"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def _range(records: Records, key: str) -> str:
+    return f"{span([100 * record['objectives'][key] for record in records])} %"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from covlaw.figures.registry import Description
 from covlaw.records.constants import CLEAR
 from covlaw.records.ladder import Array, array
 from covlaw.records.lines import read_records
+from covlaw.records.measurements import Records, distinct, having
 
 FILE = "group_size.jsonl"
 CONTROLS = {
@@ -30,8 +31,6 @@ CONTROLS = {
 """Estimators that promise what happens; `hatch` holds the label."""
 APART = 0.035
 """Of a doubling of K: what neighbours of one K are moved apart by."""
-
-Records = list[dict[str, Any]]
 
 
 def draw(run: Path) -> Figure:
@@ -77,19 +76,15 @@ def describe(run: Path) -> Description:
 
 def _own(axes: Axes, records: Records) -> None:
     rates = _rates(records)
-    for j, objective in enumerate(_objectives(records)):
+    for j, objective in enumerate(distinct(records, "objective")):
         look, score = objective_look(j), objective == _score(records)
         look = Look(INK, "D", "-") if score else look
         for k, rate in enumerate(rates):
             own = _series(records, rate, objective)
             place = np.log2([r["group_size"] for r in own]) + APART * (2 * k - len(rates) + 1)
             if k == 0:
-                line: dict[str, Any] = {
-                    "color": look.color,
-                    "linestyle": look.line,
-                    "linewidth": 1.1,
-                }
-                axes.plot(place + APART, [r["predicted"] for r in own], **line)
+                predicted = [r["predicted"] for r in own]
+                axes.plot(place + APART, predicted, look.line, color=look.color, linewidth=1.1)
             _points(axes, place, own, "same", look, filled=k == 0)
         fall = all(r["realised"]["mean"] < 0 for r in _series(records, rates[0], objective))
         label = shorten(objective) + (" (trained on)" if score else " (falls)" if fall else "")
@@ -132,8 +127,7 @@ def _points(
 
 
 def _series(records: Records, rate: float, objective: str) -> Records:
-    wanted = (rate, objective)
-    own = [r for r in records if (r["learning_rate"], r["objective"]) == wanted]
+    own = having(records, learning_rate=rate, objective=objective)
     return sorted(own, key=lambda r: int(r["group_size"]))
 
 
@@ -145,13 +139,9 @@ def _rates(records: Records) -> list[float]:
     return sorted({float(r["learning_rate"]) for r in records})
 
 
-def _objectives(records: Records) -> list[str]:
-    return list(dict.fromkeys(str(r["objective"]) for r in records))
-
-
 def _score(records: Records) -> str:
     """The last: what the updates are trained on."""
-    return _objectives(records)[-1]
+    return str(distinct(records, "objective")[-1])
 
 
 if __name__ == "__main__":

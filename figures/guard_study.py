@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, MUTED, SCALARIZERS, new_figure
 from covlaw.figures.registry import Description
-from covlaw.records.study import END, in_order, percent, study_summary
+from covlaw.records.findings import span
+from covlaw.records.study import END, in_order, mean_of, percent, study_summary
 
 SHOWN = ("linear", "gdpo", "ctwa-guided", "mgda", "upgrad")
 LOOKS = {name: SCALARIZERS[name] for name in SHOWN}
@@ -66,8 +67,7 @@ def describe(run: Path) -> Description:
             shares = [percent(c["sacrifices"]["mean"]) for c in two if c]
             said.append(f"{' → '.join(shares)} ({_short(world)})")
     title = f"Linear weights that sacrifice an objective, guarded: {', '.join(said)}"
-    counts = sorted({c["sacrifices"]["n"] for c in cells.values()})
-    worlds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    worlds = span([c["sacrifices"]["n"] for c in cells.values()], to=" to ")
     caption = (
         f"{summary['runs']:,} runs, {worlds} drawn worlds a point, the same for "
         f"all points of a panel; seeds from {summary['seed']}. Transformers after 20 steps. Above: "
@@ -83,7 +83,7 @@ def _arrows(axes: Axes, cells: Cells, world: str) -> None:
         found = [cells.get((world, name, guard, 0)) for guard in ("none", "guard", BEST)]
         if None in found:
             continue
-        x, y = ([_mean(c, m) for c in found] for m in ("sacrifices", "hypervolume"))
+        x, y = ([mean_of(c, m) for c in found] for m in ("sacrifices", "hypervolume"))
         arrow = {"arrowstyle": "-|>", "color": look.color, "linewidth": 1.4, "shrinkA": 0}
         ends = (100 * x[2], y[2]), (100 * x[0], y[0])
         axes.annotate("", xy=ends[0], xytext=ends[1], arrowprops=arrow)
@@ -97,7 +97,7 @@ def _arrows(axes: Axes, cells: Cells, world: str) -> None:
 def _ways(axes: Axes, found: dict[str, dict[str, Any]]) -> None:
     """One bar a way: the share that sacrifices, and the volume beside it."""
     for k, cell in enumerate(found.values()):
-        share, volume = 100 * _mean(cell, "sacrifices"), _mean(cell, "hypervolume")
+        share, volume = 100 * mean_of(cell, "sacrifices"), mean_of(cell, "hypervolume")
         low, high = (100 * cell["sacrifices"][end] for end in ("low", "high"))
         axes.barh(k, share, color=LOOKS[BASE].color, height=0.65)
         axes.plot([low, high], [k, k], color=INK, linewidth=1)
@@ -125,10 +125,6 @@ def _worlds(cells: Cells) -> list[str]:
     """The transformers' settings, or all where there are none."""
     every = in_order([world for world, *_ in cells])
     return [world for world in every if world.startswith("transformer")] or every[:4]
-
-
-def _mean(cell: dict[str, Any] | None, name: str) -> float:
-    return float(cell[name]["mean"]) if cell else float("nan")
 
 
 def _short(world: str) -> str:

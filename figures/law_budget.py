@@ -7,7 +7,6 @@ AdamW the optimiser hides everything else there. At small rates the law is lost 
 large ones to curvature.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from covlaw.figures._drawing.style import GRID, INK, Look, new_figure, shorten, 
 from covlaw.figures.registry import Description
 from covlaw.records.ladder import Array, array
 from covlaw.records.lines import read_records
+from covlaw.records.measurements import Records, distinct, having
 
 FILE = "budgets.jsonl"
 SHORT = {
@@ -42,21 +42,19 @@ FULL = {
 MARKS = 1.13
 """Height of the marks over the bars."""
 
-Records = list[dict[str, Any]]
-
 
 def draw(run: Path) -> Figure:
     """Draw a column an optimiser and a row an objective (T10), then a row of T9's terms."""
     records = read_records(run / FILE)
-    optimisers, objectives = (_values(records, key) for key in ("optimiser", "objective"))
+    optimisers, objectives = (distinct(records, key) for key in ("optimiser", "objective"))
     count = len(objectives)
     figure = new_figure(1.4 + 1.12 * (count + 1))
     panels = figure.subplots(count + 1, len(optimisers), sharey="row", sharex="col", squeeze=False)
     for column, optimiser in zip(panels.T, optimisers, strict=True):
-        own = [r for r in records if r["optimiser"] == optimiser]
+        own = _by_rate(having(records, optimiser=optimiser))
         for panel, objective in zip(column, objectives, strict=False):
-            _signed(panel, _by_rate([r for r in own if r["objective"] == objective]))
-        _unsigned(column[-1], _by_rate(own))
+            _signed(panel, having(own, objective=objective))
+        _unsigned(column[-1], own)
         column[0].set_title(shorten(optimiser, 30))
         column[-1].set_xlabel("learning rate")
     for row, objective in zip(panels[:, 0], objectives, strict=False):
@@ -71,7 +69,7 @@ def draw(run: Path) -> Figure:
 def describe(run: Path) -> Description:
     """Say what share the law has from the smallest rate to the largest, and what it decides."""
     records = read_records(run / FILE)
-    shares = [f"{name} {_fall(records, name)} %" for name in _values(records, "optimiser")]
+    shares = [f"{name} {_fall(records, name)} %" for name in distinct(records, "optimiser")]
     right, certified = (sum(map(test, records)) for test in (_right, _certified))
     title = (
         f"The law's share, smallest to largest rate: {', '.join(shares)}; "
@@ -98,14 +96,13 @@ def _certified(record: dict[str, Any]) -> bool:
 
 def _fall(records: Records, optimiser: str) -> str:
     """Mean share over objectives at the smallest and the largest rate."""
-    own = _by_rate([r for r in records if r["optimiser"] == optimiser])
-    law = [(r["learning_rate"], abs(_shares(r["short"], SHORT)[0])) for r in own]
-    ends = (law[0][0], law[-1][0])
-    shares = [np.mean([share for rate, share in law if rate == end]) for end in ends]
+    own = _by_rate(having(records, optimiser=optimiser))
+    ends = [having(own, learning_rate=own[k]["learning_rate"]) for k in (0, -1)]
+    shares = [np.mean([abs(_shares(r["short"], SHORT)[0]) for r in end]) for end in ends]
     return " → ".join(f"{100 * share:.0f}" for share in shares)
 
 
-def _shares(terms: dict[str, float], names: Mapping[str, Look]) -> Array:
+def _shares(terms: dict[str, float], names: dict[str, Look]) -> Array:
     """Each term over Σ|terms|; 0 where all vanish."""
     values = array([terms[name] for name in names])
     total = float(np.abs(values).sum())
@@ -127,15 +124,15 @@ def _signed(axes: Axes, records: Records) -> None:
 
 
 def _unsigned(axes: Axes, records: Records) -> None:
-    rates = _values(records, "learning_rate")
-    terms = [[r for r in records if r["learning_rate"] == rate] for rate in rates]
+    rates = distinct(records, "learning_rate")
+    terms = [having(records, learning_rate=rate) for rate in rates]
     sizes = [np.abs(array([[r["terms"][n] for n in FULL] for r in own])).sum(0) for own in terms]
     _stack(axes, np.stack([size / (size.sum() or 1.0) for size in sizes], 1), FULL)
     axes.set_ylim(0, 1)
     axes.set_xticks(np.arange(len(rates)), [f"{rate:g}" for rate in rates], fontsize=7.5)
 
 
-def _stack(axes: Axes, shares: Array, looks: Mapping[str, Look]) -> None:
+def _stack(axes: Axes, shares: Array, looks: dict[str, Look]) -> None:
     """Stack bars (terms, rates) up and down from 0."""
     up, down = np.zeros(shares.shape[1]), np.zeros(shares.shape[1])
     for value, (name, look) in zip(shares, looks.items(), strict=True):
@@ -147,10 +144,6 @@ def _stack(axes: Axes, shares: Array, looks: Mapping[str, Look]) -> None:
 
 def _by_rate(records: Records) -> Records:
     return sorted(records, key=lambda r: float(r["learning_rate"]))
-
-
-def _values(records: Records, key: str) -> list[Any]:
-    return list(dict.fromkeys(r[key] for r in records))
 
 
 if __name__ == "__main__":

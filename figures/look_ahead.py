@@ -5,23 +5,15 @@ most of the weighted sum that any policy of that KL can have. Along natural grad
 there. Under shared parameters it is a forecast of runs with fixed weights, and a bound for all.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from covlaw.figures._drawing.ahead import (
-    CLEAR,
-    Records,
-    by_world,
-    error,
-    gained,
-    linear,
-    signs_right,
-)
+from covlaw.figures._drawing import ahead
 from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.axes import name_places
 from covlaw.figures._drawing.style import (
     GUARDED,
     MUTED,
@@ -32,6 +24,8 @@ from covlaw.figures._drawing.style import (
 )
 from covlaw.figures.registry import Description
 from covlaw.records.lines import read_records
+from covlaw.records.measurements import Records
+from covlaw.records.study import percent
 
 LEAST = 1e-6
 """Room that is drawn as none."""
@@ -54,27 +48,24 @@ def draw(run: Path) -> Figure:
     _errors(middle, rows)
     _rooms(right, rows)
     for axes in (left, middle, right):
-        handles, labels = axes.get_legend_handles_labels()
-        axes.legend(
-            handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.1), ncols=2, fontsize=7
-        )
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.1), ncols=2, fontsize=7)
     return figure
 
 
 def describe(run: Path) -> Description:
     """Say how often the frontier had the sign right, and how far runs are from it."""
     rows = [r for r in read_records(run / "look_ahead.jsonl") if not r.get("path")]
-    fixed = linear(rows)
+    fixed = ahead.linear(rows)
     shared = [r for r in fixed if r["world"] == "transformer"] or fixed
-    right = {name: signs_right(shared, name) for name in ("ahead", "law")}
+    right = {name: ahead.signs_right(shared, name) for name in ("ahead", "law")}
     said = "; ".join(
-        f"{world.replace('_', ' ')} {_percent(signs_right(own, 'ahead'))} against "
-        f"{_percent(signs_right(own, 'law'))}, {_percent(gained(own))} of the gain"
-        for world, own in by_world(fixed)
+        f"{world.replace('_', ' ')} {percent(ahead.signs_right(own, 'ahead'))} against "
+        f"{percent(ahead.signs_right(own, 'law'))}, {percent(ahead.gained(own))} of the gain"
+        for world, own in ahead.by_world(fixed)
     )
     title = (
         f"Of runs with fixed weights on transformers the frontier of the start forecasts "
-        f"{_percent(right['ahead'])} of the signs at the end, the bare law {_percent(right['law'])}"
+        f"{percent(right['ahead'])} of the signs at the end, the bare law {percent(right['law'])}"
     )
     others = [r for r in rows if r not in fixed]
     caption = (
@@ -85,12 +76,12 @@ def describe(run: Path) -> Description:
         "(lines). Middle: mean error of what was forecast of the end at the KL of the end, in "
         "shares of the attainable range, over fixed weights. Right: by how much every reward at "
         "once could have been higher at the same KL, medians, in the same units. Of the changes "
-        f"beyond {100 * CLEAR:.0f} % the frontier had the sign right, against the bare law, and "
+        f"beyond {percent(ahead.CLEAR)} the frontier had the sign right, against the bare law, and "
         f"runs reached of its weighted gain in the median: {said}. Largest room of any run: "
         f"{max(r['room'] for r in rows):.3f}. Runs that are guarded, or whose weights adapt, go "
         "elsewhere: along equal weights the frontier forecasts "
-        f"{_percent(signs_right(others, 'ahead'))} of their signs, the bare law "
-        f"{_percent(signs_right(others, 'law'))}."
+        f"{percent(ahead.signs_right(others, 'ahead'))} of their signs, the bare law "
+        f"{percent(ahead.signs_right(others, 'law'))}."
     )
     return Description(title, caption)
 
@@ -120,20 +111,20 @@ def _courses(axes: Axes, paths: Records) -> None:
 
 
 def _errors(axes: Axes, rows: Records) -> None:
-    worlds = by_world(linear(rows))
+    worlds = ahead.by_world(ahead.linear(rows))
     for k, (key, words) in enumerate(PREDICTIONS.items()):
         look = OBJECTIVES[k]
-        heights = [error(own, key) for _, own in worlds]
+        heights = [ahead.error(own, key) for _, own in worlds]
         place = np.arange(len(worlds)) + 0.27 * (k - 1)
         hatch = ("", "//", "..")[k]
         axes.bar(place, heights, 0.25, color=look.color, hatch=hatch, label=words)
-    _name(axes, [world for world, _ in worlds])
+    name_places(axes, [WORLDS.get(world, world) for world, _ in worlds], fontsize=7)
     axes.set(ylabel="mean error of the change")
 
 
 def _rooms(axes: Axes, rows: Records) -> None:
     arms = list(dict.fromkeys((r["algorithm"], r["guard"]) for r in rows))
-    looks, worlds = scalarizer_looks([name for name, _ in arms]), by_world(rows)
+    looks, worlds = scalarizer_looks([name for name, _ in arms]), ahead.by_world(rows)
     for k, arm in enumerate(arms):
         rooms = [
             np.median([r["room"] for r in own if (r["algorithm"], r["guard"]) == arm])
@@ -146,23 +137,10 @@ def _rooms(axes: Axes, rows: Records) -> None:
             place, np.maximum(rooms, LEAST), linestyle="none", marker=look.marker,
             color=look.color, label=words, markersize=4.5,
         )  # fmt: skip
-    _name(axes, [world for world, _ in worlds])
+    name_places(axes, [WORLDS.get(world, world) for world, _ in worlds], fontsize=7)
     axes.set(yscale="log", ylabel="room at equal KL")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.axhline(LEAST, color=MUTED, linewidth=0.8)
-
-
-def _name(axes: Axes, worlds: Sequence[str]) -> None:
-    axes.set_xticks(
-        range(len(worlds)), [WORLDS.get(w, w) for w in worlds], rotation=40, ha="right",
-        rotation_mode="anchor", fontsize=7,
-    )  # fmt: skip
-    axes.set_xlim(-0.5, len(worlds) - 0.5)
-    axes.grid(axis="y")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share == share else "none"
 
 
 if __name__ == "__main__":

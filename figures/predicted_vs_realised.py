@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.axes import signed_root_axes
 from covlaw.figures._drawing.forecasts import PREDICTORS, Row, rows
-from covlaw.figures._drawing.signed_root import signed_root_axes
 from covlaw.figures._drawing.style import (
     INK,
     MUTED,
@@ -26,8 +26,9 @@ from covlaw.figures._drawing.style import (
     zero_line_across,
 )
 from covlaw.figures.registry import Description
-from covlaw.records.findings import seeds_of
+from covlaw.records.findings import seeds_of, span
 from covlaw.records.ladder import config_seed, llm_runs
+from covlaw.records.study import percent
 
 HEADINGS = dict(
     zip(
@@ -67,8 +68,8 @@ def describe(run: Path) -> Description:
     """Say how well the exact form and the bare law are calibrated, over the rungs."""
     found = rows(run)
     title = "; ".join(
-        f"{label}: slope {_range([r.slope(name).value for r in found], 2)}, "
-        f"{_range([100 * _share(r.signs(name)) for r in found], 0)} % of signs right"
+        f"{label}: slope {span([r.slope(name).value for r in found], 2)}, "
+        f"{span([100 * _share(r.signs(name)) for r in found], 0)} % of signs right"
         for label, name in (("Exact form", "exact_change"), ("bare law", "law"))
     )
     counts = ", ".join(f"{r.rung} {int(r.update.max()) + 1}" for r in found)
@@ -112,8 +113,8 @@ def _panel(axes: Axes, row: Row, name: str) -> None:
         axes.plot(x, y, "--", color=INK, linewidth=1, zorder=4)
     interval = f"{slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
     known = interval if np.isfinite(slope.value) else "unknown"
-    shares = f"signs {_percent(row.signs(name))}, met {_percent(row.within(name))}"
-    axes.set_title(f"slope {known}\n{shares}", fontsize=7, loc="left", pad=3)
+    signs, met = (percent(_share(found), "–") for found in (row.signs(name), row.within(name)))
+    axes.set_title(f"slope {known}\nsigns {signs}, met {met}", fontsize=7, loc="left", pad=3)
 
 
 def _reach(row: Row) -> float:
@@ -138,17 +139,6 @@ def _handles(found: list[Row]) -> list[Line2D]:
 
 def _share(counts: tuple[int, int]) -> float:
     return counts[0] / counts[1] if counts[1] else float("nan")
-
-
-def _percent(counts: tuple[int, int]) -> str:
-    return f"{100 * _share(counts):.0f} %" if counts[1] else "–"
-
-
-def _range(values: list[float], digits: int) -> str:
-    known = [f"{v:.{digits}f}" for v in sorted(values) if np.isfinite(v)]
-    if not known:
-        return "unknown"
-    return known[0] if known[0] == known[-1] else f"{known[0]}–{known[-1]}"
 
 
 if __name__ == "__main__":

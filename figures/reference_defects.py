@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, OBJECTIVES, new_figure, zero_line_across
 from covlaw.figures.registry import Description
+from covlaw.records.findings import span
 from covlaw.records.study import ALL, LEAD, in_order, study_summary
 
 MEASURES = {"sacrifices": ("sacrifices, points", 100.0), "hypervolume": ("hypervolume", 1.0)}
@@ -45,10 +46,10 @@ def describe(run: Path) -> Description:
         if worse
         else "No reference defect is sure to sacrifice more runs here"
     )
-    pairs = sorted({p["pairs"] for p in prices if p["world"] != ALL})
+    pairs = span([p["pairs"] for p in prices if p["world"] != ALL], to=" to ")
     caption = (
         "Difference between the reference implementation's behaviour and the published algorithm "
-        f"in the same drawn worlds, {pairs[0]}{f' to {pairs[-1]}' if len(pairs) > 1 else ''} pairs "
+        f"in the same drawn worlds, {pairs} pairs "
         "a world, with 95 % bootstrap intervals. Left: share of runs that sacrifice an objective, "
         "in points; right: hypervolume of the final policy. Right of 0 on the left and left of 0 "
         "on the right, the defect costs something."

@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, MUTED, OBJECTIVES, PAPER, new_figure
 from covlaw.figures.registry import Description
-from covlaw.records.ladder import Array, array, of_kind
+from covlaw.records.findings import counted
+from covlaw.records.ladder import Array, array
 from covlaw.records.lines import read_records
+from covlaw.records.measurements import Records, of_kind
 
 REACH, SHARES, CONSTANTS = (1e-3, 1e2), (1e-4, 4.0), (9.0, 2.5e3)
 TIGHT = 1e-3
@@ -25,8 +27,6 @@ TIGHT = 1e-3
 QUANTILES, REMAINDER = ("0.05", "0.5", "0.95"), "remainder"
 TURNS = {1: "turn of one prompt", 3: "turn of several prompts"}
 """Prompts of the random bandits → what was searched for beside them."""
-
-Records = list[dict[str, Any]]
 
 
 def draw(run: Path) -> Figure:
@@ -64,7 +64,7 @@ def describe(run: Path) -> Description:
 
 def _caption(records: Records) -> str:
     random, turns = (of_kind(records, kind) for kind in ("random remainder", "random turn"))
-    found = " and ".join(f"{r['turned']} ({_prompts(r['prompts'])})" for r in turns)
+    found = " and ".join(f"{r['turned']} ({counted(r['prompts'], 'prompt')})" for r in turns)
     points = [y for r in turns for _, y in r["points"]]
     return (
         f"{sum(r['n'] for r in turns):,} random enumerated bandits of 5 completions (seed "
@@ -83,20 +83,20 @@ def _remainders(axes: Axes, records: Records) -> None:
     axes.axhline(1, color=INK, linewidth=0.9)
     _impossible(axes, 1, SHARES[1], "impossible (T5)")
     for k, prompts in enumerate(TURNS):
-        own = [r for r in of_kind(records, "random remainder") if r["prompts"] == prompts]
+        own = of_kind(records, "random remainder", prompts=prompts)
         look, reach = OBJECTIVES[k], array([r["reach"] for r in own])
         low, middle, high = (array([r["quantiles"][q] for r in own]) for q in QUANTILES)
-        axes.plot(reach, middle, look.line, color=look.color, label=f"random, {_prompts(prompts)}")
+        label = f"random, {counted(prompts, 'prompt')}"
+        axes.plot(reach, middle, look.line, color=look.color, label=label)
         if k == 0:
             axes.fill_between(reach, low, high, color=look.color, alpha=0.18, linewidth=0)
         else:
             axes.plot(reach, array([low, high]).T, look.line, color=look.color, linewidth=0.7)
-    extremal = of_kind(records, "extremal")
-    places = array([[r["reach"], max(r["up"], r["down"])] for r in extremal])
-    axes.plot(*places.T, ":", color=INK, label="Bernoulli score of T5")
+    extremal = array([[r["reach"], max(r["up"], r["down"])] for r in of_kind(records, "extremal")])
+    axes.plot(*extremal.T, ":", color=INK, label="Bernoulli score of T5")
     worst: Any = {"marker": "D", "s": 12, "facecolors": "none", "edgecolors": INK}
-    places = _searched(records, REMAINDER, "of_bound")
-    axes.scatter(*places.T, linewidths=0.8, label="worst, by search", **worst)
+    found = _searched(records, REMAINDER, "of_bound").T
+    axes.scatter(*found, linewidths=0.8, label="worst, by search", **worst)
 
 
 def _turns(axes: Axes, records: Records) -> None:
@@ -109,13 +109,11 @@ def _turns(axes: Axes, records: Records) -> None:
         points = array(randoms[prompts]["points"]).reshape(-1, 2)
         worst = _searched(records, kind, "constant")
         looks: Any = {"marker": look.marker, "linewidths": 0.7}
-        for name, at, size, face, edge in (
-            (f"random, {_prompts(prompts)}", points, 9, "none", look.color),
-            (f"worst, {_prompts(min(prompts, 2))}", worst, 16, look.color, INK),
+        for name, (x, y), size, face, edge in (
+            (f"random, {counted(prompts, 'prompt')}", points.T, 9, "none", look.color),
+            (f"worst, {counted(min(prompts, 2), 'prompt')}", worst.T, 16, look.color, INK),
         ):
-            axes.scatter(
-                at[:, 0], at[:, 1], s=size, facecolors=face, edgecolors=edge, label=name, **looks
-            )
+            axes.scatter(x, y, s=size, facecolors=face, edgecolors=edge, label=name, **looks)
 
 
 def _impossible(axes: Axes, low: float, high: float, words: str) -> None:
@@ -144,12 +142,8 @@ def _times(records: Records) -> list[float]:
 
 def _searched(records: Records, what: str, value: str) -> Array:
     """(reach, value) of the worst cases found, (n, 2)."""
-    own = [r for r in of_kind(records, "search") if r["what"] == what]
+    own = of_kind(records, "search", what=what)
     return array([[r["reach"], r[value]] for r in own]).reshape(-1, 2)
-
-
-def _prompts(count: int) -> str:
-    return "1 prompt" if count == 1 else f"{count} prompts"
 
 
 if __name__ == "__main__":

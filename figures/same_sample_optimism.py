@@ -15,6 +15,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.axes import name_places
 from covlaw.figures._drawing.style import Look, new_figure, shorten, zero_line
 from covlaw.figures.registry import Description
 from covlaw.records.constants import CLEAR
@@ -131,21 +132,13 @@ def _panel(axes: Axes, runs: list[LlmRun]) -> None:
         found = excess(runs, sample, "measured")
         place = np.arange(len(found.mean)) + 0.24 * (k - 0.5)
         bars = np.nan_to_num(found.half_width)
-        style: dict[str, Any] = {
-            "fmt": look.marker,
-            "color": look.color,
-            "markersize": 5.5,
-            "linewidth": 1.2,
-        }
-        axes.errorbar(place, found.mean, yerr=bars, label=look.hatch, **style)
+        mark: Any = {"fmt": look.marker, "color": look.color, "markersize": 5.5, "linewidth": 1.2}
+        axes.errorbar(place, found.mean, yerr=bars, label=look.hatch, **mark)
     measured = excess(runs, "measured").mean
     names = map(shorten, runs[0].objectives)
     means = [f"{mean:+.3f}".replace("-", "−") for mean in measured]
     labels = [f"{name}  {mean}" for name, mean in zip(names, means, strict=True)]
-    slope: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(range(len(labels)), labels, **slope)
-    axes.set_xlim(-0.5, len(labels) - 0.5)
-    axes.grid(axis="y")
+    name_places(axes, labels)
     zero_line(axes)
 
 

@@ -15,14 +15,17 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.style import GRID, INK, MUTED, PAPER, new_figure
 from covlaw.figures.registry import Description
+from covlaw.records.findings import span
 from covlaw.records.study import (
     ALL,
     END,
-    LEAD,
+    Cells,
+    compared_at,
     families,
+    lead_of,
+    mean_of,
     measured,
     percent,
-    places,
     study_summary,
     table_of,
 )
@@ -35,21 +38,17 @@ DARK = 0.715
 """Shares beyond it are written in white: with it no contrast is below 4.5."""
 
 
-BUDGET = "0.1"
-"""KL from the start, in nats, at which runs are compared beside their ends."""
-
-
 def draw(run: Path) -> Figure:
     """Draw shares of runs as heat maps, and beside them the volume that the runs reach."""
     summary = study_summary(run)
     cells, worlds, names = table_of(summary)
-    compared = _places(summary)
+    compared = compared_at(summary)
     figure = new_figure(0.9 + 0.19 * len(names))
     ratio = {"width_ratios": (*(len(worlds) * 0.85 for _ in compared), 0.36 * len(worlds))}
     panels = figure.subplots(1, len(compared) + 1, sharey=True, gridspec_kw=ratio)
     for axes, place in zip(panels, compared, strict=False):
         _shares(axes, cells, worlds, names, place)
-    _volumes(panels[-1], cells, _lead(worlds), names, compared[0])
+    _volumes(panels[-1], cells, lead_of(worlds), names, compared[0])
     return figure
 
 
@@ -57,16 +56,18 @@ def describe(run: Path) -> Description:
     """Compare the usual weights with the safest algorithm."""
     summary = study_summary(run)
     cells, worlds, names = table_of(summary)
-    lead, place = _lead(worlds), _places(summary)[0]
-    share = {n: found for n in names if (found := _mean(cells.get((n, lead)), place)) == found}
-    safest = min(share, key=lambda name: (share[name], -_volume(cells, name, lead, place)))
-    best = max(share, key=lambda name: _volume(cells, name, lead, place))
+    lead, place = lead_of(worlds), compared_at(summary)[0]
+    own = {name: cells[name, lead] for name in names if (name, lead) in cells}
+    known = [name for name, cell in own.items() if measured(cell, "sacrifices", place)]
+    share = {name: mean_of(own[name], "sacrifices", place) for name in known}
+    volume = {name: mean_of(own[name], "hypervolume", place) for name in known}
+    safest = min(known, key=lambda name: (share[name], -volume[name]))
+    best = max(known, key=lambda name: volume[name])
     compared = [name for name in ("linear", "ctwa") if name in share and name != safest]
     said = ", ".join(f"{name} {percent(share[name])}" for name in (*compared, safest))
-    counts = sorted({cells[key]["runs"] for key in cells if key[1] != ALL})
-    runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    known = [m for c in cells.values() if (m := measured(c, "sacrifices", place))]
-    widest = max((m["high"] - m["low"]) / 2 for m in known)
+    runs = span([cells[key]["runs"] for key in cells if key[1] != ALL], to=" to ")
+    intervals = [m for c in cells.values() if (m := measured(c, "sacrifices", place))]
+    widest = max((m["high"] - m["low"]) / 2 for m in intervals)
     where = _where(lead) + ("" if place == END else f" at {place} nats")
     title = f"Runs that sacrifice an objective {where}: {said}; most volume: {best}"
     equal = f"where KL from the start reaches {place} nats; middle: at their end. " * (place != END)
@@ -81,10 +82,8 @@ def describe(run: Path) -> Description:
     return Description(title, caption)
 
 
-def _shares(
-    axes: Axes, cells: dict[Any, Any], worlds: list[str], names: list[str], place: str
-) -> None:
-    found = [[_mean(cells.get((name, world)), place) for world in worlds] for name in names]
+def _shares(axes: Axes, cells: Cells, worlds: list[str], names: list[str], place: str) -> None:
+    found = [[mean_of(cells.get((n, w)), "sacrifices", place) for w in worlds] for n in names]
     edges = [np.arange(count + 1) - 0.5 for count in (len(worlds), len(names))]
     # cells as vectors: a picture inside an SVG would be refused by a page that loads nothing
     axes.pcolormesh(*edges, np.asarray(found), cmap=SHADES, vmin=0, vmax=1)
@@ -111,7 +110,7 @@ def _shares(
         axes.axhline(edge, color=PAPER, linewidth=2)
 
 
-def _volumes(axes: Axes, cells: dict[Any, Any], world: str, names: list[str], place: str) -> None:
+def _volumes(axes: Axes, cells: Cells, world: str, names: list[str], place: str) -> None:
     for k, name in enumerate(names):
         volume = measured(cells[name, world], "hypervolume", place)
         if volume is not None:
@@ -130,25 +129,6 @@ def _breaks(names: list[str]) -> list[float]:
     """Where one family of algorithms ends and the next begins."""
     kin = families(names)
     return [k - 0.5 for k in range(1, len(names)) if kin[names[k]] != kin[names[k - 1]]]
-
-
-def _places(summary: dict[str, Any]) -> tuple[str, ...]:
-    return (BUDGET, END) if BUDGET in places(summary) else (END,)
-
-
-def _lead(worlds: list[str]) -> str:
-    """Where volumes are shown: over all worlds in old records."""
-    return LEAD if LEAD in worlds else worlds[-1]
-
-
-def _mean(cell: dict[str, Any] | None, place: str) -> float:
-    found = measured(cell, "sacrifices", place) if cell else None
-    return float(found["mean"]) if found else float("nan")
-
-
-def _volume(cells: dict[Any, Any], name: str, world: str, place: str) -> float:
-    found = measured(cells[name, world], "hypervolume", place)
-    return float(found["mean"]) if found else float("nan")
 
 
 def _said(place: str) -> str:

@@ -35,6 +35,20 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def span(values: Sequence[float], digits: int = 0, to: str = "–") -> str:
+    """Return "3" or, least to largest, "3–5"; "unknown" where no value is finite.
+
+    Args:
+        values: In any order; what is not finite is left out.
+        digits: Decimals.
+        to: Stands between the ends.
+    """
+    known = [f"{value:.{digits}f}" for value in sorted(values) if math.isfinite(value)]
+    if not known:
+        return "unknown"
+    return known[0] if known[0] == known[-1] else f"{known[0]}{to}{known[-1]}"
+
+
 def levels(values: Sequence[float]) -> list[str]:
     """Mean rewards that stand together, all to the same decimals.
 

@@ -183,12 +183,6 @@ def _config(folder: Path) -> dict[str, Any]:
     return read_config(folder) if (folder / CONFIG).exists() else {}
 
 
-def of_kind(records: list[dict[str, Any]], kind: str, **fields: Any) -> list[dict[str, Any]]:
-    """Those of a measurement's records that are of one kind and have the given fields."""
-    wanted = {"kind": kind} | fields
-    return [r for r in records if wanted.items() <= {k: r.get(k) for k in wanted}.items()]
-
-
 def array(values: Any) -> Array:
     """float64 array of nested JSON lists, NaN for null."""
     return np.asarray(values, dtype=np.float64)

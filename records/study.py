@@ -1,5 +1,6 @@
 """Reading what a study found (`summary.json`)."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from covlaw.theory._numerics.errors import CovlawError
 SUMMARY, ALL = "summary.json", "all"
 """A record made before optimisers were a factor has cells over all its worlds too."""
 END = "end"
+BUDGET = "0.1"
+"""KL from the start, in nats, at which runs are compared beside their ends."""
 LEAD = "transformer adamw-.003"
 """Where one world has to stand for all: the usual optimiser, at the middle of its step sizes."""
 Cells = dict[tuple[str, str], dict[str, Any]]
@@ -75,10 +78,26 @@ def places(summary: dict[str, Any]) -> tuple[str, ...]:
     return tuple(summary["table"][0].get("at", {END: None}))
 
 
+def compared_at(summary: dict[str, Any]) -> tuple[str, ...]:
+    """The places that stand for all: equal KL, where it was recorded, and the end."""
+    return (BUDGET, END) if BUDGET in places(summary) else (END,)
+
+
+def lead_of(worlds: Sequence[str]) -> str:
+    """The world that stands for all: `LEAD`, or all together in records that lack it."""
+    return LEAD if LEAD in worlds else worlds[-1]
+
+
 def measured(cell: dict[str, Any], name: str, place: str = END) -> dict[str, Any] | None:
     """A measure of a cell with its interval, at a place; None where no run got there."""
     found = cell[name] if place == END else cell["at"][place][name]
     return found if found and found.get("n", 1) and found["mean"] is not None else None
+
+
+def mean_of(cell: dict[str, Any] | None, name: str, place: str = END) -> float:
+    """Mean of a measure of a cell, at a place; NaN without a cell or where no run got there."""
+    found = measured(cell, name, place) if cell else None
+    return float(found["mean"]) if found else float("nan")
 
 
 def families(names: Sequence[str]) -> dict[str, str]:
@@ -86,6 +105,6 @@ def families(names: Sequence[str]) -> dict[str, str]:
     return {name: name.split("-")[0] for name in names}
 
 
-def percent(share: float) -> str:
-    """Write a share as whole percents."""
-    return f"{100 * share:.0f} %"
+def percent(share: float, unknown: str = "none") -> str:
+    """Write a share as whole percents; NaN as the word for what is not known."""
+    return unknown if math.isnan(share) else f"{100 * share:.0f} %"

@@ -1,10 +1,8 @@
 """How well the start's own frontier foresaw runs, in numbers: signs, errors, gains (T56, T57)."""
 
-from typing import Any
-
 import numpy as np
 
-Records = list[dict[str, Any]]
+from covlaw.records.measurements import Records, distinct, having
 
 CLEAR = 0.01
 """Change, in shares of the attainable range, from which on its sign counts."""
@@ -12,13 +10,12 @@ CLEAR = 0.01
 
 def linear(rows: Records) -> Records:
     """Runs with equal fixed weights and no guard."""
-    return [r for r in rows if (r["algorithm"], r["guard"]) == ("linear", "none")]
+    return having(rows, algorithm="linear", guard="none")
 
 
 def by_world(rows: Records) -> list[tuple[str, Records]]:
     """Rows of each world, in the order of the record."""
-    names = dict.fromkeys(r["world"] for r in rows)
-    return [(name, [r for r in rows if r["world"] == name]) for name in names]
+    return [(name, having(rows, world=name)) for name in distinct(rows, "world")]
 
 
 def signs_right(rows: Records, name: str) -> float:

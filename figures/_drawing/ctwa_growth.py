@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 
 from covlaw.figures._drawing.shares import draw_shares
 from covlaw.figures._drawing.style import INK, MUTED, Look, power_of_ten
-from covlaw.records.ladder import Array, array, of_kind
+from covlaw.records.ladder import Array, array
+from covlaw.records.measurements import Records, of_kind
 from covlaw.theory._numerics.rounding import rounding
 
 NAMES = {
@@ -25,7 +26,7 @@ SIGNAL_LOOKS = {
 }
 
 
-def reachable(records: list[dict[str, Any]], signal: str, goal: list[float]) -> bool:
+def reachable(records: Records, signal: str, goal: list[float]) -> bool:
     """Whether recorded weights attain a target; raw covariances scale with the weights."""
     [frontier] = of_kind(records, "frontier", signal=signal)
     y = array(frontier["y"])
@@ -33,7 +34,7 @@ def reachable(records: list[dict[str, Any]], signal: str, goal: list[float]) -> 
     return bool(enough.all(1).any())
 
 
-def draw_weights(axes: Axes, records: list[dict[str, Any]]) -> None:
+def draw_weights(axes: Axes, records: Records) -> None:
     """Draw the largest weight over the updates, with the growth that is certified."""
     share = of_kind(records, "path", target="outside")[0]["share"]
     for path in of_kind(records, "path", share=share):
@@ -78,7 +79,7 @@ def certified(path: dict[str, Any]) -> bool:
     return bool((growth(path) >= floor(path) * (1 - 2 * error)).all())
 
 
-def draw_ensemble(axes: Axes, records: list[dict[str, Any]]) -> None:
+def draw_ensemble(axes: Axes, records: Records) -> None:
     """Draw the share of random feasible problems solved, by how much prompts differ."""
     names = dict.fromkeys(r["signal"] for r in of_kind(records, "ensemble"))
     for k, signal in enumerate(names):

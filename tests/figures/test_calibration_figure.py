@@ -8,8 +8,8 @@ import pytest
 from fake_runs import calibration, lines, write_ladder, write_llm_run
 
 from covlaw.figures._drawing.available import available
+from covlaw.figures._drawing.axes import signed_root_axes
 from covlaw.figures._drawing.forecasts import rows
-from covlaw.figures._drawing.signed_root import signed_root_axes
 from covlaw.figures._drawing.style import new_figure
 from covlaw.figures.predicted_vs_realised import describe, draw
 

@@ -10,12 +10,20 @@ from fake_runs import write_study
 from covlaw.figures.registry import FIGURES
 
 FIGURE_FILES = Path(__file__).parents[2] / "figures"
+LONGEST = 150
+"""Lines of a file that is one idea (CONTRIBUTING)."""
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figures_file_ends_as_a_program(name: str) -> None:
     text = (FIGURE_FILES / f"{name}.py").read_text(encoding="utf-8")
     assert text.endswith('if __name__ == "__main__":\n    draw_alone(__spec__)\n')
+
+
+def test_no_file_of_the_figures_is_long() -> None:
+    lengths = {p.name: len(p.read_bytes().splitlines()) for p in FIGURE_FILES.rglob("*.py")}
+    assert len(lengths) > len(FIGURES)
+    assert {name: count for name, count in lengths.items() if count > LONGEST} == {}
 
 
 def test_a_figure_is_drawn_alone(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Axes on which small changes of either sign keep their room."""
+"""Axes that several figures share: signed roots, and a place for each of a list of names."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +19,20 @@ def signed_root_axes(axes: Axes, reach: float) -> None:
     largest = step * max(n for n in (1, 2, 5) if n * step <= 0.9 * reach)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks([-largest, 0, largest], [f"{-largest:g}", "0", f"{largest:g}"], fontsize=7)
+
+
+def name_places(axes: Axes, names: Sequence[str], **style: Any) -> None:
+    """Write names below places 0, 1, ..., slanted so that long ones keep apart.
+
+    Args:
+        axes: Where.
+        names: One a place.
+        style: Of the text, as matplotlib's.
+    """
+    slant: Any = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(names)), names, **(slant | style))
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.grid(axis="y")
 
 
 def _root(value: ArrayLike) -> ArrayLike:
