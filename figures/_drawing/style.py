@@ -1,7 +1,8 @@
 """One look for every figure: colours, markers and line styles that survive greyscale.
 
-Hues are Okabe and Ito's (2008), safe for the common kinds of colour blindness; whatever a colour
-says, a marker, a line style or a hatch says too.
+Hues of algorithms are Okabe and Ito's (2008), those of objectives Paul Tol's muted ones, both safe
+for the common kinds of colour blindness; whatever a colour says, a marker, a line style or a hatch
+says too.
 """
 
 import math
@@ -67,13 +68,14 @@ class Look(NamedTuple):
 
 
 OBJECTIVES = (
-    Look("#0072b2", "o", "-"),
-    Look("#e69f00", "s", "--"),
-    Look("#009e73", "^", "-."),
-    Look("#cc79a7", "D", ":"),
-    Look("#56b4e9", "v", "-"),
-    Look("#d55e00", "P", "--"),
+    Look("#332288", "o", "-"),
+    Look("#999933", "s", "--"),
+    Look("#882255", "^", "-."),
+    Look("#44aa99", "D", ":"),
+    Look("#cc6677", "v", "-"),
+    Look("#117733", "P", "--"),
 )
+"""Of objectives and other series that are no algorithms, in hues that no algorithm has."""
 SCALARIZERS = {
     "linear": Look("#d55e00", "o", "--"),
     **dict.fromkeys(("ctwa", "ctwa-fast", "ctwa-guided"), Look("#0072b2", "s", "-")),
