@@ -12,7 +12,13 @@ CHEAP = 6.0
 """Seconds on one core; of the dearer ones their own tests compare seeds."""
 
 
-@pytest.mark.parametrize("name", MEASUREMENTS)
+DEAR = ("geometry", "look_ahead")
+"""Ten seconds each even where quick."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in DEAR else n for n in MEASUREMENTS]
+)
 def test_records_are_json_without_nan_and_the_same_twice(name: str) -> None:
     records = measure(name, 3, quick=True)
     assert records
