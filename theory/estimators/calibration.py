@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -85,7 +85,7 @@ def calibration_slope(
         nan = float("nan")
         return Slope(nan, nan, nan, nan, nan, nan, len(x), clusters)
     error = jackknife_error(_slopes(total - moments))
-    margin = float(student.isf((1 - LEVEL) / 2, clusters - 1)) * error
+    margin = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * error
     intercept = float(np.mean(y) - slope * np.mean(x))
     ends = (slope - margin, slope + margin)
     return Slope(slope, error, *ends, intercept, _scatter(total, slope), len(x), clusters)
