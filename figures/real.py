@@ -83,6 +83,7 @@ def describe(run: Path) -> Description:
         f"{counted(len(record['runs']), 'run')} of {steps} steps, "
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))} ({', '.join(counts)}). "
         f"Curves are smoothed over {WINDOW} steps: thin lines one run each, thick ones their mean. "
+        "Methods stand side by side after as many steps, not at equal KL. "
         f"Beneath, held-out prompts ({record['sizes']['prompts']}, "
         f"{record['sizes']['completions']} completions each): change from the base, mean over "
         "seeds with the 95 % bootstrap interval over prompts, small dots the seeds; in grey the "

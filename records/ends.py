@@ -57,6 +57,11 @@ def window(steps: int) -> int:
     return max(1, min(END_STEPS, int(END_SHARE * steps)))
 
 
+def error_of_mean(errors: Array, width: int) -> Array:
+    """√(Σ se²)/w, (M,), of a mean over w steps or of a difference of two: (w or 2w, M) errors."""
+    return np.asarray(np.sqrt(np.square(errors).sum(0)) / width)
+
+
 def run_ends(means: Array, errors: Array, worst: Array | float = 0.0) -> Ends:
     """Compare the ends of a run's reward curve.
 
@@ -75,8 +80,7 @@ def run_ends(means: Array, errors: Array, worst: Array | float = 0.0) -> Ends:
     """
     width = window(len(means))
     start, end = means[:width].mean(0), means[-width:].mean(0)
-    both = np.concatenate([errors[:width], errors[-width:]])
-    error = np.sqrt(np.square(both).sum(0)) / width
+    error = error_of_mean(np.concatenate([errors[:width], errors[-width:]]), width)
     unknown = ~np.isfinite(error + start + end) | (len(means) < 2)
     lowest = np.fmin(np.fmin.reduce(means, initial=np.inf), worst)
     return Ends(start, end, np.where(unknown, np.inf, error), lowest)

@@ -1,6 +1,6 @@
 """Runs on a real model: their record, and what it says over seeds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,11 @@ def methods(record: Record) -> list[str]:
     return list(dict.fromkeys(run["method"] for run in record["runs"].values()))
 
 
-def runs_of(record: Record, method: str) -> list[Record]:
-    """A method's runs, by seed."""
+def runs_of(record: Record, method: str, only: Sequence[int] | None = None) -> list[Record]:
+    """A method's runs, by seed; of some seeds where they are given."""
     own = (run for run in record["runs"].values() if run["method"] == method)
-    return sorted(own, key=lambda run: int(run["seed"]))
+    kept = (run for run in own if only is None or run["seed"] in only)
+    return sorted(kept, key=lambda run: int(run["seed"]))
 
 
 def seeds(record: Record, *wanted: str) -> list[int]:
@@ -51,14 +52,16 @@ def seeds(record: Record, *wanted: str) -> list[int]:
     return sorted(set.intersection(*found) if wanted else set.union(*found))
 
 
-def held_out_change(record: Record, method: str) -> list[Interval]:
-    """Each objective's change from the base on held-out prompts, over a method's seeds.
+def held_out_change(
+    record: Record, method: str, only: Sequence[int] | None = None
+) -> list[Interval]:
+    """Each objective's change from the base on held-out prompts, over a method's seeds, or some.
 
     The mean over seeds of each prompt's change, with a 95 % bootstrap interval over prompts: it
     says how far other prompts could have moved it, of these seeds, not of other ones.
     """
     base = array(record["base"]["by_prompt"])
-    return _over_prompts([array(r["by_prompt"]) - base for r in runs_of(record, method)])
+    return _over_prompts([array(r["by_prompt"]) - base for r in runs_of(record, method, only)])
 
 
 def difference(record: Record, first: str = PLAIN, second: str = GUARDED) -> list[Interval]:
@@ -67,7 +70,7 @@ def difference(record: Record, first: str = PLAIN, second: str = GUARDED) -> lis
     Over the seeds that both have; [] where there is none.
     """
     common = seeds(record, first, second)
-    pairs = zip(*(_at(record, method, common) for method in (first, second)), strict=True)
+    pairs = zip(*(runs_of(record, method, common) for method in (first, second)), strict=True)
     found = [array(b["by_prompt"]) - array(a["by_prompt"]) for a, b in pairs]
     return _over_prompts(found) if found else []
 
@@ -77,10 +80,6 @@ def audits(record: Record) -> Iterator[tuple[Record, Record]]:
     for run in record["runs"].values():
         for audit in run["audits"]:
             yield run, audit
-
-
-def _at(record: Record, method: str, wanted: list[int]) -> list[Record]:
-    return [run for run in runs_of(record, method) if run["seed"] in wanted]
 
 
 def _over_prompts(changes: list[Array]) -> list[Interval]:

@@ -113,7 +113,7 @@ def recorded_inputs(folder: Path) -> dict[str, str]:
 
 
 ROLLOUTS = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
-"""Endings of files that may hold somebody's rollouts."""
+"""Endings of files that may hold somebody's rollouts; .json may too, and is our runs' own."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -85,9 +85,10 @@ def _forecast(record: real.Record) -> Iterator[str]:
     sure = [j for j, c in enumerate(change) if _decided(c)]
     right = [j for j in sure if np.sign(law[j]) == np.sign(change[j].mean)]
     names = record["objectives"]
-    known = f"held out {_listed([names[j] for j in sure])} changed for certain under linear weights"
+    known = f"held out, under linear weights, {_listed([names[j] for j in sure])} changed"
     if not sure:
-        known = "no reward changed for certain under linear weights held out"
+        known = "held out, under linear weights, no reward changed"
+    known += ", by 95 % intervals"
     signs = [f"{_sign(v)} for {n}" for v, n in zip(law, names, strict=True)]
     yield f"The law's forecast is {_listed(signs)};"
     yield known + (f", {len(right)} of {len(sure)} with that sign." if sure else ".")
@@ -150,11 +151,35 @@ def _guarding(record: real.Record) -> Iterator[str]:
     better = [n for n, c in zip(names, apart, strict=True) if c.low > 0]
     worse = [n for n, c in zip(names, apart, strict=True) if c.high < 0]
     if not better and not worse:
-        yield "Held out, guarding made no difference that is certain on these prompts."
+        yield "Held out, guarding made no difference by 95 % intervals over these prompts."
     if better:
-        yield f"Held out, guarding left {_listed(better)} higher for certain."
+        yield f"Held out, by 95 % intervals, guarding left {_listed(better)} higher."
     if worse:
-        yield f"Held out, guarding left {_listed(worse)} lower for certain."
+        yield f"Held out, by 95 % intervals, guarding left {_listed(worse)} lower."
+    yield from _traded(record)
+
+
+def _traded(record: real.Record) -> Iterator[str]:
+    """Runs of as many steps go unequally far: what one reward's gain cost another in either."""
+    both = real.PLAIN, real.GUARDED
+    common = real.seeds(record, *both)
+    plain, kept = ([c.mean for c in real.held_out_change(record, m, common)] for m in both)
+    gainer, loser = int(np.argmax(plain)), int(np.argmin(plain))
+    far = [_far(real.runs_of(record, m, common)) for m in both]
+    yield (
+        f"That is after as many steps, not at equal KL: log-ratios are {far[0]} (rms) unguarded "
+        f"and {far[1]} guarded."
+    )
+    if plain[loser] < 0 < plain[gainer] and kept[gainer] > 0:
+        names, costs = record["objectives"], [-m[loser] / m[gainer] for m in (plain, kept)]
+        yield (
+            f"For each point that {names[gainer]} gained, {names[loser]} lost {costs[0]:.2f} "
+            f"unguarded and {costs[1]:.2f} guarded."
+        )
+
+
+def _far(runs: Sequence[real.Record]) -> str:
+    return f"{np.mean([run['log_ratio_rms'] for run in runs]):.2f}"
 
 
 def _decided(found: Interval) -> bool:

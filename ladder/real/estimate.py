@@ -27,7 +27,8 @@ from covlaw.llm.sampling.prompts import load_split, prompts_of
 from covlaw.llm.threads import thread_count
 
 FLOAT32 = 1.7
-"""Cost of a pass in float32, in passes in bfloat16, on a CPU with instructions for both."""
+"""Cost of a pass in float32, in passes in bfloat16: 4.4 s against 2.6 for 32 rows of SmolLM2, timed
+once on a CPU with instructions for both."""
 
 
 class Speed(NamedTuple):

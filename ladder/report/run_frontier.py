@@ -10,7 +10,7 @@ import torch
 from covlaw.ladder.report.filters import Shown, estimate
 from covlaw.plugins.inspection.ahead import Point, base, look_ahead
 from covlaw.plugins.logs.log import Log
-from covlaw.records.ends import window
+from covlaw.records.ends import error_of_mean, window
 from covlaw.records.ladder import Array, LlmRun
 from covlaw.theory._numerics.errors import CovlawError
 
@@ -139,7 +139,7 @@ def _ends(run: LlmRun) -> list[Row]:
         ("the run's start", run.ends.start, errors[:width]),
         ("the run's end", run.ends.end, errors[-width:]),
     ):
-        error = np.sqrt(np.square(part).sum(0)) / width
+        error = error_of_mean(part, width)
         rows.append(Row(label, None, [estimate(*p) for p in zip(values, error, strict=True)]))
     return rows
 

@@ -13,11 +13,11 @@ from covlaw.plugins.logs.formats.own_run import own_run
 from covlaw.plugins.logs.formats.parquet import MAGIC, parquet
 from covlaw.plugins.logs.formats.table import Table
 from covlaw.plugins.logs.log import Log
-from covlaw.records.runs import SAMPLES
+from covlaw.records.runs import ROLLOUTS, SAMPLES
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.validation import check_names
 
-ENDINGS = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+ENDINGS = (*ROLLOUTS, ".json")
 
 
 def read_log(

@@ -19,13 +19,14 @@ def test_the_committed_page_is_fresh() -> None:
 def test_what_is_certain_is_told_from_what_is_not(tmp_path: Path) -> None:
     record = real_record(write_real(tmp_path))
     text = " ".join(said(record).split())
-    assert "Held out, guarding left thorough higher for certain." in text
+    assert "Held out, by 95 % intervals, guarding left thorough higher." in text
+    assert "not at equal KL" in text
     assert "the exact form certifies 0 of 48 signs" in text
     for run in record["runs"].values():  # nothing moved at all
         run["by_prompt"] = record["base"]["by_prompt"]
     text = " ".join(said(record).split())
-    assert "no reward changed for certain" in text
-    assert "guarding made no difference that is certain" in text
+    assert "under linear weights, no reward changed, by 95 % intervals" in text
+    assert "guarding made no difference by 95 % intervals" in text
 
 
 def test_a_part_of_the_runs_is_enough(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def calibration_slope(
         nan = float("nan")
         return Slope(nan, nan, nan, nan, nan, nan, len(x), clusters)
     error = jackknife_error(_slopes(total - moments))
-    margin = float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * error
+    margin = jackknife_margin(error, clusters)
     intercept = float(np.mean(y) - slope * np.mean(x))
     ends = (slope - margin, slope + margin)
     return Slope(slope, error, *ends, intercept, _scatter(total, slope), len(x), clusters)
@@ -97,6 +97,11 @@ def jackknife_error(without: Array) -> float:
     √((C − 1) · mean (θ_(i) − θ̄)²), Efron & Tibshirani 1993, equation 11.5.
     """
     return float(np.sqrt((len(without) - 1) * np.mean((without - without.mean()) ** 2)))
+
+
+def jackknife_margin(error: float, clusters: int) -> float:
+    """Half of the 95 % interval: Student's t of C − 1 degrees times the jackknife error."""
+    return float(stdtrit(clusters - 1, (1 + LEVEL) / 2)) * error
 
 
 def _cluster_moments(

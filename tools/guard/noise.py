@@ -89,7 +89,7 @@ def against(rows: list[Row], bare: list[Row], seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, and append to a file."""
+    """Measure, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("guards", nargs="+")
     parser.add_argument("--out", type=Path, required=True)

@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
-from covlaw.theory.estimators.calibration import LEVEL, calibration_slope, jackknife_error
+from covlaw.theory.estimators.calibration import (
+    calibration_slope,
+    jackknife_error,
+    jackknife_margin,
+)
 from covlaw.theory.estimators.error_correlation import prompt_correlation
 from covlaw.theory.solvers.york import line_with_errors
 
@@ -96,7 +99,7 @@ def _line(seen: Seen, shared: bool, own: bool) -> tuple[float, bool]:
     value, *without = line_with_errors(
         x, y, sx, sy, np.vstack([np.ones(len(x)), others]), correlation=r
     ).slope
-    margin = student.isf((1 - LEVEL) / 2, AUDITS - 1) * jackknife_error(np.array(without))
+    margin = jackknife_margin(jackknife_error(np.array(without)), AUDITS)
     return float(value), bool(abs(value - 1) <= margin)
 
 
