@@ -56,6 +56,8 @@ class Halves(NamedTuple):
 
 Part = tuple[Tensor, Tensor, Tensor]
 """Exact comparisons: (measured, predicted, tolerance), (n,) each."""
+NOTHING: Part = (torch.empty(0, dtype=torch.float64),) * 3
+"""No comparison: what a statement that decides nothing here has."""
 
 
 def joined(parts: Sequence[Part]) -> Sides:

@@ -9,7 +9,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from covlaw.theory.statements._pooled import Pooled, pooled
-from covlaw.theory.statements.base import Kind, Sides
+from covlaw.theory.statements.base import NOTHING, Kind, Sides
 
 ERROR_RATE = 1e-3
 """Stated probability that a true claim is refuted on sampled instances (all comparisons of one
@@ -74,7 +74,7 @@ def critical_value(
 
 def _stack(sides: Sequence[Sides], error_rate: float) -> tuple[Tensor, Tensor, Tensor]:
     if not sides:
-        return (torch.empty(0, dtype=torch.float64),) * 3
+        return NOTHING
     sampled = sum(s.measured.numel() for s in sides if s.standard_error is not None)
     tolerance = [
         s.tolerance

@@ -14,7 +14,15 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_world
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
+from covlaw.theory.statements.base import (
+    NOTHING,
+    Ensemble,
+    NegativeControl,
+    Part,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.statements.convergence import _bumpy as bumpy
 from covlaw.theory.statements.convergence._interference_bounds import (
     interference,
@@ -52,7 +60,7 @@ def stationary_sides(source: World | TangledBatch, _: np.random.Generator) -> Si
 def unsquared_sides(source: World | TangledBatch, rng: np.random.Generator) -> Sides:
     """The false variant: λ_j in place of λ_j² in the sandwich, of PL functions alone."""
     if isinstance(source, World):
-        return joined([(torch.empty(0, dtype=torch.float64),) * 3])
+        return joined([NOTHING])
     low, high = _sandwich(source, source.polish(source.ascend(source.start)), power=1)
     return joined([low, high])
 
@@ -60,7 +68,7 @@ def unsquared_sides(source: World | TangledBatch, rng: np.random.Generator) -> S
 def less_regression_sides(source: World | TangledBatch, rng: np.random.Generator) -> Sides:
     """The false variant: a regression bound a tenth smaller, on policies alone."""
     if not isinstance(source, World):
-        return joined([(torch.empty(0, dtype=torch.float64),) * 3])
+        return joined([NOTHING])
     own = joined(policy_regressions(source, rng))
     return own._replace(predicted=0.9 * own.predicted)
 
@@ -113,7 +121,7 @@ def _policy_regression(world: World, rewards: Tensor, weights: Tensor, strength:
     score = rewards @ weights
     span = float(groups.span(score).max())
     if span <= float(rounding(score.abs().max(), 8)):
-        return (torch.empty(0, dtype=torch.float64),) * 3
+        return NOTHING
     log_ratio = tilt_log_ratio(score, strength / span, world.prompt, mass)
     row = world.row_weight()
     change = (row * torch.expm1(log_ratio)) @ rewards

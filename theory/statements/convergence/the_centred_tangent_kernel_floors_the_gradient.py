@@ -16,7 +16,7 @@ from covlaw.theory.statements._support.gradient_rounding import (
     largest_score_norm,
 )
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
-from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
+from covlaw.theory.statements.base import NOTHING, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.worlds.world import World
 
 
@@ -24,7 +24,7 @@ def sides(world: World, _: np.random.Generator) -> Sides:
     """λ|∇_zJ|² against |∇_θJ|² by autograd: each objective, and the reward that attains it."""
     floor = centred_ntk_floor(world) if is_dense(world) else np.inf
     if not np.isfinite(floor):
-        return joined([_nothing()])
+        return joined([NOTHING])
     weakest = [_adversary(world, floor)] if floor > 0 else []
     return joined([_objectives(world, floor), *weakest])
 
@@ -33,7 +33,7 @@ def larger_sides(world: World, _: np.random.Generator) -> Sides:
     """The false variant: a floor 1 % above λ_{P+1}, which the weakest reward attains."""
     floor = centred_ntk_floor(world) if is_dense(world) else np.inf
     if not 0 < floor < np.inf:
-        return joined([_nothing()])
+        return joined([NOTHING])
     return joined([_adversary(world, 1.01 * floor)])
 
 
@@ -64,10 +64,6 @@ def _error(world: World, floor: float, squares: Tensor, gradient: Tensor, scale:
     blurred = 2 * floor**0.5 * sigma + sigma.square()
     error: Tensor = blurred * squares + 2 * gradient.sqrt() * theta + theta.square()
     return error
-
-
-def _nothing() -> Part:
-    return (torch.empty(0, dtype=torch.float64),) * 3
 
 
 def centred_scores(world: World) -> Tensor:

@@ -87,8 +87,3 @@ def interlacing(world: World, spectrum: KernelSpectrum) -> list[Part]:
     low, high, smallest, largest = (x[None] for x in ends)
     error = rounding(high, 8 * len(spectrum.modes) + world.depth)
     return [(low, smallest, error), (largest, high, error)]
-
-
-def nothing() -> Part:
-    """No comparison."""
-    return (torch.empty(0, dtype=torch.float64),) * 3

@@ -20,7 +20,7 @@ from covlaw.theory.geometry.policy_gradient import (
 from covlaw.theory.statements._support.gradient_rounding import alignment_rounding, is_dense
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import NOTHING, NegativeControl, Proof, Sides, Statement, joined
 from covlaw.theory.worlds.world import World
 
 
@@ -66,7 +66,7 @@ def own_prompt_sides(world: World, rng: np.random.Generator) -> Sides:
 
 def _compare(world: World, score: Tensor, forms: list[Tensor]) -> Sides:
     if not forms:
-        return joined([(torch.empty(0, dtype=torch.float64),) * 3])
+        return joined([NOTHING])
     gradients = value_gradients(world, torch.cat([world.rewards, score[:, None]], 1))
     alignment = gradients[:-1] @ gradients[-1]
     error = alignment_rounding(world, score)

@@ -22,7 +22,15 @@ from covlaw.theory.geometry.kernel_spectrum import (
 from covlaw.theory.statements._support.gradient_rounding import is_dense
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
-from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import (
+    NOTHING,
+    NegativeControl,
+    Part,
+    Proof,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.statements.gradients._gradient_pairs import (
     Pairs,
     attaining_pairs,
@@ -30,7 +38,6 @@ from covlaw.theory.statements.gradients._gradient_pairs import (
     has_choice,
     interlacing,
     measure,
-    nothing,
 )
 from covlaw.theory.worlds.world import World
 
@@ -42,7 +49,7 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
     """The score's own threshold; and, on small worlds, bound, signs and flips by the spectrum."""
     score = random_score(world, rng)
     if not has_choice(world):
-        return joined([nothing()])
+        return joined([NOTHING])
     own = measure(world, world.rewards, score[:, None].expand_as(world.rewards))
     parts = [certified_signs(own, score_threshold(world, score), len(score))]
     if is_dense(world):
@@ -56,9 +63,9 @@ def sides(world: World, rng: np.random.Generator) -> Sides:
 def lower_threshold_sides(world: World, _: np.random.Generator) -> Sides:
     """The false variant: a threshold 1 % below the sharp one."""
     if not (has_choice(world) and is_dense(world)):
-        return joined([nothing()])
+        return joined([NOTHING])
     pairs = _below(world, score_kernel_spectrum(world))
-    return joined([nothing(), *((p.alignment, 0 * p.alignment, p.error) for p in pairs)])
+    return joined([NOTHING, *((p.alignment, 0 * p.alignment, p.error) for p in pairs)])
 
 
 def _bounded(spectrum: KernelSpectrum, pairs: Pairs) -> list[Part]:

@@ -22,7 +22,7 @@ from covlaw.theory.statements._support.gradient_rounding import (
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.restricted_worlds import in_subspace
-from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
+from covlaw.theory.statements.base import NOTHING, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.worlds.world import World
 
 
@@ -70,7 +70,7 @@ def _projection_sides(world: World, score: Tensor, size: float) -> Part:
     """
     root, span = world.row_weight().sqrt(), score_span(world)
     if span is None:  # a singular value at the edge of rounding: the rank is not decided
-        return (torch.empty(0, dtype=torch.float64),) * 3
+        return NOTHING
     target, rewards = root * centred_score(world, score), root[:, None] * advantages(world)
     projected = span.basis.T @ target
     forecasts = [rewards.T @ (span.basis @ projected), (span.basis.T @ rewards).T @ projected]

@@ -15,7 +15,7 @@ from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.geometry.policy_gradient import value_gradients
 from covlaw.theory.geometry.smoothness import log_linear_smoothness, tabular_smoothness
 from covlaw.theory.statements._support.restricted_worlds import on_few_completions
-from covlaw.theory.statements.base import NegativeControl, Part, Sides, Statement, joined
+from covlaw.theory.statements.base import NOTHING, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.gradients._log_linear import extremal_pair, log_linear
 from covlaw.theory.statements.guard._guard_problems import GuardProblem
 from covlaw.theory.worlds.world import World
@@ -75,7 +75,7 @@ def _losses(world: World, rng: np.random.Generator, *, curvature: bool) -> Part:
     bend = smoothness * problem.metric.max() * length  # |v|² ≤ P_max·(v'P⁻¹v)
     live = (bend > 0) & (effects > doubt)
     if not bool(live.any()):
-        return (torch.empty(0, dtype=torch.float64),) * 3
+        return NOTHING
     safe = (2 * effects / torch.where(bend > 0, bend, 1.0))[live].min()
     parts: list[Part] = []
     for fraction in FRACTIONS:

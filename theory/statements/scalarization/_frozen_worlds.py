@@ -16,10 +16,6 @@ LAW_NEEDS_EXPECTATIONS = (
 )
 
 
-NOTHING = (torch.empty(0, dtype=torch.float64),) * 3
-"""(measured, predicted, tolerance) where a statement decides nothing."""
-
-
 def conflict_worlds(rng: np.random.Generator, count: int) -> Iterator[World]:
     """Yield tabular bandits of 1–3 prompts, 3–6 arms and 2–4 objectives; 60 % plant a conflict."""
     return (_conflict_world(rng) for _ in range(count))

@@ -5,7 +5,15 @@ import torch
 from torch import Tensor
 
 from covlaw.theory.scalarizers import Observation
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
+from covlaw.theory.statements.base import (
+    NOTHING,
+    Ensemble,
+    NegativeControl,
+    Part,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.statements.scalarization._constraint_pairs import (
     Constraint,
     constrained_covariance,
@@ -15,7 +23,6 @@ from covlaw.theory.statements.scalarization._constraint_pairs import (
 )
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
-    NOTHING,
     conflict_worlds,
 )
 from covlaw.theory.worlds.world import World

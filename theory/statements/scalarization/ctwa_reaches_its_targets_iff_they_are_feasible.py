@@ -5,11 +5,18 @@ import numpy as np
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.ctwa_signals import mean_std
 from covlaw.theory.statements._support.scaled import one_percent_less
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
+from covlaw.theory.statements.base import (
+    NOTHING,
+    Ensemble,
+    NegativeControl,
+    Part,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.statements.scalarization._frozen_ctwa import ASKED, Frozen, frozen_at, run_loop
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
-    NOTHING,
     conflict_worlds,
 )
 from covlaw.theory.worlds.world import World

@@ -6,10 +6,16 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.scalarizers import make_scalarizer
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Sides, Statement, joined
+from covlaw.theory.statements.base import (
+    NOTHING,
+    Ensemble,
+    NegativeControl,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
-    NOTHING,
     conflict_worlds,
     frozen_batch,
     gradient_operations,

@@ -9,10 +9,17 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.estimators.covariance import covariance_matrix
 from covlaw.theory.scalarizers import Batch, make_scalarizer
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
+from covlaw.theory.statements.base import (
+    NOTHING,
+    Ensemble,
+    NegativeControl,
+    Part,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.statements.scalarization._frozen_worlds import (
     LAW_NEEDS_EXPECTATIONS,
-    NOTHING,
     conflict_worlds,
     gradient_operations,
     policy_gradients,

@@ -17,7 +17,15 @@ from covlaw.theory.estimators.covariance import within_prompt_covariance
 from covlaw.theory.statements._support.batches import Batches, all_batches
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements._support.restricted_worlds import on_few_completions
-from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
+from covlaw.theory.statements.base import (
+    NOTHING,
+    NegativeControl,
+    Part,
+    Proof,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.worlds.world import World
 
 SIZES = (2, 3, 4)
@@ -66,7 +74,7 @@ def _left(
     shown = _shown(few, score, batches, groups, normaliser)
     total = float(weight @ kept)
     if total == 0:
-        return (torch.empty(0, dtype=torch.float64),) * 3
+        return NOTHING
     mass = few.log_prob_at().exp()
     law = within_prompt_covariance(few.rewards, score, few.prompt, mass, few.prompt_mass).estimate
     law = law if normaliser == "rloo" else weight @ shown
