@@ -75,7 +75,7 @@ def test_floors_raised_by_the_curvature() -> None:
         for c in summary["guards"]
         if c["world"] == "transformer adamw-.003" and not c["samples"]
     }
-    runs = 72
+    (runs,) = {c["at"]["end"]["sacrifices"]["n"] for c in summary["guards"]}
     fallen = runs * cells["linear", "guard-curvature"]
     said = f"{fallen:.0f} of {runs} transformers sacrifice one where linear weights do in "
     assert f"{said}{100 * cells['linear', 'none']:.0f} %" in README

@@ -3,11 +3,9 @@
 from concurrent.futures import Future
 from typing import Any
 
-from covlaw.ladder.climb.plan import Job
-
 
 class Inline:
-    """A pool that works in this process: the ladder's logic without the cost of spawning."""
+    """A pool that works in this process: the logic around it without the cost of spawning."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         """Take what ProcessPoolExecutor takes."""
@@ -21,10 +19,10 @@ class Inline:
     def shutdown(self, **_: Any) -> None:
         """Nothing to stop."""
 
-    def submit(self, function: Any, job: Job) -> Any:
+    def submit(self, function: Any, *arguments: Any) -> Any:
         future: Future[Any] = Future()
         try:
-            future.set_result(function(job))
+            future.set_result(function(*arguments))
         except Exception as error:
             future.set_exception(error)
         return future

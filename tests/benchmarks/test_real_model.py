@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from quiet_trl import QUIET
 from trl_clock import Clock, seconds_a_step
 
 from covlaw.llm.base import default_root
@@ -76,19 +77,8 @@ def trl_seconds(folder: Path) -> float:
         max_completion_length=config.max_tokens,
         max_steps=STEPS,
         learning_rate=config.learning_rate,
-        lr_scheduler_type="constant",
-        beta=0.0,
         temperature=config.temperature,
-        top_k=0,
-        top_p=1.0,
-        bf16=False,
-        use_cpu=True,
-        gradient_checkpointing=False,
-        dataloader_pin_memory=False,
-        report_to="none",
-        logging_strategy="no",
-        save_strategy="no",
-        disable_tqdm=True,
+        **QUIET,
     )
     clock = Clock()
     trl.GRPOTrainer(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from quiet_trl import QUIET
 from trl_clock import Clock, seconds_a_step
 
 from covlaw.llm.config.train_config import TrainConfig
@@ -41,20 +42,9 @@ def trl_round(folder: Path, seed: int) -> float:
         max_completion_length=TOKENS,
         max_steps=STEPS,
         learning_rate=RATE,
-        lr_scheduler_type="constant",
-        beta=0.0,
         temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        bf16=False,
-        use_cpu=True,
-        gradient_checkpointing=False,
-        dataloader_pin_memory=False,
-        report_to="none",
-        logging_strategy="no",
-        save_strategy="no",
-        disable_tqdm=True,
         seed=seed,
+        **QUIET,
     )
     clock = Clock()
     trl.GRPOTrainer(

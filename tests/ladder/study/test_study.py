@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_pool import Inline
 
 from covlaw.ladder.cli import main
 from covlaw.ladder.study import run as study_run
@@ -20,30 +20,6 @@ from covlaw.theory._numerics.errors import CovlawError
 
 ALGORITHMS = ("linear", "ctwa", "mgda", "mgda-ref")
 FEW = ["--worlds", "bandit", "tabular", "--scalarizers", *ALGORITHMS, "--quick", "--seeds", "2"]
-
-
-class Inline:
-    """A pool that works in this process: the study's logic without the cost of spawning."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Take what ProcessPoolExecutor takes."""
-
-    def __enter__(self) -> "Inline":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to stop."""
-
-    def shutdown(self, **_: Any) -> None:
-        """Nothing to stop."""
-
-    def submit(self, function: Any, *arguments: Any) -> Any:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 @pytest.fixture(autouse=True)
@@ -192,12 +168,13 @@ study(*sys.argv[1:])
 def test_a_killed_study_ends_as_an_unbroken_one(finished: Path, tmp_path: Path) -> None:
     """kill -9 in the middle of a line, in the middle of a job."""
     out, after = tmp_path / "killed", 11
-    source = os.environ.get("PYTHONPATH", "")
+    here = Path(__file__).parent
+    places = (str(here), str(here.parents[1] / "_shared"), os.environ.get("PYTHONPATH", ""))
     script = f"import pathlib, sys; sys.argv[1] = pathlib.Path(sys.argv[1])\n{KILLED}"
     killed = subprocess.run(  # noqa: S603
         [sys.executable, "-c", script.format(after=after), str(out), *FEW],
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), source))},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
         capture_output=True,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
