@@ -8,18 +8,17 @@ import numpy as np
 import torch
 
 from covlaw.ladder.report.filters import Shown, estimate
+from covlaw.ladder.report.frontier_panels import Panel, panels_of
 from covlaw.plugins.inspection.ahead import Point, base, look_ahead
 from covlaw.plugins.logs.log import Log
+from covlaw.records.constants import CLEAR
 from covlaw.records.ends import error_of_mean, window
-from covlaw.records.ladder import Array, LlmRun
+from covlaw.records.ladder import LlmRun
 from covlaw.theory._numerics.errors import CovlawError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-BOX = 300.0, 200.0
-"""Width and height of a picture."""
-MARGIN = 10.0
 MOST = 6
 """Strengths in the table; the pictures have them all."""
 
@@ -30,18 +29,6 @@ class Row(NamedTuple):
     label: str
     kl: float | None
     cells: list[Shown]
-
-
-class Panel(NamedTuple):
-    """The first objective against another: the frontier's line and the run's."""
-
-    of: str
-    name: str
-    frontier: str
-    run: str
-    end: tuple[float, float]
-    ranges: tuple[float, float, float, float]
-    """Left, right, bottom, top."""
 
 
 class RunFrontier(NamedTuple):
@@ -84,21 +71,30 @@ def run_frontier(folder: Path, run: LlmRun) -> RunFrontier | None:
     tilts = look_ahead(start, torch.tensor(weights, dtype=torch.float64)).tilts
     if len(tilts) < 2:
         return None
-    changes = zip(tilts[-1].change, tilts[-1].change_error, run.ends.change, run.ends.noise,
-                  strict=True)  # fmt: skip
-    both = [a * b > 0 for a, error, b, noise in changes if abs(a) > 2 * error and abs(b) > noise]
+    both = _agreements(tilts[-1], run)
     everywhere = run.column("weights")
     return RunFrontier(
         weights,
         len(start.prompt),
         len(torch.unique(start.prompt)),
         [*_tilted(tilts), *_ends(run)],
-        _panels(run, tilts),
+        panels_of(run, tilts),
         sum(both),
         len(both),
         bool((np.ptp(everywhere, axis=0) > 0).any()),
         window(len(run.steps)),
     )
+
+
+def _agreements(end: Point, run: LlmRun) -> list[bool]:
+    """Of each objective that clearly moves in both: whether the tilt's end has the run's sign."""
+    ahead = zip(end.change, end.change_error, strict=True)
+    went = zip(run.ends.change, run.ends.noise, strict=True)
+    return [
+        a * b > 0
+        for (a, error), (b, noise) in zip(ahead, went, strict=True)
+        if abs(a) > CLEAR * error and abs(b) > noise
+    ]
 
 
 def _arrays(path: Path) -> "tuple[Tensor, Tensor] | None":
@@ -142,34 +138,3 @@ def _ends(run: LlmRun) -> list[Row]:
         error = error_of_mean(part, width)
         rows.append(Row(label, None, [estimate(*p) for p in zip(values, error, strict=True)]))
     return rows
-
-
-def _panels(run: LlmRun, tilts: Sequence[Point]) -> list[Panel]:
-    width = window(len(run.steps))
-    flat = np.ones(width) / width
-    means = run.column("reward_mean")
-    path = np.stack([np.convolve(column, flat, "valid") for column in means.T], 1)
-    ahead = np.array([point.values for point in tilts])
-    names = run.objectives
-    return [
-        _panel((names[0], names[k]), ahead[:, (0, k)], path[:, (0, k)])
-        for k in range(1, len(names))
-    ]
-
-
-def _panel(names: tuple[str, str], ahead: Array, path: Array) -> Panel:
-    both = np.concatenate([ahead, path])
-    low, high = np.nanmin(both, 0), np.nanmax(both, 0)
-    span = np.where(high > low, high - low, 1.0)
-
-    def placed(points: Array) -> list[tuple[float, float]]:
-        share = (points - low) / span
-        across, up = (size - 2 * MARGIN for size in BOX)
-        return [(MARGIN + across * x, BOX[1] - MARGIN - up * y) for x, y in share]
-
-    def line(points: Array) -> str:
-        return " ".join(f"{x:.1f},{y:.1f}" for x, y in placed(points))
-
-    x, y = placed(path[-1:])[0]
-    ends = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
-    return Panel(names[0], names[1], line(ahead), line(path), (round(x, 1), round(y, 1)), ends)

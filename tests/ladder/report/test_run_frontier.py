@@ -37,6 +37,9 @@ def test_the_tilt_starts_at_the_samples_and_the_run_stands_beside_it(tmp_path: P
     assert first.label == "its samples"
     assert float(first.cells[0].value) == pytest.approx(float(share.mean()), abs=0.006)
     assert (found.completions, found.prompts) == (PROMPTS * EACH, PROMPTS)
+    # along equal weights the first and the third rise; in the run the first two do, the third falls
+    assert [x > 0 for x in run.ends.change] == [True, True, False]
+    assert (found.right, found.moved) == (1, 3)
     for row, values in ((start, run.ends.start), (end, run.ends.end)):
         shown = [float(cell.value.replace("−", "-")) for cell in row.cells]
         assert shown == pytest.approx(values.tolist(), abs=0.006)
