@@ -27,7 +27,7 @@ class Panel(NamedTuple):
 
 
 def panels_of(run: LlmRun, tilts: Sequence[Point]) -> list[Panel]:
-    """The tilt's line and the run's, of its steps' running means: the first objective against each."""
+    """The tilt and the run, as means over some steps: the first objective against each other."""
     width = window(len(run.steps))
     flat = np.ones(width) / width
     means = run.column("reward_mean")
