@@ -38,6 +38,9 @@ ON_LLM: Mapping[str, dict[str, Any]] = {
     "guard-restoring-1": {"guard": "on", "guard_options": {"strength": 1.0}},
 }
 """Settings of an LLM run's guard, by its name here."""
+GRAMIAN_ON_LLM: Mapping[str, dict[str, Any]] = {"gramian-crossed": {"gramian": "crossed"}}
+"""Beside unguarded runs of methods that ask for a Gramian, which is then that of two halves."""
+ASKING = ("mgda", "upgrad")
 EVERY_LLM = ("none", "guard")
 """What every algorithm is run with on the LLM rung; linear weights with all of them."""
 
@@ -45,7 +48,8 @@ EVERY_LLM = ("none", "guard")
 def guards_of(world: str, optimiser: str, algorithm: str) -> list[tuple[str, int]]:
     """(guard, completions of each prompt that it sees, 0: all) of one algorithm's runs."""
     if world == "llm":
-        return [(name, 0) for name in (ON_LLM if algorithm == "linear" else EVERY_LLM)]
+        guards = ON_LLM if algorithm == "linear" else EVERY_LLM
+        return [(own, 0) for own in (*guards, *(GRAMIAN_ON_LLM if algorithm in ASKING else ()))]
     found = [(name, 0) for name in EVERYWHERE]
     if world == "transformer" and optimiser in VARIED:
         found += [(name, 0) for name in RIVALS.get(algorithm, ())]

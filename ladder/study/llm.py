@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from covlaw.ladder.study.bases import BASES, base_model, measured_start
-from covlaw.ladder.study.guard_plan import ON_LLM
+from covlaw.ladder.study.guard_plan import GRAMIAN_ON_LLM, ON_LLM
 from covlaw.ladder.study.plan import StudyRun
 from covlaw.ladder.study.rows import Record, failed, measured, settings_of
 from covlaw.records.alarms import certified_fall, judge_alarms
@@ -93,7 +93,8 @@ def _config(run: StudyRun, out: Path, base: Path, quick: bool) -> Any:
     if algorithm.name == TUNED:
         options |= chosen(preset.options, TUNED)[1]
     low, high, _ = CLIPS[run.clip]
-    guarded = ON_LLM[run.guard] | ({} if run.guard == "none" else NO_AUDITS)
+    settings = {**ON_LLM, **GRAMIAN_ON_LLM}[run.guard]
+    guarded = settings | ({} if run.guard == "none" else NO_AUDITS)
     return TrainConfig.preset(
         PRESET,
         out=str(out),

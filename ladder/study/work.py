@@ -20,13 +20,16 @@ from covlaw.toys.study.supply import snapshot
 from covlaw.toys.study.worlds import find_optimiser, find_world
 
 
-def work(job: StudyJob, folder: str, *, frontier: bool = True) -> list[dict[str, Any]]:
+def work(
+    job: StudyJob, folder: str, *, frontier: bool = True, steps: int = 0
+) -> list[dict[str, Any]]:
     """Do one job.
 
     Args:
         job: Runs of one cell of one world.
         folder: Of the study; LLM runs have folders of their own in it.
         frontier: Whether to measure how far the runs of exact worlds are from it.
+        steps: Of an exact world's runs; 0: the world's own number.
 
     Returns:
         A row a run, in the order of the job.
@@ -36,7 +39,7 @@ def work(job: StudyJob, folder: str, *, frontier: bool = True) -> list[dict[str,
 
         return [llm_row(run, folder, job.quick) for run in job.runs]
     world = find_world(job.world)
-    steps = min(world.steps, QUICK_STEPS) if job.quick else world.steps
+    steps = steps or (min(world.steps, QUICK_STEPS) if job.quick else world.steps)
     seeds = sorted({run.seed for run in job.runs})
     drawn = world.build(world.cells[job.cell], seeds)
     chosen = drawn.rows(torch.tensor([seeds.index(run.seed) for run in job.runs]))

@@ -32,7 +32,9 @@ from covlaw.toys.study.guards import find_guard
 MEASURED = ("sacrifices", "hypervolume")
 
 
-def rows_of(plain: list[StudyRun], ways: list[tuple[str, int]], known: Path) -> list[Row]:
+def rows_of(
+    plain: list[StudyRun], ways: list[tuple[str, int]], known: Path, steps: int = 0
+) -> list[Row]:
     """Train unguarded runs' worlds in every way, a guard and how many completions it sees."""
     rows = {row["run"]: row for row in read_lines(known)} if known.is_file() else {}
     wanted = [run._replace(guard=g, samples=k) for g, k in ways for run in plain]
@@ -40,7 +42,7 @@ def rows_of(plain: list[StudyRun], ways: list[tuple[str, int]], known: Path) -> 
         runs = tuple(run for run in wanted if run.cell == cell and run.name not in rows)
         if runs:
             job = StudyJob("", runs[0].world, cell, runs[0].optimiser, runs, quick=False)
-            new = work(job, "", frontier=False)
+            new = work(job, "", frontier=False, steps=steps)
             with known.open("a", encoding="utf-8") as file:
                 file.writelines(to_json(row) + "\n" for row in new)
             rows |= {row["run"]: row for row in new}

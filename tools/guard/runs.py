@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from covlaw.ladder.study.guard_plan import GRAMIAN_ON_LLM
 from covlaw.records.guard_pairs import PAIRS
 from covlaw.records.guard_weights import weight_shares
 from covlaw.records.lines import read_records
@@ -42,7 +43,7 @@ def record(study: Path) -> list[dict[str, Any]]:
 def course(study: Path, row: dict[str, Any]) -> dict[str, Any]:
     """What a guarded run's own folder says of its steps; nothing of an unguarded one."""
     folder = study / "llm" / row["run"].replace("/", "_")
-    if row["guard"] == "none":
+    if row["guard"] in ("none", *GRAMIAN_ON_LLM):
         return {}
     steps = read_records(folder / "steps.jsonl")
     told = [step["guard"] for step in steps]

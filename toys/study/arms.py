@@ -48,7 +48,7 @@ class Arms:
         self._signals = _positions([arm.signal for arm in arms])
 
     @property
-    def curious(self) -> Rows:
+    def curious(self) -> Tensor:
         """The arms that ask for a Gramian."""
         asking = [g.members for g in self._groups if "gramian" in g.scalarizer.before]
         return torch.tensor([member for members in asking for member in members], dtype=torch.int64)

@@ -77,7 +77,8 @@ class _Trainer:
     def step(self) -> None:
         """One batch: signal, forecast, inner steps, observation."""
         old, ensemble, arms = self.now, self.ensemble, self.arms
-        supply = Supply(ensemble, old, self.start, arms.curious, self._solver_metric(old))
+        metric, sampled = self._solver_metric(old), self.guards.gramians(old)
+        supply = Supply(ensemble, old, self.start, arms.curious, metric, sampled)
         advantage, tokenwise = arms.advantages(ensemble, supply)
         law = law_forecast(ensemble, old, advantage, tokenwise)
         self.alarms.append(certified_fall(law.covariance, law.bound, z=1.0))

@@ -11,7 +11,7 @@ from covlaw.theory.guard import optimiser_metric
 from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.guards import Guard, check_samples, find_guard
 from covlaw.toys.study.memory import Memory
-from covlaw.toys.study.observed import Weights, crossed
+from covlaw.toys.study.observed import Weights, crossed, sampled_gramian
 from covlaw.toys.study.projection import projected
 from covlaw.toys.study.step_control import Steps, controlled
 from covlaw.toys.study.supply import Snapshot, gradients
@@ -59,7 +59,7 @@ class Guards:
     @property
     def measured(self) -> Tensor:
         """The runs whose scalarizer is given its Gramian in the optimiser's metric."""
-        rows = [g.rows for g in self.groups if g.guard.place == "solver"]
+        rows = [g.rows for g in self.groups if g.guard.place == "solver" and g.guard.metric]
         return torch.cat(rows) if rows else torch.empty(0, dtype=torch.int64)
 
     def metric(self, now: Snapshot) -> Tensor | None:
@@ -75,6 +75,23 @@ class Guards:
     def look(self, now: Snapshot) -> None:
         """Take the gradients of the policies before the step, all of them in one pass."""
         asking = [group for group in self.groups if group.guard.place not in ("nowhere", "solver")]
+        self._take(asking, now)
+        for group in asking:
+            if group.guard.place == "whitening":
+                self._remember(group, self._gradients(group))
+
+    def gramians(self, now: Snapshot) -> tuple[Tensor, Tensor] | None:
+        """The runs whose scalarizer is given its Gramian from samples, and those: (rows, M, M)."""
+        asking = [group for group in self.groups if group.guard.sampled_gramian]
+        if not asking:
+            return None
+        self._take(asking, now)
+        return torch.cat([g.rows for g in asking]), torch.cat(
+            [sampled_gramian(self._parts[id(g)], shrunk=g.guard.shrunk) for g in asking]
+        )
+
+    def _take(self, asking: Sequence[Guarded], now: Snapshot) -> None:
+        """What some guards observe of their policies, as gradients, all of them in one pass."""
         if not asking:
             return
         found = [group.memory.observed(_of(now, group.rows)) for group in asking]
@@ -84,8 +101,6 @@ class Guards:
         each = iter(every.split([len(w) for w in weights]))
         for group, own in zip(asking, found, strict=True):
             self._parts[id(group)] = tuple(next(each) for _ in own)
-            if group.guard.place == "whitening":
-                self._remember(group, self._gradients(group))
 
     def bend(self, weights: Tensor) -> None:
         """Change the gradients that the optimiser is about to be given (GEM, MAdam).

@@ -29,6 +29,8 @@ class Guard(NamedTuple):
     makes the update knows it: exactly."""
     crossed: bool = False
     """Whether the Gramian is that of two halves of the samples, shrunk by its error (T62)."""
+    shrunk: bool = True
+    """Whether a crossed Gramian is shrunk; if not, only its negative eigenvalues are set to 0."""
     pool: int = 0
     """Completions a prompt that are read, those of earlier steps with them (`memory`); 0: only the
     step's own."""
@@ -42,7 +44,14 @@ class Guard(NamedTuple):
     @property
     def sampled(self) -> bool:
         """Whether it is about noise, so that it needs samples."""
-        return bool(self.crossed or self.pool or self.certified or self.secants)
+        return bool(
+            self.crossed or self.pool or self.certified or self.secants or self.sampled_gramian
+        )
+
+    @property
+    def sampled_gramian(self) -> bool:
+        """Whether the scalarizer is given its Gramian from samples, in the plain metric."""
+        return self.place == "solver" and not self.metric
 
 
 GUARDS: Mapping[str, Guard] = {
@@ -67,10 +76,15 @@ GUARDS: Mapping[str, Guard] = {
     "halving": Guard(control="halving"),
     "gem": Guard("gradient", metric=False),
     "gramian-in-metric": Guard("solver"),
+    "gramian-plain": Guard("solver", metric=False),
+    "gramian-crossed": Guard("solver", metric=False, crossed=True),
+    "gramian-unshrunk": Guard("solver", metric=False, crossed=True, shrunk=False),
     "madam": Guard("whitening"),
 }
 """`gem`: each gradient that the optimiser is given, projected (Lopez-Paz & Ranzato 2017).
-`gramian-in-metric`: MGDA and UPGrad with the optimiser's metric in their Gramian. `madam`: the
+`gramian-in-metric`: MGDA and UPGrad with the optimiser's metric in their Gramian. `gramian-plain`,
+`-crossed` and `-unshrunk`: no guard, but the Gramian that a scalarizer asks for is that of sampled
+completions; what is done with its weights stays exact. `madam`: the
 gradient is divided by √(λ'Fλ) + ε, F_jk the running mean of g_j⊙g_k with Adam's β₂ (Liu et al.
 2026, arXiv 2606.03904, rebuilt from its published equations; the bias of F's start is corrected as
 Adam corrects its own)."""
@@ -101,5 +115,5 @@ def check_samples(name: str, samples: int) -> None:
         )
     if guard.sampled and not samples:
         raise CovlawError(f"guard {name!r} is about sampling noise: give it some samples")
-    if samples and guard.place != "step":
+    if samples and guard.place != "step" and not guard.sampled_gramian:
         raise CovlawError(f"guard {name!r} has no sampled form: leave samples at 0")

@@ -53,6 +53,22 @@ def crossed(first: Tensor, second: Tensor, metric: Tensor | None) -> Tensor:
     return torch.stack(rows)
 
 
+def sampled_gramian(parts: tuple[Tensor, ...], *, shrunk: bool = True) -> Tensor:
+    """Each run's Gramian from gradients (R, M, D) of samples, or of two halves: (R, M, M).
+
+    Of halves the crossed one: shrunk, or (X + X')/2 with its negative eigenvalues set to 0 (T62).
+    """
+    first, last = parts[0], parts[-1]
+    if len(parts) > 1 and shrunk:
+        return crossed(first, last, None)
+    products: Tensor = first @ last.mT
+    if len(parts) == 1:
+        return products
+    values, vectors = torch.linalg.eigh((products + products.mT) / 2)
+    found: Tensor = (vectors * values.clamp(min=0.0)[:, None]) @ vectors.mT
+    return (found + found.mT) / 2
+
+
 def frequency(ensemble: PolicyEnsemble, place: Tensor) -> Tensor:
     """Share of its prompt's draws (R, P, K) that each completion has: (R, N)."""
     size = ensemble.rewards.shape[1] // ensemble.prompts

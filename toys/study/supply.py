@@ -102,13 +102,15 @@ class Supply:
         start: Before the first one.
         curious: The policies whose Gramian is asked for.
         metric: (R, D) in which their Gramians are taken; None: the plain one.
+        sampled: Some policies and the Gramians (rows, M, M) that they are given instead.
     """
 
     ensemble: PolicyEnsemble
     now: Snapshot
     start: Snapshot
-    curious: Rows
+    curious: Tensor
     metric: Tensor | None = None
+    sampled: tuple[Tensor, Tensor] | None = None
 
     def batch(self, rows: Rows, fields: frozenset[str]) -> Batch:
         """The batch of some policies, with the optional fields that are asked for."""
@@ -127,8 +129,14 @@ class Supply:
     def _gramian(self) -> Tensor:
         count = len(self.ensemble.names)
         every = self.now.values.new_full((self.ensemble.runs, count, count), torch.nan)
-        metric = None if self.metric is None else self.metric[self.curious]
-        every[self.curious] = gramians(self.ensemble, self.now, self.curious, metric)
+        rows = self.curious
+        if self.sampled is not None:
+            known, found = self.sampled
+            every[known] = found
+            rows = rows[~torch.isin(rows, known)]
+        if len(rows):
+            metric = None if self.metric is None else self.metric[rows]
+            every[rows] = gramians(self.ensemble, self.now, rows, metric)
         return every
 
     @cached_property

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from covlaw.ladder.cli import main
-from covlaw.ladder.study.guard_plan import EVERY_LLM, ON_LLM
+from covlaw.ladder.study.guard_plan import EVERY_LLM, GRAMIAN_ON_LLM, ON_LLM
 from covlaw.ladder.study.llm import record_of
 from covlaw.ladder.study.plan import all_runs, study_jobs
 from covlaw.ladder.study.rows import measured, settings_of
@@ -116,10 +116,11 @@ def test_guarded_llm_runs_are_pairs_and_linear_weights_have_every_variant() -> N
         found.setdefault((run.algorithm, run.cell, run.seed), []).append(run.guard)
     assert {key: set(names) for key, names in found.items()} == {
         (algorithm, cell, seed): set(names)
-        for algorithm, names in (("linear", ON_LLM), ("mgda", ("none", "guard")))
+        for algorithm, names in (("linear", ON_LLM), ("mgda", ("none", "guard", "gramian-crossed")))
         for cell in range(3)
         for seed in range(2)
     }
+    assert GRAMIAN_ON_LLM["gramian-crossed"] == {"gramian": "crossed"}
     for own in ON_LLM.values():
         assert TrainConfig.preset("cpu-demo", **own).guard == own.get("guard", "off")
 

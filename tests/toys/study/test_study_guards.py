@@ -10,8 +10,9 @@ from torch import Tensor
 
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
-from covlaw.theory.guard import guard_step
+from covlaw.theory.guard import guard_step, shrunk_gramian
 from covlaw.theory.scalarizers import make_scalarizer
+from covlaw.theory.solvers.min_norm import min_norm_weights
 from covlaw.toys.study.arms import Arm
 from covlaw.toys.study.engine import Course, train_ensemble
 from covlaw.toys.study.ensemble import Optimiser, PolicyEnsemble
@@ -151,6 +152,32 @@ def test_the_gramian_of_the_rivals_is_in_the_optimisers_metric() -> None:
     assert not torch.equal(plain[2], metric[2])
 
 
+@pytest.mark.parametrize("guard", ["gramian-plain", "gramian-crossed", "gramian-unshrunk"])
+def test_the_methods_weights_are_those_of_the_sampled_gramian(guard: str) -> None:
+    """And not of the exact one; the run's own generator draws the completions."""
+    ensemble = draw("tabular", (0, 1))
+    now, rngs = snapshot(ensemble, ensemble.theta), [np.random.default_rng([r, 2]) for r in (0, 1)]
+    parts = drawn(ensemble, now, rngs, 8, 1 if guard == "gramian-plain" else 2)
+    halves = [gradients(ensemble, now.theta, part) for part in parts]
+    products = halves[0] @ halves[-1].mT
+    if guard == "gramian-crossed":
+        plain = (halves[0] + halves[1]) / 2
+        each = zip(products, plain @ plain.mT, strict=True)
+        grams = torch.stack([shrunk_gramian(x, own).gram for x, own in each])
+    else:
+        values, vectors = torch.linalg.eigh(products + products.mT)
+        grams = vectors @ torch.diag_embed(values.clamp(min=0)) @ vectors.mT
+    scalarizer = make_scalarizer("mgda", ensemble.names)
+
+    def weights(name: str, samples: int) -> Tensor:
+        arms = [Arm(scalarizer, "raw", "on", name, samples, r) for r in (0, 1)]
+        return train_ensemble(ensemble, arms, 1, 2).weights
+
+    found, exact = weights(guard, 8), weights("none", 0)
+    assert (found - min_norm_weights(grams)).abs().max() < 1e-9
+    assert (found - exact).abs().amax(1).min() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("guard", "samples", "message"),
     [
@@ -160,6 +187,8 @@ def test_the_gramian_of_the_rivals_is_in_the_optimisers_metric() -> None:
         ("guard-crossed", 0, "give it some"),
         ("guard-pool", 0, "about sampling noise"),
         ("gem", 4, "no sampled form"),
+        ("gramian-plain", 0, "give it some"),
+        ("gramian-in-metric", 4, "no sampled form"),
     ],
 )
 def test_guards_that_cannot_work_are_refused(guard: str, samples: int, message: str) -> None:
