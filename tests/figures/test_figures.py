@@ -1,14 +1,13 @@
-"""Figures: titles that claim what is there, at the width that is printed."""
+"""Figures: titles that claim what is there."""
 
 import json
 from pathlib import Path
 
 import pytest
 from fake_runs import write_ladder, write_llm_run, write_study
-from PIL import Image
 
 from covlaw.figures._drawing.available import available, require
-from covlaw.figures._drawing.render import inline_svg, recorded, save
+from covlaw.figures._drawing.render import inline_svg, recorded
 from covlaw.figures._drawing.style import house_style
 from covlaw.figures.registry import FIGURES, load
 from covlaw.records.constants import CLEAR
@@ -23,22 +22,12 @@ OWN = {
     "real": recorded("real"),
 }
 """Figures that are drawn of their own record."""
-PRINTED_WIDTH = 1300
-"""Pixels: 6.5 inches at 200 dots an inch."""
 
 
 @pytest.fixture(scope="module")
 def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Hold a ladder and a study at once: enough for every figure but those of guarded runs."""
     return write_study(write_ladder(tmp_path_factory.mktemp("ladder")))
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_has_the_printed_width(name: str, ladder: Path, tmp_path: Path) -> None:
-    [svg, png] = save(name, OWN.get(name, ladder), tmp_path)
-    assert svg.read_text(encoding="utf-8").rstrip().endswith("</svg>")
-    with Image.open(png) as picture:
-        assert picture.width == PRINTED_WIDTH
 
 
 @pytest.mark.parametrize("name", FIGURES)

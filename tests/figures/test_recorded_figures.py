@@ -1,4 +1,4 @@
-"""The records draw every figure, and each as it is committed."""
+"""The records draw every figure, each as it is committed and at the width that is printed."""
 
 import json
 from pathlib import Path
@@ -15,6 +15,8 @@ from covlaw.records.ladder import llm_runs
 ROOT = Path(__file__).parents[2]
 LARGEST = 200_000
 """Bytes of a picture: what a page about it may cost its reader."""
+PRINTED_WIDTH = 1300
+"""Pixels: 6.5 inches at 200 dots an inch."""
 SAME = 8
 """Of 255: what antialiasing may differ by between builds of the font library."""
 
@@ -26,6 +28,7 @@ def test_the_committed_pictures_are_what_the_code_draws(name: str, tmp_path: Pat
     assert svg.read_bytes() == kept.with_suffix(".svg").read_bytes()
     with Image.open(png) as drawn, Image.open(kept) as shown:
         assert drawn.size == shown.size
+        assert drawn.width == PRINTED_WIDTH
         difference = ImageChops.difference(drawn.convert("RGB"), shown.convert("RGB"))
         assert max(high for _, high in difference.getextrema()) <= SAME
 

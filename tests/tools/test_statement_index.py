@@ -1,6 +1,7 @@
 """docs/statements.md is what the registry says, and every link in it leads somewhere."""
 
 import re
+from functools import cache
 
 import pytest
 from statement_index import PAGE, ROOT, own_tests, page
@@ -11,12 +12,17 @@ from covlaw.theory.statements import STATEMENTS
 from covlaw.theory.statements.registry import file_of
 
 
+@cache
+def made() -> str:
+    return page()
+
+
 def test_the_committed_page_is_fresh() -> None:
-    assert (ROOT / PAGE).read_text() == page(), "run `make docs`"
+    assert (ROOT / PAGE).read_text() == made(), "run `make docs`"
 
 
 def test_every_link_leads_to_a_file_or_an_entry() -> None:
-    text = page()
+    text = made()
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if target.startswith("#"):
             assert f'<a id="{target[1:]}">' in text
@@ -25,10 +31,14 @@ def test_every_link_leads_to_a_file_or_an_entry() -> None:
             assert (ROOT / PAGE).parent.joinpath(file).resolve().is_file(), target
 
 
+@cache
+def every_test() -> dict[str, str]:
+    return {str(p.relative_to(ROOT)): p.read_text() for p in ROOT.glob("tests/**/test_*.py")}
+
+
 @pytest.mark.parametrize("id", STATEMENTS)
 def test_every_statement_has_own_tests_its_own(id: str) -> None:
-    tests = {str(p.relative_to(ROOT)): p.read_text() for p in ROOT.glob("tests/**/test_*.py")}
-    assert own_tests(id, tests)
+    assert own_tests(id, every_test())
     assert f'id="{id}"' in (ROOT / file_of(id)).read_text()
 
 

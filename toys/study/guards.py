@@ -69,6 +69,7 @@ GUARDS: Mapping[str, Guard] = {
     "guard-pool-restoring-.5": Guard("step", restoring=0.5, pool=POOL),
     "guard-pool-restoring-1": Guard("step", restoring=1.0, pool=POOL),
     "guard-longer-pool-restoring-1": Guard("step", restoring=1.0, pool=4 * POOL),
+    "guard-pool-restoring-curvature": Guard("step", control="curvature", restoring=1.0, pool=POOL),
     "guard-best-restoring-1": Guard("step", restoring=1.0, best=0.5),
     "guard-certified-restoring-1": Guard("step", restoring=1.0, certified=1.0),
     "guard-secants-restoring-1": Guard("step", restoring=1.0, secants=1),

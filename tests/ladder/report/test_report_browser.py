@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_runs import write_ladder, write_llm_run, write_study
+from fake_runs import write_llm_run, write_study
 from report_visits import CHROMIUM, DESKTOP, OLD_PHONE, PHONE, Visit, chromium
 
 from covlaw.figures._drawing.render import recorded
@@ -101,8 +101,10 @@ def test_the_table_is_whole_without_the_script(browser: Any, ladder: Path) -> No
     assert not page.locator("#filters").is_visible()
 
 
-@pytest.mark.parametrize("write", [write_ladder, write_llm_run, write_study])
-def test_every_kind_of_folder_has_a_quiet_page(browser: Any, tmp_path: Path, write: Any) -> None:
+@pytest.mark.parametrize("write", [write_llm_run, write_study])
+def test_every_other_kind_of_folder_has_a_quiet_page(
+    browser: Any, tmp_path: Path, write: Any
+) -> None:
     folder = write(tmp_path / "linear-seed0")
     visit = Visit(browser, write_report(folder), PHONE)
     assert visit.complaints == []

@@ -18,12 +18,20 @@ from covlaw.theory.statements.registry import file_of
 HOSTILE = ("<script>alert(1)</script>", 'a & b "quoted" $x_1$', "clarté — 明確さ")
 
 
-@pytest.mark.parametrize("write", [write_ladder, write_llm_run, write_study])
-def test_a_page_fetches_nothing_and_its_links_resolve(tmp_path: Path, write: Any) -> None:
-    text = write_report(write(tmp_path / "linear-seed0")).read_text()
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of a ladder whose objectives have hostile names, with every picture; in its folder."""
+    return write_report(write_ladder(tmp_path_factory.mktemp("pages") / "linear-seed0", HOSTILE))
+
+
+@pytest.mark.parametrize("write", [None, write_llm_run, write_study])
+def test_a_page_fetches_nothing_and_its_links_resolve(
+    hostile: Path, tmp_path: Path, write: Any
+) -> None:
+    text = (write_report(write(tmp_path / "linear-seed0")) if write else hostile).read_text()
     page = Page(text)
     assert not [t for t, _ in page.tags if t in ("link", "img", "iframe", "object")]
-    assert [a for t, a in page.tags if t == "script"] == [{}] * (write is write_ladder)  # inline
+    assert [a for t, a in page.tags if t == "script"] == [{}] * (write is None)  # inline
     assert page.dead_links() == []
     assert all(a["href"].startswith("#") for t, a in page.tags if t == "a")
     contents = re.findall(r'<li><a href="#([^"]+)"', text)
@@ -34,17 +42,17 @@ def test_a_page_fetches_nothing_and_its_links_resolve(tmp_path: Path, write: Any
     assert "@import" not in text
 
 
-def test_hostile_objective_names_are_escaped(tmp_path: Path) -> None:
-    text = write_report(write_ladder(tmp_path, HOSTILE)).read_text()
+def test_hostile_objective_names_are_escaped(hostile: Path) -> None:
+    text = hostile.read_text()
     assert "<script>alert" not in text
     assert "&lt;script&gt;" in text
     assert "clarté" in text
 
 
-def test_every_figure_has_a_text_alternative(tmp_path: Path) -> None:
-    page = Page(write_report(write_ladder(tmp_path)).read_text())
+def test_every_figure_has_a_text_alternative(hostile: Path) -> None:
+    page = Page(hostile.read_text())
     pictures = [a for t, a in page.tags if a.get("class") == "drawing"]
-    assert len(pictures) == len(available(tmp_path))
+    assert len(pictures) == len(available(hostile.parent))
     assert all(len(a["aria-label"] or "") > 40 for a in pictures)
     assert all(a["role"] == "img" for a in pictures)
     seen = [a["id"] for _, a in page.tags if a.get("id")]
@@ -90,16 +98,15 @@ def test_a_single_run_has_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "report.html" in capsys.readouterr().out
 
 
-def test_the_same_records_give_the_same_page(tmp_path: Path) -> None:
-    folder = write_ladder(tmp_path)
-    assert write_report(folder).read_bytes() == write_report(folder).read_bytes()
+def test_the_same_records_give_the_same_page(hostile: Path) -> None:
+    assert hostile.read_bytes() == write_report(hostile.parent).read_bytes()
 
 
-def test_three_pictures_at_the_top_and_the_others_after_the_verdicts(tmp_path: Path) -> None:
-    text = write_report(write_ladder(tmp_path)).read_text()
+def test_three_pictures_at_the_top_and_the_others_after_the_verdicts(hostile: Path) -> None:
+    text = hostile.read_text()
     figures = re.findall(r'<figure id="(\w+)"', text)
     assert figures[:3] == ["ladder_matrix", "interference", "predicted_vs_realised"]
-    assert sorted(figures) == sorted(available(tmp_path))
+    assert sorted(figures) == sorted(available(hostile.parent))
     places = [text.index(f'id="{id}"') for id in ("content", figures[2], "all", "more", figures[3])]
     assert places == sorted(places)
 

@@ -24,6 +24,7 @@ def records(quick: bool) -> list[dict[str, Any]]:
     return measure(seed=0, quick=quick)
 
 
+@pytest.mark.slow
 def test_another_seed_measures_something_else() -> None:
     assert measure(seed=1, quick=True) != records(quick=True)
 

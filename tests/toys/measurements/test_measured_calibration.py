@@ -22,6 +22,7 @@ def records() -> list[dict[str, Any]]:
     return measure(seed=0, quick=True)
 
 
+@pytest.mark.slow
 def test_another_seed_measures_something_else() -> None:
     assert measure(seed=1, quick=True) != records()
 

@@ -35,7 +35,7 @@ IDS = [f"E{k}" for k in range(1, 9)]
 
 
 @pytest.mark.parametrize("id", IDS)
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("seed", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_holds_on_the_conflict_ensemble(id: str, seed: int) -> None:
     verdict = check(id, "theory", seed, instances=25)
     assert verdict.status == "holds", verdict
