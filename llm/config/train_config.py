@@ -133,7 +133,8 @@ class TrainConfig:
         compile_layers: Whether `torch.compile` fuses each layer in training passes: faster on a
             GPU after a minute; other last bits (`covlaw.llm.model.compiled`).
         guard: Whether each finished update is changed as little as keeps every objective (T58):
-            "off", "on", or "needed", where it would certainly take one below its floor.
+            "off", "on", or "needed", where it would certainly take one below its floor (with no
+            more prompts than objectives the same as "on").
         guard_options: Table of the guard's options (`covlaw.llm.guard.settings.GuardSettings`).
         audit: "full", with the budget of the law's terms, or "light": the forecast along the
             step, the exact form and the measured change, on π_old's test sample alone.

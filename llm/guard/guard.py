@@ -31,7 +31,7 @@ from covlaw.theory.guard import (
 from covlaw.theory.guard.floors import critical
 
 _log = logging.getLogger("covlaw")
-_TOLD = ("not guarded", "plain metric", "left alone")
+_TOLD = ("not guarded", "plain metric", "left alone", "too few")
 
 
 class Pending(NamedTuple):
@@ -136,6 +136,8 @@ class Guard:
     def _falling(self, pending: Pending, forecast: Judged | None) -> bool:
         assert forecast is not None  # noqa: S101  # "needed" reads it
         assert pending.forecast is not None  # noqa: S101
+        if self._unsure(pending):
+            return True
         falls = needed(
             forecast.change,
             pending.floor,
@@ -144,6 +146,16 @@ class Guard:
             self._on.level,
         )
         return bool((falls & torch.tensor(self._on.guarded(self.names))).any())
+
+    def _unsure(self, pending: Pending) -> tuple[str, ...]:
+        """Why a forecast cannot decide: with so few prompts hardly any fall is certain."""
+        prompts = pending.forecast.prompts if pending.forecast else 0
+        if self.config.guard != "needed" or prompts > len(self.names):
+            return ()
+        return (
+            f"{prompts} prompts for {len(self.names)} objectives are too few to forecast a fall: "
+            'guarded as with guard = "on"',
+        )
 
     def _guarded(self, pending: Pending, floor: Tensor) -> Guarded:
         """Choose the step; the model is left at the old parameters."""
@@ -157,7 +169,7 @@ class Guard:
         gradients, products, notes = gradients_and_products(halves, step, metric)
         kept = self._on.guarded(self.names)
         found = guarded_step(step, gradients, metric, products, floor, kept, self.names)
-        return found._replace(notes=(*notes, *found.notes))
+        return found._replace(notes=(*notes, *self._unsure(pending), *found.notes))
 
     def _judged(
         self,

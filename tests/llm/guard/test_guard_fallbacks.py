@@ -1,0 +1,70 @@
+"""What a run's guard cannot guard, or cannot forecast, it says, once."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_runs import small_run
+
+from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.train import train
+from covlaw.records.lines import read_lines
+from covlaw.records.runs import STEPS
+
+FLAT = "def flat(completions, references, lengths, state):\n    return 0 * lengths + 0.5\n"
+
+
+@pytest.fixture
+def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
+    (tmp_path / "flat.py").write_text(FLAT, encoding="utf-8")
+    return small_run(
+        policy_folder,
+        tmp_path / "run",
+        rewards=(
+            *("digits=own_rewards:digits", "brief=own_rewards:brief"),
+            f"flat={tmp_path / 'flat.py'}:flat",
+        ),
+        prompts=4,
+        steps=4,
+        audits=0,
+        guard="on",
+        guard_options={"rows": 4, "check": 2},
+    )
+
+
+def told(config: TrainConfig, caplog: pytest.LogCaptureFixture) -> tuple[list[Any], list[str]]:
+    """The steps' records, and what the guard logged."""
+    with caplog.at_level(logging.WARNING, logger="covlaw"):
+        run = train(config)
+    guards = [line["guard"] for line in read_lines(run / STEPS)]
+    return guards, [m for m in caplog.messages if m.startswith("guard:")]
+
+
+def test_a_reward_that_never_varies_is_said_once_and_the_others_are_guarded(
+    config: TrainConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    guards, said = told(replace(config, guard_options={"rows": 4, "check": 0}), caplog)
+    note = "'flat' has no gradient here: it is not guarded"
+    assert said == [f"guard: {note}"]
+    assert all(note in guard["notes"] for guard in guards)
+    assert {guard["weights"][2] for guard in guards} == {0.0}
+    assert any(guard["factor"] > 0 for guard in guards)
+
+
+@pytest.mark.parametrize(("prompts", "acts"), [(3, True), (4, False)])
+def test_prompts_too_few_to_forecast_a_fall_leave_no_step_unguarded(
+    config: TrainConfig, caplog: pytest.LogCaptureFixture, prompts: int, acts: bool
+) -> None:
+    """Three prompts have two degrees of freedom: a fall would have to be 5 standard errors."""
+    options = {**config.guard_options, "level": 0.999}
+    made = replace(config, prompts=prompts, guard="needed", guard_options=options)
+    guards, said = told(made, caplog)
+    few = (
+        f"{prompts} prompts for 3 objectives are too few to forecast a fall: "
+        'guarded as with guard = "on"'
+    )
+    assert [few in guard["notes"] for guard in guards] == [acts] * 4
+    assert [guard["after"] is not None for guard in guards] == [acts] * 4
+    assert said.count(f"guard: {few}") == acts
