@@ -88,6 +88,8 @@ def test_what_is_said_of_the_guard_is_in_its_record(said: str) -> None:
 
 
 def test_floors_raised_by_the_curvature_sacrifice_no_run() -> None:
+    assert "What plain guard leaves at .003 is curvature" in Said("docs/guard.md")
+    assert share(MIDDLE, "linear", "guard") != "0"
     for world in (SMALL, MIDDLE, LARGE):
         for algorithm in GUARDED:
             assert share(world, algorithm, BEST) == "0"

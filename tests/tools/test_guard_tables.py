@@ -60,6 +60,44 @@ def test_no_sampled_guard_is_worse_than_none() -> None:
         assert less["only guarded"] < less["only unguarded"]
 
 
+GRAMIANS = {
+    (row["algorithm"], row["guard"].removeprefix("gramian-"), row["samples"]): row
+    for row in read_records(recorded("gramian-noise") / "gramian_noise.jsonl")
+}
+METHODS, FEW = ("mgda", "upgrad", "nash_mtl", "gapo"), (4, 16)
+
+
+def test_a_crossed_gramian_weighs_worse_and_only_mgda_gains_at_every_number() -> None:
+    said = Said("docs/guard.md")
+    assert "at 4 and 16 completions its weights are farther off for every method, at 64 as" in said
+    off = {key: row["weights first"] for key, row in GRAMIANS.items()}
+    for method in METHODS:
+        for count in FEW:
+            assert off[method, "crossed", count]["mean"] > off[method, "plain", count]["mean"]
+        crossed, plain = (off[method, name, 64] for name in ("crossed", "plain"))
+        assert crossed["low"] < plain["high"]
+        assert plain["low"] < crossed["high"]
+    gains: dict[str, list[float]] = {method: [] for method in (*METHODS, "gradnorm")}
+    for (method, name, _), row in GRAMIANS.items():
+        if name == "crossed":
+            gains[method].append(row["less plain"]["hypervolume"]["low"])
+            assert (
+                row["less plain"]["hypervolume"]["high"] > 0
+            )  # it costs none anything for certain
+    assert [method for method, low in gains.items() if min(low) > 0] == ["mgda"]
+    assert all(sum(g > 0 for g in low) <= 1 for m, low in gains.items() if m != "mgda")
+    few, exact = (
+        f"{GRAMIANS[key]['hypervolume']['mean']:.3f}"[1:]
+        for key in (("mgda", "crossed", 4), ("mgda", "none", 0))
+    )
+    assert f"at K = 4, where its weights are mostly noise, it even has more ({few})" in said
+    assert f"than by the exact Gramian ({exact})" in said
+    assert GRAMIANS["mgda", "crossed", 4]["less exact"]["sacrifices"]["high"] > 0
+    assert "of other seeds (20 to 27), AdamW at .003" in said
+    assert {row["seed"] for row in GRAMIANS.values()} == {20}
+    assert {row["runs"] for row in GRAMIANS.values()} == {144}  # 18 cells of 8 seeds
+
+
 def test_where_nothing_is_lost_the_guard_can_cost_volume() -> None:
     pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS))
     where = ("stepwise-right", "linear", 0)

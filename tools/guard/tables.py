@@ -1,14 +1,19 @@
 """Write the marked blocks of docs/guard.md from the records: from the source tree only.
 
-`python tools/guard/tables.py`, after `tools/guard/runs.py` or `tools/guard/noise.py` recorded.
+`python tools/guard/tables.py`, after one of the programs beside it recorded something.
 """
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script
+
+from guard.noise_tables import bars, gramians, noise
 
 from covlaw.figures._drawing.render import recorded
 from covlaw.records.guard_pairs import PAIRS, Pair, Row, named, pairs_of
@@ -41,6 +46,21 @@ def runs() -> str:
     return table + "\n" + fill(" ".join(_sentences(pairs)), 104) + "\n"
 
 
+def gramian_runs() -> str:
+    """RL runs by the plain Gramian and by the crossed one; nothing where none are recorded."""
+    pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS), "gramian-crossed")
+    if not pairs:
+        return ""
+    head = ["RL runs on `default`", "pairs", "sacrifice", "crossed", "end", "crossed", "volume"]
+    lines = [[*head, "crossed"], ["---"] * 8]
+    for algorithm in dict.fromkeys(kept["algorithm"] for _, kept in pairs):
+        own = [pair for pair in pairs if pair[1]["algorithm"] == algorithm]
+        two = list(zip(*own, strict=True))
+        lines.append([algorithm, str(len(own)), *_both(two, _lost)])
+        lines[-1] += [*_both(two, _ends), *_both(two, _volume)]
+    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
 def _sentences(pairs: Sequence[Pair]) -> list[str]:
     losers = [(bare, kept) for bare, kept in pairs if any(bare["sacrificed"])]
     lost = sum(any(kept["sacrificed"]) for _, kept in pairs)
@@ -70,41 +90,10 @@ def _volume(rows: Sequence[Row]) -> str:
     return f"{np.mean([row['hypervolume'] for row in rows]):.3f}"
 
 
-def noise() -> str:
-    """What helps a sampled guard: % that sacrifice ± half its interval, and volume, by guard."""
-    rows = read_records(recorded("guard-noise") / "guard_noise.jsonl")
-    [bare] = [row for row in rows if row["guard"] == "none"]
-    kept = [row for row in rows if row["guard"] != "none"]
-    counts = sorted({row["samples"] for row in kept}, key=lambda k: k or np.inf)
-    head = ["guard", *(f"K = {k}" if k else "exact" for k in counts)]
-    lines = [head, ["---"] * len(head), ["none", *([_share(bare)] * len(counts))]]
-    for guard in dict.fromkeys(row["guard"] for row in kept):
-        cells = {row["samples"]: _share(row) for row in kept if row["guard"] == guard}
-        lines.append([f"`{guard}`", *(cells.get(k, "–") for k in counts)])
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return table + "\n" + fill(" ".join(_apart(kept)), 104) + "\n"
-
-
-def _apart(kept: Sequence[Row]) -> list[str]:
-    """Guarded less unguarded, in pairs."""
-    less = [row["less none"] for row in kept]
-    closest = max(own["sacrifices"]["high"] for own in less)
-    least = min(own["hypervolume"]["low"] for own in less)
-    alone, pairs = (sum(own["only guarded"] for own in less), sum(row["runs"] for row in kept))
-    return [
-        f"In pairs, in every cell: at least {-100 * closest:.0f} percentage points fewer sacrifice",
-        f"than unguarded and the volume is at least {least:.3f} larger (ends of intervals). In",
-        f"{alone} of {pairs} pairs the guarded run sacrifices an objective and its twin none.",
-    ]
-
-
-def _share(row: Row) -> str:
-    lost = row["sacrifices"]
-    half = 50 * (lost["high"] - lost["low"])
-    return f"{100 * lost['mean']:.0f} ± {half:.0f} / {row['hypervolume']['mean']:.3f}"
-
-
-BLOCKS: Mapping[str, Callable[[], str]] = {"runs": runs, "noise": noise}
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    **{"runs": runs, "noise": noise, "bars": bars},
+    **{"gramians": gramians, "gramian_runs": gramian_runs},
+}
 """By their marks."""
 
 if __name__ == "__main__":
