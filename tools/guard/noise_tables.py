@@ -43,19 +43,27 @@ def _apart(kept: Sequence[Row]) -> list[str]:
     """Guarded less unguarded, in pairs."""
     less = [row["less none"] for row in kept]
     closest = max(own["sacrifices"]["high"] for own in less)
-    least = min(own["hypervolume"]["low"] for own in less)
+    larger = sum(own["hypervolume"]["low"] > 0 for own in less)
+    smaller = sum(own["hypervolume"]["high"] < 0 for own in less)
     alone, pairs = (sum(own["only guarded"] for own in less), sum(row["runs"] for row in kept))
     return [
-        f"In pairs, in every cell: at least {-100 * closest:.0f} percentage points fewer sacrifice",
-        f"than unguarded and the volume is at least {least:.3f} larger (ends of intervals). In",
-        f"{alone} of {pairs} pairs the guarded run sacrifices an objective and its twin none.",
+        f"In pairs, in every cell, at least {-100 * closest:.0f} percentage points fewer sacrifice",
+        "than unguarded (ends of intervals). The volume is larger beyond the interval in",
+        f"{larger} of {len(kept)} cells and smaller in {smaller}. In {alone} of {pairs} pairs the",
+        "guarded run sacrifices an objective and its twin none.",
     ]
 
 
 def _share(row: Row) -> str:
+    return f"{_left(row)} / {row['hypervolume']['mean']:.3f}"
+
+
+def _left(row: Row) -> str:
+    """% ± half its interval; of none a count, since resampling none gives an interval of 0."""
     lost = row["sacrifices"]
-    half = 50 * (lost["high"] - lost["low"])
-    return f"{100 * lost['mean']:.0f} ± {half:.0f} / {row['hypervolume']['mean']:.3f}"
+    if lost["mean"] == 0:
+        return f"0 of {row['runs']}"
+    return f"{100 * lost['mean']:.0f} ± {50 * (lost['high'] - lost['low']):.0f}"
 
 
 def gramians() -> str:
@@ -127,14 +135,15 @@ def bars() -> str:
         lines.append([bar, "; ".join(told), f"{met[0]}; volume {met[1]}"])
     _, kept = _sampled()
     for count, bar in LEFT.items():
-        best = min((r for r in kept if r["samples"] == count), key=_lost)
+        best = min((r for r in kept if r["samples"] == count), key=_price)
         own = best["sacrifices"]
         met = (
             "no, but within its interval"
             if own["mean"] > bar >= own["low"]
             else _yes(own["mean"] <= bar)
         )
-        measured = f"{_share(best).split(' /')[0]} %, `{best['guard']}`"
+        unit = " %" if own["mean"] else ""
+        measured = f"{_left(best)}{unit}, `{best['guard']}`"
         lines.append([f"linear, .003, K = {count}: at most {100 * bar:.0f} %", measured, met])
     worst = max(r["less none"]["sacrifices"]["high"] for r in kept if r["samples"])
     never = f"in pairs at least {-100 * worst:.0f} points fewer sacrifice"
@@ -142,8 +151,8 @@ def bars() -> str:
     return _table(["what was to be reached", "measured", "reached"], lines)
 
 
-def _lost(row: Row) -> float:
-    return float(row["sacrifices"]["mean"])
+def _price(row: Row) -> tuple[float, float]:
+    return row["sacrifices"]["mean"], -row["hypervolume"]["mean"]
 
 
 def _yes(found: bool) -> str:
