@@ -1,18 +1,20 @@
 """What helps a guard against sampling noise: every candidate in the same drawn worlds.
 
     python tools/guard/noise.py guard-restoring-1 guard-pool-restoring-1 ... --out FILE
-    [--world transformer --optimiser adamw-.003 --algorithm linear --seed 8 --seeds 12]
+    [--world transformer --optimiser adamw-.003 --algorithm linear ... --seed 8 --seeds 12]
 
-Writes a record a guard and number of completions, and one of no guard: how many of the runs
-sacrifice an objective, and their hypervolume, at the end; both less those of the unguarded runs of
-the same worlds; and in how many pairs only one of the two sacrifices. One process, one thread; what
-was stopped continues with the rows in `--rows`. 0 completions: exact gradients. The worlds are
-those of `covlaw study --guard`; seeds from 4 on are worlds that its record has not seen.
+Writes for each algorithm a record a guard and number of completions, and one of no guard: how many
+of the runs sacrifice an objective, and their hypervolume, at the end; both less those of the
+unguarded runs of the same worlds; and in how many pairs only one of the two sacrifices. One
+process, one thread; what was stopped continues with the rows in `--rows`. 0 completions: exact
+gradients. The worlds are those of `covlaw study --guard`; seeds from 4 on are worlds that its
+record has not seen.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ def records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One a guard and number of completions of each prompt that it sees."""
     settings = StudySettings(
         (given.world,),
-        (given.algorithm,),
+        tuple(given.algorithm),
         seeds=given.seeds,
         seed=given.seed,
         guard=True,
@@ -68,12 +70,13 @@ def records(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         if samples or not find_guard(guard).sampled
     ]
     rows = rows_of(plain, ways, given.rows)
-    bare = [row for row in rows if row["guard"] == "none"]
-    for guard, samples in ways:
-        own = [row for row in rows if (row["guard"], row["samples"]) == (guard, samples)]
+    for algorithm, (guard, samples) in product(given.algorithm, ways):
+        mine = [row for row in rows if row["algorithm"] == algorithm]
+        bare = [row for row in mine if row["guard"] == "none"]
+        own = [row for row in mine if (row["guard"], row["samples"]) == (guard, samples)]
         yield {
-            **{k: getattr(given, k) for k in ("world", "optimiser", "algorithm", "seed")},
-            **{"guard": guard, "samples": samples, "runs": len(own)},
+            **{"world": given.world, "optimiser": given.optimiser, "algorithm": algorithm},
+            **{"seed": given.seed, "guard": guard, "samples": samples, "runs": len(own)},
             **{name: over(own, name, given.seed) for name in MEASURED},
             "less none": against(own, bare, given.seed),
         }
@@ -97,10 +100,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rows", type=Path, default=Path("runs/guard_noise_rows.jsonl"))
     for name, value in (
-        *(("world", "transformer"), ("optimiser", "adamw-.003"), ("algorithm", "linear")),
+        *(("world", "transformer"), ("optimiser", "adamw-.003")),
         *(("seed", 8), ("seeds", 12), ("cells", 0)),
     ):
         parser.add_argument(f"--{name}", type=type(value), default=value)
+    parser.add_argument("--algorithm", nargs="+", default=["linear"])
     parser.add_argument("--samples", type=int, nargs="+", default=SAMPLES)
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -10,6 +10,7 @@ from covlaw.figures._drawing.render import recorded
 from covlaw.records.guard_pairs import Row
 from covlaw.records.lines import read_records
 from covlaw.records.study import END, study_summary
+from covlaw.toys.study.guards import find_guard
 
 PLAIN = "gramian-plain"
 LINEAR = ("linear", "gdpo", "ctwa-guided")
