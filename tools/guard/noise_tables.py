@@ -1,4 +1,4 @@
-"""The blocks of docs/guard.md about sampling noise and about what was to be reached."""
+"""The blocks of docs/guard.md about sampling noise."""
 
 from collections.abc import Iterator, Sequence
 from textwrap import fill
@@ -9,31 +9,23 @@ import numpy as np
 from covlaw.figures._drawing.render import recorded
 from covlaw.records.guard_pairs import Row
 from covlaw.records.lines import read_records
-from covlaw.records.study import END, study_summary
-from covlaw.toys.study.guards import find_guard
 
 PLAIN = "gramian-plain"
-LINEAR = ("linear", "gdpo", "ctwa-guided")
-"""Methods that weigh rewards."""
-LEFT = {4: 0.10, 16: 0.03, 64: 0.01}
-"""Share of linear runs that a guard on K completions a prompt was to leave at most."""
-ANY = 0.02
-"""The same with exact gradients."""
 
 
 def noise() -> str:
     """What helps a sampled guard: % that sacrifice ± half its interval, and volume, by guard."""
-    bare, kept = _sampled()
+    bare, kept = sampled()
     counts = sorted({row["samples"] for row in kept}, key=lambda k: k or np.inf)
     head = ["guard", *(f"K = {k}" if k else "exact" for k in counts)]
-    lines = [["none", *([_share(bare)] * len(counts))]]
+    lines = [["none", *([share(bare)] * len(counts))]]
     for guard in dict.fromkeys(row["guard"] for row in kept):
-        cells = {row["samples"]: _share(row) for row in kept if row["guard"] == guard}
+        cells = {row["samples"]: share(row) for row in kept if row["guard"] == guard}
         lines.append([f"`{guard}`", *(cells.get(k, "–") for k in counts)])
-    return _table(head, lines) + "\n" + fill(" ".join(_apart(kept)), 104) + "\n"
+    return table(head, lines) + "\n" + fill(" ".join(_apart(kept)), 104) + "\n"
 
 
-def _sampled() -> tuple[Row, list[Row]]:
+def sampled() -> tuple[Row, list[Row]]:
     """The unguarded record, and the guarded ones."""
     rows = read_records(recorded("guard-noise") / "guard_noise.jsonl")
     [bare] = [row for row in rows if row["guard"] == "none"]
@@ -55,11 +47,12 @@ def _apart(kept: Sequence[Row]) -> list[str]:
     ]
 
 
-def _share(row: Row) -> str:
-    return f"{_left(row)} / {row['hypervolume']['mean']:.3f}"
+def share(row: Row) -> str:
+    """How many runs sacrifice an objective, and hypervolume."""
+    return f"{left(row)} / {row['hypervolume']['mean']:.3f}"
 
 
-def _left(row: Row) -> str:
+def left(row: Row) -> str:
     """% ± half its interval; of none a count, since resampling none gives an interval of 0."""
     lost = row["sacrifices"]
     if lost["mean"] == 0:
@@ -82,7 +75,7 @@ def gramians() -> str:
     said = [
         line for guard in ("gramian-crossed", "gramian-unshrunk") for line in _less(rows, guard)
     ]
-    return _table(head, lines) + "\n" + fill(" ".join(said), 104) + "\n"
+    return table(head, lines) + "\n" + fill(" ".join(said), 104) + "\n"
 
 
 def _cell(row: Row) -> str:
@@ -113,53 +106,7 @@ def _beyond(rows: Sequence[Row], name: str) -> tuple[int, int]:
     return sum(own["high"] < 0 for own in less), sum(own["low"] > 0 for own in less)
 
 
-def bars() -> str:
-    """What was to be reached, and what was."""
-    cells = {
-        (c["world"].removeprefix("transformer "), c["algorithm"], c["guard"]): c["at"][END]
-        for c in study_summary(recorded("study-guard"))["guards"]
-        if not c["samples"]
-    }
-    lines = []
-    for rate, guard in ((".001", "guard"), (".003", "guard"), (".01", "guard-curvature")):
-        pairs = [
-            (cells[f"adamw-{rate}", a, "none"], cells[f"adamw-{rate}", a, guard]) for a in LINEAR
-        ]
-        lost = [kept["sacrifices"]["mean"] for _, kept in pairs]
-        volumes = [[c["hypervolume"]["mean"] for c in two] for two in pairs]
-        told = [
-            f"{name} {100 * share:.0f} %, {bare:.3f} → {kept:.3f}"
-            for name, share, (bare, kept) in zip(LINEAR, lost, volumes, strict=True)
-        ]
-        met = _yes(max(lost) <= ANY), _yes(all(bare < kept for bare, kept in volumes))
-        bar = f"`{guard}`, rate {rate}: at most {100 * ANY:.0f} %, at more volume than unguarded"
-        lines.append([bar, "; ".join(told), f"{met[0]}; volume {met[1]}"])
-    _, kept = _sampled()
-    for count, bar in LEFT.items():
-        best = min((r for r in kept if r["samples"] == count), key=_price)
-        own = best["sacrifices"]
-        met = (
-            "no, but within its interval"
-            if own["mean"] > bar >= own["low"]
-            else _yes(own["mean"] <= bar)
-        )
-        unit = " %" if own["mean"] else ""
-        measured = f"{_left(best)}{unit}, `{best['guard']}`"
-        lines.append([f"linear, .003, K = {count}: at most {100 * bar:.0f} %", measured, met])
-    worst = max(r["less none"]["sacrifices"]["high"] for r in kept if r["samples"])
-    never = f"in pairs at least {-100 * worst:.0f} points fewer sacrifice"
-    lines.append(["never worse than unguarded, at any K", never, _yes(worst <= 0)])
-    return _table(["what was to be reached", "measured", "reached"], lines)
-
-
-def _price(row: Row) -> tuple[float, float]:
-    return row["sacrifices"]["mean"], -row["hypervolume"]["mean"]
-
-
-def _yes(found: bool) -> str:
-    return "yes" if found else "no"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """In Markdown."""
     every = [head, ["---"] * len(head), *lines]
     return "".join(f"| {' | '.join(line)} |\n" for line in every)

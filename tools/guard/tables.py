@@ -13,7 +13,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script
 
-from guard.noise_tables import bars, gramians, noise
+from guard.bars import bars
+from guard.noise_tables import gramians, noise, share, table
 
 from covlaw.figures._drawing.render import recorded
 from covlaw.records.guard_pairs import PAIRS, Pair, Row, named, pairs_of
@@ -33,32 +34,48 @@ def page(text: str) -> str:
 def runs() -> str:
     """RL runs in pairs: ends, who was sacrificed, and whether μ names them."""
     pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS))
-    head = ["base, algorithm", "pairs", "sacrifice", "guarded", "end", "guarded", "volume"]
-    lines = [[*head, "guarded"], ["---"] * 8]
-    groups: dict[tuple[str, str], list[Pair]] = {}
-    for bare, kept in pairs:
-        groups.setdefault((kept["base"], kept["algorithm"]), []).append((bare, kept))
-    for (base, algorithm), own in groups.items():
-        two = list(zip(*own, strict=True))
-        lines.append([f"`{base}`, {algorithm}", str(len(own)), *_both(two, _lost)])
-        lines[-1] += [*_both(two, _ends), *_both(two, _volume)]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return table + "\n" + fill(" ".join(_sentences(pairs)), 104) + "\n"
+    groups = _grouped(pairs, lambda row: f"`{row['base']}`, {row['algorithm']}")
+    return (
+        _in_pairs("base, algorithm", "guarded", groups)
+        + "\n"
+        + fill(" ".join(_sentences(pairs)), 104)
+        + "\n"
+    )
 
 
 def gramian_runs() -> str:
     """RL runs by the plain Gramian and by the crossed one; nothing where none are recorded."""
     pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS), "gramian-crossed")
-    if not pairs:
-        return ""
-    head = ["RL runs on `default`", "pairs", "sacrifice", "crossed", "end", "crossed", "volume"]
-    lines = [[*head, "crossed"], ["---"] * 8]
-    for algorithm in dict.fromkeys(kept["algorithm"] for _, kept in pairs):
-        own = [pair for pair in pairs if pair[1]["algorithm"] == algorithm]
-        two = list(zip(*own, strict=True))
-        lines.append([algorithm, str(len(own)), *_both(two, _lost)])
-        lines[-1] += [*_both(two, _ends), *_both(two, _volume)]
-    return "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    groups = _grouped(pairs, lambda row: str(row["algorithm"]))
+    return "\n" + _in_pairs("RL runs on `default`", "crossed", groups) if pairs else ""
+
+
+def _grouped(pairs: Sequence[Pair], name: Callable[[Row], str]) -> Mapping[str, list[Pair]]:
+    groups: dict[str, list[Pair]] = {}
+    for bare, kept in pairs:
+        groups.setdefault(name(kept), []).append((bare, kept))
+    return groups
+
+
+def _in_pairs(first: str, second: str, groups: Mapping[str, list[Pair]]) -> str:
+    """A line a group: how many pairs, and of both sides losers, ends and volume."""
+    head = [first, "pairs", *(w for name in ("sacrifice", "end", "volume") for w in (name, second))]
+    lines = []
+    for name, own in groups.items():
+        sides = list(zip(*own, strict=True))
+        lines.append([name, str(len(own))])
+        lines[-1] += [show(side) for show in (_lost, _ends, _volume) for side in sides]
+    return table(head, lines)
+
+
+def others() -> str:
+    """The algorithms that the guard study leaves out: % that sacrifice, and volume, by guard."""
+    rows = read_records(recorded("guard-others") / "guard_others.jsonl")
+    guards = list(dict.fromkeys(row["guard"] for row in rows))
+    found = {(row["algorithm"], row["guard"]): share(row) for row in rows}
+    names = dict.fromkeys(row["algorithm"] for row in rows)
+    head = ["algorithm", *(guard if guard == "none" else f"`{guard}`" for guard in guards)]
+    return table(head, [[name, *(found[name, guard] for guard in guards)] for name in names])
 
 
 def _sentences(pairs: Sequence[Pair]) -> list[str]:
@@ -72,10 +89,6 @@ def _sentences(pairs: Sequence[Pair]) -> list[str]:
         f"{len(losers)}. The guard's own part of a run's seconds, without sampling for it, is",
         f"{spent:.0%} in the median.",
     ]
-
-
-def _both(two: Sequence[Sequence[Row]], show: Callable[[Sequence[Row]], str]) -> list[str]:
-    return [show(rows) for rows in two]
 
 
 def _lost(rows: Sequence[Row]) -> str:
@@ -92,7 +105,7 @@ def _volume(rows: Sequence[Row]) -> str:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     **{"runs": runs, "noise": noise, "bars": bars},
-    **{"gramians": gramians, "gramian_runs": gramian_runs},
+    **{"gramians": gramians, "gramian_runs": gramian_runs, "others": others},
 }
 """By their marks."""
 
