@@ -1,4 +1,4 @@
-"""The law as an alarm: did a certified forecast of a fall come before it, and how early?
+"""The law as an alarm: did a clear forecast of a fall come before it, and how early?
 
 The forecast is in units of the objective's change: the law Cov_j times the signed scale c of the
 step, c = Cov(s, g)/Var(s) with g the step's own field (T10). c > 0 for a step along the gradient of

@@ -27,14 +27,14 @@ __all__ = [
 
 CLEAR = 2.0
 """Standard errors beyond which a number stands out of its noise, and half the width of every bar:
-two-sided 4.6 % of a normal. `CERTAIN` (3: T21, one-sided .135 %) certifies a sign, gives an alarm,
-and tells a fall between the ends of a run from noise."""
+two-sided 4.6 % of a normal. `CERTAIN` (3, one-sided .135 %) gives an alarm, tells a fall between
+the ends of a run from noise, and stands in for the certificate that an old audit lacks (T21)."""
 
 END_SHARE, END_STEPS = 0.1, 10
 """A run's start and end are means over this share of its steps, and no more than so many."""
 
 POWER = 0.8
-"""Share of changes of a size that has to be certified for that size to count as seen."""
+"""Share of changes of a size that has to lie beyond 3 errors for that size to count as seen."""
 
 HORIZONS = (5, 20)
 """Steps of the stretches that forecasts are judged on, besides the audited steps themselves."""

@@ -13,6 +13,7 @@ from covlaw.figures.same_sample_optimism import optimism
 from covlaw.records.findings import agreement, outcomes
 from covlaw.records.ladder import audits, llm_runs, verdict_file
 from covlaw.records.lines import read_records
+from covlaw.records.outcomes import by_rung
 from covlaw.theory.solvers.york import line_with_errors
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +41,16 @@ def test_the_marked_blocks_are_what_the_records_say() -> None:
 def test_no_statement_is_refuted() -> None:
     assert all(v["status"] != "refuted" for v in verdict_file(LADDER)["verdicts"])
     assert "No statement is refuted on any rung" in README
+
+
+def test_statements_are_counted_rung_by_rung() -> None:
+    counts = by_rung(verdict_file(LADDER)["verdicts"])
+    *exact, llm = counts.values()
+    assert list(counts)[-1] == "llm"
+    *first, last = (str(found["exact"]) for found in exact)
+    assert f"rungs {', '.join(first)} and {last} hold, in the order below" in README
+    assert f"`llm` {llm['sampled']} holds on samples, {llm['estimator']} are identities" in README
+    assert f"of the estimator and {llm['inconclusive']} is inconclusive" in README
 
 
 def test_pairs_without_a_sign() -> None:

@@ -24,6 +24,7 @@ from covlaw.records.study import study_summary
 from covlaw.theory.estimators.sign_certificate import NOMINAL, WRONG
 from covlaw.theory.guard import RestoringFloors
 from covlaw.theory.scalarizers.ctwa import Ctwa
+from covlaw.theory.statements.judge import ERROR_RATE
 from covlaw.toys.measurements.certificate_families import RARE
 
 ROOT = Path(__file__).parents[1]
@@ -166,6 +167,19 @@ def test_what_a_certificate_promises() -> None:
     )
     assert NOMINAL == WRONG / 2
     assert f"have probabilities from {bare(min(RARE))} to {bare(max(RARE))}, ratios" in LIMITS
+
+
+def test_what_verdicts_and_slopes_promise() -> None:
+    assert f"refuted at most once in {1 / ERROR_RATE:,.0f} verdicts" in LIMITS
+    slopes = of_kinds(read_records(DATA / "ladder" / "slopes.jsonl"))
+    low, high = min(slopes), max(slopes)
+    assert f"{100 * low:.0f} to {100 * high:.0f} % of sets of audits" in LIMITS
+
+
+def of_kinds(records: list[dict]) -> list[float]:
+    """Shares of intervals that hold 1, as slopes are fitted: errors alike, correlation used."""
+    fitted = [r for r in records if (r["weights"], r["correlation"]) == ("alike", "used")]
+    return [r["covered"] / r["n"] for r in fitted]
 
 
 def test_what_an_alarm_of_a_log_is() -> None:

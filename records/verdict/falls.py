@@ -36,7 +36,7 @@ class Fall(NamedTuple):
 def falls(run: Run) -> Iterator[Fall]:
     """Yield the certain falls of a run: the end lies 3 standard errors below the start.
 
-    An announcement is a certain fall (T21) at an audit, since the objective's last peak
+    An announcement is a fall beyond 3 standard errors at an audit, since the objective's last peak
     (`records.alarms.lead_time`). The mean reward of a short conciseness-like reward is judged
     against a moving mean length, and so is its fall.
     """

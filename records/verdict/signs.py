@@ -29,7 +29,10 @@ class Signs(NamedTuple):
 
 
 class Alarms(NamedTuple):
-    """Certified forecasts of a fall, against the measured change of that step."""
+    """Falls forecast beyond 3 standard errors, against the measured change of that step.
+
+    A plain rule, which keeps no stated error rate (`records.alarms.certified_fall`).
+    """
 
     alarms: int
     confirmed: int
@@ -54,14 +57,17 @@ class Pairs(NamedTuple):
 
 
 class Power(NamedTuple):
-    """How large a change in one step has to be, in units of the objective."""
+    """How large a change in one step has to be, in units of the objective, to be seen.
+
+    By the plain rule of 3 standard errors; what is certified asks for more (`certified`).
+    """
 
     certified_from: float
-    """3 standard errors, the median over audits: a forecast of this size is certified."""
+    """3 standard errors, the median over audits."""
     seen_from: float
-    """A true change of this size is certified four times in five."""
+    """A true change of this size is forecast beyond them four times in five."""
     certified: int
-    """Audits whose forecast was."""
+    """Audits that certified their forecast's sign (T21), by their own rule where recorded."""
     of: int
 
 
@@ -95,7 +101,7 @@ def alarms(pairs: Sequence[Pair], forecast: str) -> Alarms:
 
 
 def power(pairs: Sequence[Pair], forecast: str) -> Power:
-    """Say what size of change a forecast could certify; NaN where it was never measured."""
+    """Say what size of change a forecast could show; NaN where it was never measured."""
     found = [p.forecasts[forecast] for p in pairs if p.forecasts[forecast].measured]
     error = median(f.error for f in found) if found else float("nan")
     beyond = CERTAIN + NormalDist().inv_cdf(POWER)

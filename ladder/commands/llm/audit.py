@@ -57,9 +57,9 @@ def _show(verdict: "RunVerdict", rows: bool) -> None:
         _audits(verdict).show(console())
     _titled("Signs and size: what happened, compared with each prediction")
     _agreement(verdict).show(console())
-    _titled("Alarms: certified predictions of a fall, and the step's measured change")
+    _titled("Alarms: falls predicted beyond 3 standard errors, and the step's measured change")
     _alarms(verdict).show(console())
-    _titled("Power: change in one step that the exact form certifies")
+    _titled("Power: change in one step that lies 3 standard errors out of the exact form's noise")
     _power(verdict).show(console())
     _titled("Objectives that fell over a run for certain, and the steps of warning")
     if verdict.falls:
@@ -138,7 +138,7 @@ def _alarms(verdict: "RunVerdict") -> Rows:
 
 
 def _power(verdict: "RunVerdict") -> Rows:
-    columns = ("objective", "certified from", "seen 4 times in 5 from", "certified audits")
+    columns = ("objective", "3 errors", "beyond them 4 times in 5 from", "certified audits")
     table = Rows(columns, {"objective"})
     for objective, forecasts in verdict.power.items():
         found = forecasts["exact_change"]

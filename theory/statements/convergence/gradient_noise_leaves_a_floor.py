@@ -12,6 +12,7 @@ from torch import Tensor
 
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.pl_rates import classic_rate, noisy_gap_bound
+from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Part, Sides, Statement, joined
 from covlaw.theory.statements.convergence._pl_problems import NO_PL_POLICY, PLBatch, draw_problems
 
@@ -102,6 +103,7 @@ STATEMENT = Statement(
     needs=PLBatch,
     sides=sides,
     control=NegativeControl("the floor γLσ²/(4μ) of infinitely small steps", small_step_sides),
+    nearer=(one_percent_less(sides, "the whole bound"),),
     ensemble=Ensemble(draw_problems, 512),
     not_applicable=NO_PL_POLICY,
     explanation="A training run sees its gradient through a batch of samples; σ² is the variance of"

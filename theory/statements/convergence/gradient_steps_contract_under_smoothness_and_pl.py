@@ -13,6 +13,7 @@ from torch import Tensor
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.pl_rates import classic_rate, improved_rate
+from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement
 from covlaw.theory.statements.convergence import _symbolic_pl as symbolic
 from covlaw.theory.statements.convergence._pepit_rates import performance_estimation_rate
@@ -43,6 +44,16 @@ def flattest_sides(batch: PLBatch, _: np.random.Generator) -> Sides:
     in several variables it is open.
     """
     return _contraction(batch, (lambda mu, smoothness, step: (1 - mu * step).square(),))
+
+
+def classic_sides(batch: PLBatch, _: np.random.Generator) -> Sides:
+    """The classic factor alone."""
+    return _contraction(batch, (classic_rate,))
+
+
+def improved_sides(batch: PLBatch, _: np.random.Generator) -> Sides:
+    """The improved factor alone."""
+    return _contraction(batch, (improved_rate,))
 
 
 def _contraction(batch: PLBatch, rates: tuple[Rate, ...]) -> Sides:
@@ -120,6 +131,10 @@ STATEMENT = Statement(
     sides=sides,
     control=NegativeControl(
         "(1 − μγ)²: the flattest direction's rate, as if none overshot", flattest_sides
+    ),
+    nearer=(
+        one_percent_less(classic_sides, "the classic factor"),
+        one_percent_less(improved_sides, "the improved factor"),
     ),
     ensemble=Ensemble(draw_problems, 512),
     not_applicable=NO_PL_POLICY,

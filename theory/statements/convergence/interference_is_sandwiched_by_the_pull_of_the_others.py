@@ -14,6 +14,7 @@ from covlaw.theory._numerics.groups import group_by_prompt
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_world
+from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements.base import (
     NOTHING,
     Ensemble,
@@ -63,6 +64,21 @@ def unsquared_sides(source: World | TangledBatch, rng: np.random.Generator) -> S
         return joined([NOTHING])
     low, high = _sandwich(source, source.polish(source.ascend(source.start)), power=1)
     return joined([low, high])
+
+
+def lower_end_sides(source: World | TangledBatch, _: np.random.Generator) -> Sides:
+    """The false variant: the sandwich's lower end 1 % higher, of PL functions alone."""
+    if isinstance(source, World):
+        return joined([NOTHING])
+    least, gap, error = _sandwich(source, source.polish(source.ascend(source.start)))[0]
+    return Sides(1.01 * least, gap, error)
+
+
+def upper_end_sides(source: World | TangledBatch, _: np.random.Generator) -> Sides:
+    """The sandwich's upper end, of PL functions alone."""
+    if isinstance(source, World):
+        return joined([NOTHING])
+    return joined([_sandwich(source, source.polish(source.ascend(source.start)))[1]])
 
 
 def less_regression_sides(source: World | TangledBatch, rng: np.random.Generator) -> Sides:
@@ -163,6 +179,8 @@ STATEMENT = Statement(
     ),
     nearer=(
         NegativeControl("λ_j in place of λ_j² in the sandwich", unsquared_sides),
+        NegativeControl("the sandwich's lower end 1 % higher", lower_end_sides),
+        one_percent_less(upper_end_sides, "the sandwich's upper end"),
         NegativeControl("on policies a tenth less regression", less_regression_sides),
     ),
     ensemble=Ensemble(_draw, 512),

@@ -37,12 +37,23 @@ from covlaw.theory.statements.convergence._regularised_rows import (
 )
 from covlaw.theory.worlds.world import World
 
+NEAR = 1e-3
+"""Size of ℓ near the optimum."""
+
 
 def sides(source: World | RegularisedRows, rng: np.random.Generator) -> Sides:
-    """Gap and gradient against their forms in ℓ; both PL bounds; contraction; gap ≤ osc²/8."""
+    """Gap and gradient against their forms in ℓ; both PL bounds, also near the optimum.
+
+    Contraction; gap ≤ osc²/8.
+    """
     rows = regularised_rows(source, rng)
     best = best_log_prob(rows.score, rows.reference, 1.0)
-    steep = pl_inequalities(rows.log_prob, best, pl_constants(rows.log_prob, best))
+    near = _near_the_optimum(best, rng)
+    steep = [
+        part
+        for at in (rows.log_prob, near)
+        for part in pl_inequalities(at, best, pl_constants(at, best))
+    ]
     return joined([*_identities(rows, best), *steep, *_contraction(rows, best, rng)])
 
 
@@ -53,6 +64,21 @@ def uniform_sides(source: World | RegularisedRows, rng: np.random.Generator) -> 
     rarest = torch.where(best > -torch.inf, rows.log_prob, torch.inf).amin(1).exp()
     constants = PlConstants(rarest, torch.ones_like(rarest))
     return joined(pl_inequalities(rows.log_prob, best, constants))
+
+
+def larger_sides(source: World | RegularisedRows, rng: np.random.Generator) -> Sides:
+    """The false variant: the natural gradient's constant 1 % larger, near the optimum."""
+    rows = regularised_rows(source, rng)
+    best = best_log_prob(rows.score, rows.reference, 1.0)
+    near = _near_the_optimum(best, rng)
+    plain, natural = pl_constants(near, best)
+    return joined(pl_inequalities(near, best, PlConstants(plain, 1.01 * natural))[1:])
+
+
+def _near_the_optimum(best: Tensor, rng: np.random.Generator) -> Tensor:
+    """Log-probs (B, n) of policies whose ℓ is of size `NEAR`: there the natural bound is tight."""
+    noise = NEAR * torch.as_tensor(rng.normal(size=tuple(best.shape)))
+    return (best + noise).log_softmax(1)
 
 
 def pl_inequalities(log_prob: Tensor, best: Tensor, constants: PlConstants) -> list[Part]:
@@ -134,6 +160,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the optimum's constants βπ_min and β at every policy", uniform_sides),
+    nearer=(NegativeControl("the natural gradient's constant 1 % larger", larger_sides),),
     ensemble=Ensemble(draw_regularised, 2048),
     not_applicable={"llm": NO_FISHER_IN_AN_LLM},
     proofs=proofs,

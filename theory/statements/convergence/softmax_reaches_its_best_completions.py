@@ -13,6 +13,7 @@ from torch import Tensor
 from covlaw.theory._numerics.rounding import rounding
 from covlaw.theory.dynamics.softmax_convergence import progress, tilt_gap_bound, vanilla_gap_bound
 from covlaw.theory.statements._support.inapplicable import NO_FISHER_IN_AN_LLM
+from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements.base import (
     Ensemble,
     NegativeControl,
@@ -45,6 +46,11 @@ def uniform_sides(source: World | SoftmaxRows, _: np.random.Generator) -> Sides:
     t = torch.arange(STEPS + 1, dtype=torch.float64)[:, None]
     forecast = path.gap[0] * (1 - ratio) ** t
     return Sides(path.gap.flatten(), forecast.flatten(), (path.gap * path.error).flatten())
+
+
+def tilt_sides(source: World | SoftmaxRows, _: np.random.Generator) -> Sides:
+    """The gap after tilts against its bound, alone."""
+    return joined([_tilts(rows_of(source), 1.0)])
 
 
 def undivided_sides(source: World | SoftmaxRows, _: np.random.Generator) -> Sides:
@@ -120,7 +126,10 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("no 1/π_0(a*) for tilts", undivided_sides),
-    nearer=(NegativeControl("a uniform PL constant: the initial one", uniform_sides),),
+    nearer=(
+        NegativeControl("a uniform PL constant: the initial one", uniform_sides),
+        one_percent_less(tilt_sides, "the bound of tilts"),
+    ),
     ensemble=Ensemble(draw_rows, 1024),
     not_applicable={"llm": NO_FISHER_IN_AN_LLM},
     proofs=proofs,

@@ -27,7 +27,7 @@ from covlaw.theory.statements.base import (
     joined,
 )
 from covlaw.theory.statements.ctwa._bundles_and_weights import full_rank, target_scale
-from covlaw.theory.statements.ctwa._climbing import grpo_climb
+from covlaw.theory.statements.ctwa._climbing import gain_part, grpo_climb, grpo_path
 from covlaw.theory.statements.ctwa._problems import as_problems, draw_problems, drawn_targets
 from covlaw.theory.statements.ctwa._whitening_examples import (
     FEASIBLE_WEIGHTS,
@@ -59,6 +59,12 @@ def within_sides(instance: PromptCovariances | World, rng: np.random.Generator) 
     return joined([_gain_formula(full_rank(as_problems(instance)), rng, spread=False)])
 
 
+def full_gain_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
+    """The false variant: under the pooled std f gains all that its slope promises."""
+    path = grpo_path(*_pooled_problem(full_rank(as_problems(instance)), rng), CLIMB)
+    return joined([gain_part(path, 1.0)])
+
+
 def _gain_formula(
     problems: PromptCovariances, rng: np.random.Generator, spread: bool = True
 ) -> Part:
@@ -88,11 +94,18 @@ def autograd_gains(problems: PromptCovariances, weights: Tensor) -> Tensor:
 
 def _pooled_climb(problems: PromptCovariances, rng: np.random.Generator) -> list[Part]:
     """T37's climb for y = Cλ/√(λ'Cλ), at targets of 90 % of the headroom."""
+    return grpo_climb(*_pooled_problem(problems, rng), CLIMB)
+
+
+def _pooled_problem(
+    problems: PromptCovariances, rng: np.random.Generator
+) -> tuple[PromptCovariances, Tensor, Tensor, Tensor]:
+    """Problems of one prompt, targets, log-weights at the start, and the largest allowed step."""
     pooled = problems.pooled()
     shape = drawn_targets(rng, target_scale(pooled))
     targets = 0.9 * headroom(pooled, shape).lower[:, None] * shape
     start = torch.as_tensor(rng.normal(size=tuple(shape.shape))) - target_scale(pooled).log()
-    return grpo_climb(pooled, targets, start, grpo_step_limit(pooled, targets), CLIMB)
+    return pooled, targets, start, grpo_step_limit(pooled, targets)
 
 
 @cache
@@ -147,7 +160,10 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("global whitening, too, reaches feasible targets", reached_sides),
-    nearer=(NegativeControl("the gain with C in place of Σ", within_sides),),
+    nearer=(
+        NegativeControl("the gain with C in place of Σ", within_sides),
+        NegativeControl("pooled, f gains η Σ λ_j d_j², without the ½", full_gain_sides),
+    ),
     ensemble=Ensemble(draw_problems, 140),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
     proofs=proofs,

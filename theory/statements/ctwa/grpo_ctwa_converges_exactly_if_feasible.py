@@ -33,16 +33,19 @@ from covlaw.theory.worlds.world import World
 STEPS = 30
 FEASIBLE, INFEASIBLE = 0.9, 1.1
 """Multiples of the largest reachable targets."""
+NOTHING_LEFT = 1e-12
+"""Weight of an objective that a bundle leaves out: its logarithm is finite."""
 
 
 def sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
-    """A climb at 90 % of the headroom, and the growth at 110 %, at the largest allowed step."""
+    """A climb at 90 % of the headroom, at the largest allowed step, and the growth at 110 %."""
     problems, shape, start, found = _drawn(instance, rng)
     feasible = FEASIBLE * found.lower[:, None] * shape
     step = grpo_step_limit(problems, feasible)
     climb = grpo_climb(problems, feasible, start, step, STEPS)
     demanding = INFEASIBLE * found.factor[:, None] * shape
-    return joined([*climb, growth(problems, demanding, start, found.bundle)])
+    grown = growth(problems, demanding, start, found.bundle)
+    return joined([*climb, grown, _from_the_bundle(problems, demanding, found)])
 
 
 def any_rank_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
@@ -57,6 +60,20 @@ def full_gain_sides(instance: PromptCovariances | World, rng: np.random.Generato
     feasible = FEASIBLE * found.lower[:, None] * shape
     step = grpo_step_limit(problems, feasible)
     return joined([gain_part(grpo_path(problems, feasible, start, step, STEPS), 1.0)])
+
+
+def faster_growth_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
+    """The false variant: the least growth of an infeasible bundle is 1 % more."""
+    problems, shape, _, found = _drawn(instance, rng)
+    rate, rise, error = _from_the_bundle(
+        problems, INFEASIBLE * found.factor[:, None] * shape, found
+    )
+    return Sides(1.01 * rate, rise, error)
+
+
+def _from_the_bundle(problems: PromptCovariances, targets: Tensor, found: Headroom) -> Part:
+    """Growth from λ_0 = μ*, where μ·y = g(μ), so that the first step's is attained."""
+    return growth(problems, targets, found.bundle.clamp(min=NOTHING_LEFT).log(), found.bundle)
 
 
 def _drawn(
@@ -125,7 +142,10 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("whatever the rank of C_x", any_rank_sides),
-    nearer=(NegativeControl("f gains η Σ λ_j d_j², without the ½", full_gain_sides),),
+    nearer=(
+        NegativeControl("f gains η Σ λ_j d_j², without the ½", full_gain_sides),
+        NegativeControl("growth from μ* itself 1 % faster", faster_growth_sides),
+    ),
     ensemble=Ensemble(draw_problems, 140),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
 )

@@ -16,7 +16,16 @@ from covlaw.theory.dynamics.ctwa_dynamics import Controller, ControllerState, ct
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.solvers.min_norm import min_norm_point
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
-from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
+from covlaw.theory.statements._support.scaled import one_percent_less
+from covlaw.theory.statements.base import (
+    Ensemble,
+    NegativeControl,
+    Part,
+    Proof,
+    Sides,
+    Statement,
+    joined,
+)
 from covlaw.theory.statements.ctwa._climbing import (
     Ceiling,
     Climb,
@@ -40,13 +49,32 @@ EXAMPLE_TARGETS = (0.5, 0.4)
 
 
 def sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
-    """Gains of f, the bound B and the shortfall, at the largest step the condition allows."""
-    return raw_climb(*_largest_step(instance, rng), STEPS)
+    """Gains of f, B and the shortfall, at the largest step the condition allows; B attained."""
+    climb = raw_climb(*_largest_step(instance, rng), STEPS)
+    return joined([climb[:3], _outermost(instance)])
+
+
+def outermost_sides(instance: PromptCovariances | World, _: np.random.Generator) -> Sides:
+    """Σλ_0 against B where both are equal."""
+    return joined([_outermost(instance)])
 
 
 def full_gain_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
     """The false variant: f gains all that its slope promises, without the ½."""
     return joined([gain_part(raw_path(*_largest_step(instance, rng), STEPS), 1.0)])
+
+
+def _outermost(instance: PromptCovariances | World) -> Part:
+    """Σλ_0 and B at λ_0 = 3λ*, the min-norm weights, and targets c_j = v*, which give B = 3: (B,).
+
+    f(λ_0) = 3v* − 9v*/2, so that √(c² − 2v*f) = 2v*.
+    """
+    within = feasible(as_problems(instance)).within()
+    found = min_norm_point(within)
+    targets = found.value[:, None].expand_as(found.weights)
+    bound = raw_weight_bound(within, targets, 3 * found.weights)
+    error = _relative_error(within, found.value) * bound
+    return 3 * found.weights.sum(-1), bound, error
 
 
 def _largest_step(
@@ -82,11 +110,16 @@ def raw_climb(
     within = problems.within()
     bound = raw_weight_bound(within, targets, start.exp())
     least = min_norm_point(within).value
-    largest = within.diagonal(dim1=-2, dim2=-1).amax(-1)
-    error = 2 * rounding(largest / least, 16 * targets.shape[-1] + 64)  # of 1/v*, relative
+    error = _relative_error(within, least)
     highest = targets.amax(-1).square() / (2 * least)
     climb = raw_path(problems, targets, start, step, steps)
     return joined(climb_sides(climb, Ceiling(bound, highest, error)))
+
+
+def _relative_error(within: Tensor, least: Tensor) -> Tensor:
+    """Share by which rounding may move 1/v*: (B,)."""
+    largest = within.diagonal(dim1=-2, dim2=-1).amax(-1)
+    return 2 * rounding(largest / least, 16 * within.shape[-1] + 64)
 
 
 def raw_path(
@@ -149,7 +182,10 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("any step will do: η = 1, C = [[1, −.9], [−.9, 1]]", big_step_sides),
-    nearer=(NegativeControl("f gains η Σ λ_j d_j², without the ½", full_gain_sides),),
+    nearer=(
+        NegativeControl("f gains η Σ λ_j d_j², without the ½", full_gain_sides),
+        one_percent_less(outermost_sides, "where it is attained, B"),
+    ),
     ensemble=Ensemble(draw_problems, 140),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
     proofs=proofs,

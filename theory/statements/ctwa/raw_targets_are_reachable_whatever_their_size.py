@@ -33,6 +33,8 @@ class Reach(NamedTuple):
     """Whether v* > 0."""
     within_one: Tensor
     """Whether weights of total 1 do: V_c ≥ 1."""
+    regular: Tensor
+    """Whether C is non-singular beyond rounding."""
     decided: Tensor
 
 
@@ -47,7 +49,9 @@ def reach(instance: PromptCovariances | World, rng: np.random.Generator) -> Reac
     game, least = max_margin(matrix, targets), min_norm_point(matrix).value
     cut = (2 * noise).sqrt() / targets.amin(1)
     sure = least / targets.amax(1) > cut + (game.upper - game.value)
-    return Reach(game.value > cut, least > noise, game.value >= 1, (least <= noise) | sure)
+    regular = torch.linalg.eigvalsh(matrix)[..., 0] > (2 * noise).sqrt()
+    decided = (least <= noise) | sure
+    return Reach(game.value > cut, least > noise, game.value >= 1, regular, decided)
 
 
 def sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
@@ -60,6 +64,12 @@ def bounded_sides(instance: PromptCovariances | World, rng: np.random.Generator)
     """The false variant: what is reachable at all, weights of total 1 reach."""
     found = reach(instance, rng)
     return _indicators(found.by_programme, found.within_one, found.decided)
+
+
+def regular_sides(instance: PromptCovariances | World, rng: np.random.Generator) -> Sides:
+    """The false variant: any null vector of C puts targets out of reach, not only a bundle."""
+    found = reach(instance, rng)
+    return _indicators(found.by_programme, found.regular, found.decided)
 
 
 def _indicators(measured: Tensor, predicted: Tensor, decided: Tensor) -> Sides:
@@ -88,6 +98,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("only what weights of total 1 reach is reachable", bounded_sides),
+    nearer=(NegativeControl("a null vector of any signs forbids it: C singular", regular_sides),),
     ensemble=Ensemble(draw_problems, 210),
     not_applicable={"llm": NO_EXACT_COVARIANCE_IN_AN_LLM},
 )

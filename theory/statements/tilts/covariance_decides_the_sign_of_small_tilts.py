@@ -18,7 +18,8 @@ from covlaw.theory.statements._support.inapplicable import NO_TILT_IN_AN_LLM
 from covlaw.theory.statements._support.random_instances import random_score
 from covlaw.theory.statements._support.tilt_strengths import widest_range
 from covlaw.theory.statements._support.tolerances import change_rounding, covariance_rounding
-from covlaw.theory.statements.base import NegativeControl, Proof, Sides, Statement
+from covlaw.theory.statements.base import NegativeControl, Part, Proof, Sides, Statement, joined
+from covlaw.theory.statements.tilts._tight_thresholds import one_prompt, several_prompts
 from covlaw.theory.tilts.first_sign_change import first_sign_change
 from covlaw.theory.tilts.thresholds import (
     one_prompt_range_threshold,
@@ -37,35 +38,77 @@ UNBOUNDED = 50.0
 BEYOND = 1.1
 """The control's step, relative to the exact threshold."""
 
+Threshold = Callable[[TiltProblem], Tensor]
+
 
 def sides(world: World, rng: np.random.Generator) -> Sides:
-    """C_j against Δ_j at four fractions of each threshold, for every reward with a decided C_j."""
+    """C_j against Δ_j at four fractions of each threshold, for every reward with a decided C_j.
+
+    And just below the closed forms where these are tight.
+    """
     thresholds = (
         range_threshold,
         one_prompt_threshold,
         one_prompt_range_threshold,
         first_sign_change,
     )
-    return _signs(world, rng, thresholds, FRACTIONS)
+    return joined([_signs(world, rng, thresholds, FRACTIONS), *tight(FRACTIONS[-1])])
 
 
 def beyond_sides(world: World, rng: np.random.Generator) -> Sides:
     """The false variant: the sign survives a step 10 % beyond the exact threshold."""
-    return _signs(world, rng, (first_sign_change,), (BEYOND,))
+    return joined([_signs(world, rng, (first_sign_change,), (BEYOND,))])
+
+
+def longer_ranges_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: (a) with 37/√3 in place of 12√3 = 36/√3."""
+    del world, rng
+    return joined(tight(37 / 36)[:1])
+
+
+def longer_one_prompt_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: (b) a 32nd longer, where it is tight."""
+    del world, rng
+    return joined(tight(33 / 32)[1:2])
+
+
+def longer_one_prompt_ranges_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: (b′) with 33 in place of 32."""
+    del world, rng
+    return joined(tight(33 / 32)[2:])
+
+
+def tight(fraction: float) -> tuple[Part, ...]:
+    """Δ and C of the examples at `fraction` of (a), (b) and (b′)."""
+    several, one = several_prompts(), one_prompt()
+    return (
+        _at_a_threshold(*several, range_threshold, fraction),
+        _at_a_threshold(*one, one_prompt_threshold, fraction),
+        _at_a_threshold(*one, one_prompt_range_threshold, fraction),
+    )
+
+
+def _at_a_threshold(world: World, score: Tensor, threshold: Threshold, fraction: float) -> Part:
+    problem = _problem(world, world.rewards, score)
+    change, error = _at(world, world.rewards, score, fraction * float(threshold(problem)[0]))
+    return problem.law.new_tensor([change]), problem.law, problem.law.new_tensor([error])
+
+
+def _problem(world: World, rewards: Tensor, score: Tensor) -> TiltProblem:
+    mass = world.log_prob_at().exp()
+    return tilt_problem(rewards, score, Grouping(world.prompt, mass, world.prompt_mass))
 
 
 def _signs(
     world: World,
     rng: np.random.Generator,
-    thresholds: Sequence[Callable[[TiltProblem], Tensor]],
+    thresholds: Sequence[Threshold],
     fractions: Sequence[float],
-) -> Sides:
+) -> Part:
     score = random_score(world, rng)
     # few of a world's own rewards ever turn: add one that does, at a moderate tilt
     rewards = torch.cat([world.rewards, reversing_reward(world, score, rng)[:, None]], 1)
-    problem = tilt_problem(
-        rewards, score, Grouping(world.prompt, world.log_prob_at().exp(), world.prompt_mass)
-    )
+    problem = _problem(world, rewards, score)
     ends = torch.stack([threshold(problem) for threshold in thresholds])
     ends = ends.clamp(max=UNBOUNDED / widest_range(world, score))
     steps = torch.cat([fraction * ends for fraction in fractions])
@@ -73,7 +116,7 @@ def _signs(
     tried = ((steps > 0) & decided).nonzero()  # NaN where a threshold does not apply
     rows = [_at(world, rewards[:, [j]], score, float(steps[f, j])) for f, j in tried.tolist()]
     change, error = torch.tensor(rows, dtype=torch.float64).reshape(-1, 2).unbind(1)
-    return Sides(change, problem.law[tried[:, 1]], error)
+    return change, problem.law[tried[:, 1]], error
 
 
 def _at(world: World, reward: Tensor, score: Tensor, eta: float) -> tuple[float, float]:
@@ -115,6 +158,11 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the sign survives 10 % beyond the exact threshold", beyond_sides),
+    nearer=(
+        NegativeControl("37/√3 in place of 12√3 = 36/√3", longer_ranges_sides),
+        NegativeControl("x*/b a 32nd longer", longer_one_prompt_sides),
+        NegativeControl("33 in place of 32", longer_one_prompt_ranges_sides),
+    ),
     not_applicable={"llm": NO_TILT_IN_AN_LLM},
     proofs=proofs,
 )
