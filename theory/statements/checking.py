@@ -81,13 +81,14 @@ def verdict(statement: Statement, rung: str, found: Examination) -> Verdict:
     """Put an examination into one word, with the worst comparison."""
     # a variant that has nothing to compare on these instances says nothing there
     own = zip(statement.controls, found.controls, strict=True)
-    refuted = {control.name: c.violations > 0 for control, c in own if c is not None}
+    refuted = {control.name: c.finite > 0 for control, c in own if c is not None}
     names = list(refuted) or [control.name for control in statement.controls]
     control = {"name": "; ".join(names), "refuted": bool(refuted) and all(refuted.values())}
     standing = [name for name in names if not refuted.get(name)]
     status, note = _status(found, standing)
     facts = {} if found.own is None else found.own._asdict()
-    facts.pop("slope", None)
+    for inner in ("slope", "finite"):
+        facts.pop(inner, None)
     return Verdict(
         statement.id,
         rung,

@@ -29,6 +29,9 @@ class Judgement(NamedTuple):
     tightness: float | None
     slope: Pooled | None = None
     """Of all sampled identities together; a slope other than 1 counts as one more violation."""
+    finite: int = 0
+    """Violations in which both sides and the tolerance are finite: a false variant whose numbers
+    overflow is not refuted by that."""
 
 
 def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
@@ -49,15 +52,17 @@ def judge(kind: Kind, sides: Sequence[Sides]) -> Judgement | None:
     relative = torch.where(finite, slack / floor, -torch.inf)
     relative[~bad & (slack == 0)] = torch.inf  # equal to the last bit: nothing to report
     worst = int(relative.argmin())
+    sloped = slope is not None and slope.p_value < ERROR_RATE / 2
     return Judgement(
         n=measured.numel(),
-        violations=int(bad.sum()) + (slope is not None and slope.p_value < ERROR_RATE / 2),
+        violations=int(bad.sum()) + sloped,
         measured=float(measured[worst]),
         predicted=float(predicted[worst]),
         tolerance=float(tolerance[worst]),
         slack=float(slack[worst]),
         tightness=_tightness(kind, measured - tolerance, predicted),
         slope=slope,
+        finite=int((bad & finite).sum()) + sloped,
     )
 
 

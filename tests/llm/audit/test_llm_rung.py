@@ -1,5 +1,6 @@
 """A recorded run is a rung: the statements of the exact rungs are checked on its audits."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from covlaw.llm.train import train
 from covlaw.records.verdict.verdict import run_verdict
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.statements import STATEMENTS, check, check_on
+from covlaw.theory.statements._support.scaled import scaled
 from covlaw.theory.worlds.updates import InnerStep, Update
 
 
@@ -49,6 +51,30 @@ def test_statements_are_not_refuted(run: Path, id: str) -> None:
     assert verdict.violations == 0
     assert verdict.status != "refuted"
     assert verdict.n > 0
+
+
+FACTORS = {"identity": (0.0, 0.5, 2.0, -0.5, -1.0), "bound": (0.0, -0.5, -1.0)}
+"""A bound need not be attained here: its nearer controls ask how near it is."""
+OTHERS = [
+    (id, factor)
+    for id in ("T8", "T9", "T20", "T22", "T26", "T27", "T50")
+    for factor in FACTORS[STATEMENTS[id].kind]
+]
+
+
+@pytest.mark.parametrize(("id", "factor"), OTHERS)
+def test_no_other_multiple_of_a_claim_holds(run: Path, id: str, factor: float) -> None:
+    statement = STATEMENTS[id]
+    wrong = replace(statement, sides=scaled(statement.sides, factor))
+    assert check_on(wrong, instances(run, statement.needs), "llm").status != "holds"
+
+
+@pytest.mark.parametrize("factor", [0.0, -0.5, -1.0, -2.0])
+def test_t10_holds_of_no_falsified_change(run: Path, factor: float) -> None:
+    falsified = [
+        replace(update, change=factor * update.change) for update in instances(run, Update)
+    ]
+    assert check_on(STATEMENTS["T10"], falsified, "llm").status != "holds"
 
 
 def test_a_wrong_change_is_refuted(run: Path) -> None:

@@ -115,8 +115,8 @@ def test_what_holds_of_a_sample_is_not_certified_of_the_population() -> None:
         on_sample += bool(short.sample_certified)
         wrong += bool(short.sample_certified) and short.law.item() < 0
         certified += bool(short.certified)
-    assert on_sample > 90
-    assert wrong > 35
+    assert on_sample >= 95
+    assert abs(wrong - 47) < 4 * 5  # a fair coin's counting error of 100
     assert certified <= 2
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from covlaw.theory.statements.base import Kind, Sides
+from covlaw.theory.statements import check_on
+from covlaw.theory.statements.base import Kind, NegativeControl, Sides, Statement
 from covlaw.theory.statements.judge import ERROR_RATE, critical_value, judge
 
 NAN, INF = math.nan, math.inf
@@ -63,6 +64,27 @@ def test_a_side_that_is_not_finite_is_a_violation(
     kind: Kind, broken: tuple[float, float, float]
 ) -> None:
     assert not holds(kind, sides(*broken))
+
+
+def test_numbers_that_are_not_finite_refute_no_control() -> None:
+    """A violation of a claim, yet no evidence against a false variant."""
+    zero = torch.zeros(1)
+
+    def check_with(control: Sides) -> str:
+        statement = Statement(
+            *("T0", "zero is zero", "identity", "0 = 0", "0=0", (), "none", int),
+            sides=lambda *_: sides(0.0, 0.0),
+            control=NegativeControl("wrong", lambda *_: control),
+        )
+        return check_on(statement, [0], "theory").status
+
+    for broken in ((NAN, 1.0, 0.0), (1.0, 2.0, INF), (INF, 1.0, 1.0)):
+        judgement = judge("identity", [sides(*broken)])
+        assert judgement is not None
+        assert (judgement.violations, judgement.finite) == (1, 0)
+        assert check_with(sides(*broken)) == "inconclusive"
+    assert check_with(sides(1.0, 2.0)) == "holds"
+    assert check_with(Sides(zero, zero, zero)) == "inconclusive"
 
 
 def test_nothing_to_compare_is_no_judgement() -> None:

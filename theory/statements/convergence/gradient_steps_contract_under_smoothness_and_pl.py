@@ -144,5 +144,7 @@ STATEMENT = Statement(
     " gradient changes, and μ says that a gap always comes with a gradient: |∇f|² ≥ 2μδ (the"
     " Polyak–Łojasiewicz inequality, weaker than convexity). Then plain gradient steps of size γ"
     " converge geometrically. The paper's convergence claim rests on the classic factor; the"
-    " improved one promises half as much progress again at γ = 1/L and costs nothing.",
+    " improved one promises half as much progress again at γ = 1/L and costs nothing. Both are"
+    " attained where μ = L. Quadratics of other μ reach max((1 − μγ)², (1 − Lγ)²), and no function"
+    " of one variable exceeds it; whether one of several variables does is open.",
 )

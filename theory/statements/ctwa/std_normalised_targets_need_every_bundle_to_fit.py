@@ -8,11 +8,14 @@ from functools import cache
 import numpy as np
 import torch
 
+from covlaw.theory._numerics.rounding import rounding
+from covlaw.theory.estimators.headroom import headroom
 from covlaw.theory.estimators.prompt_covariances import PromptCovariances
 from covlaw.theory.statements._support.inapplicable import NO_EXACT_COVARIANCE_IN_AN_LLM
 from covlaw.theory.statements._support.scaled import one_percent_less
 from covlaw.theory.statements.base import Ensemble, NegativeControl, Proof, Sides, Statement, joined
 from covlaw.theory.statements.ctwa._bundles_and_weights import (
+    attained,
     both_directions,
     full_rank,
     target_scale,
@@ -41,8 +44,14 @@ def any_rank_sides(instance: PromptCovariances | World, rng: np.random.Generator
 
 @cache
 def _counterexample_sides() -> Sides:
+    """t* against the most that weights attain, √½ at λ_1 = λ_2.
+
+    Elsewhere the first prompt takes ½ from the smaller weight's objective, to which the second
+    gives less than ½. There C_1λ is exactly 0, so that no prompt's share is in doubt.
+    """
     targets = torch.tensor([COUNTEREXAMPLE_TARGETS], dtype=torch.float64)
-    return joined(both_directions(counterexample(), targets, np.random.default_rng(0)))
+    most = attained(counterexample(), targets, torch.ones_like(targets)).value
+    return Sides(headroom(counterexample(), targets).lower, most, rounding(most, 64))
 
 
 @cache
