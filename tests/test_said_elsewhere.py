@@ -186,6 +186,7 @@ def test_what_an_alarm_of_a_log_is() -> None:
     windows = ", ".join(map(str, WINDOWS[:-1]))
     assert f"a window of {windows} or {WINDOWS[-1]} steps" in INSPECT
     assert f"a probability of at most 1 in {1 / ALARMS:.0f}" in INSPECT
+    assert f"one or more in a log without any: at most 1 in {1 / ALARMS:.0f}" in LIMITS
 
 
 def test_what_the_guard_draws_by_default() -> None:

@@ -53,8 +53,9 @@ def record(run: Path, target: Path) -> list[Path]:
 
 def judged(run: Path) -> Iterator[dict[str, Any]]:
     """Yield both sides of T8 on every audit of a ladder's RL runs, in their order."""
-    for audits in sorted(run.glob("llm/*/audits")):
-        for update in instances(audits.parent, Update):
+    audited = sorted({path.parent.parent for path in run.glob("llm/*/audits/*.safetensors")})
+    for folder in audited:
+        for update in instances(folder, Update):
             sides = STATEMENTS["T8"].sides(update, np.random.default_rng(0))
             yield {"audit": update.label, **_plain(sides)}
 
