@@ -12,7 +12,7 @@ from covlaw.toys.study.ensemble import PolicyEnsemble
 from covlaw.toys.study.guards import Guard, check_samples, find_guard
 from covlaw.toys.study.memory import Memory
 from covlaw.toys.study.observed import Weights, crossed, sampled_gramian
-from covlaw.toys.study.projection import projected
+from covlaw.toys.study.projection import conflict_free, projected
 from covlaw.toys.study.step_control import Steps, controlled
 from covlaw.toys.study.supply import Snapshot, gradients
 
@@ -103,7 +103,7 @@ class Guards:
             self._parts[id(group)] = tuple(next(each) for _ in own)
 
     def bend(self, weights: Tensor) -> None:
-        """Change the gradients that the optimiser is about to be given (GEM, MAdam).
+        """Change the gradients that the optimiser is about to be given (GEM, ConFIG, MAdam).
 
         Args:
             weights: (R, M) the scalarizers', NaN where they have none: equal ones then.
@@ -117,6 +117,8 @@ class Guards:
                 gradient[group.rows] = projected(
                     given, own, torch.ones_like(given), torch.zeros(())
                 ).step
+            elif group.guard.place == "direction":
+                gradient[group.rows] = conflict_free(self._gradients(group))
             elif group.guard.place == "whitening":
                 gradient[group.rows] /= self._curvature(group, weights[group.rows])
 

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from covlaw.theory._numerics.errors import CovlawError, unknown
 
-Place = Literal["nowhere", "step", "gradient", "solver", "whitening"]
+Place = Literal["nowhere", "step", "gradient", "direction", "solver", "whitening"]
 Control = Literal["none", "halving", "curvature"]
 
 POOL = 64
@@ -17,8 +17,9 @@ class Guard(NamedTuple):
     """How a run is guarded."""
 
     place: Place = "nowhere"
-    """The finished step (T58); the gradient before the optimiser (GEM); the Gramian that the
-    scalarizer asks for, taken in the optimiser's metric; or the gradient, whitened (MAdam)."""
+    """The finished step (T58); the gradient before the optimiser (GEM), or another direction in its
+    place (ConFIG); the Gramian that the scalarizer asks for, taken in the optimiser's metric; or
+    the gradient, whitened (MAdam)."""
     metric: bool = True
     """Whether steps are projected in the optimiser's metric, else in the plain one."""
     control: Control = "none"
@@ -76,6 +77,7 @@ GUARDS: Mapping[str, Guard] = {
     "guard-plain-metric": Guard("step", metric=False),
     "halving": Guard(control="halving"),
     "gem": Guard("gradient", metric=False),
+    "config": Guard("direction", metric=False),
     "gramian-in-metric": Guard("solver"),
     "gramian-plain": Guard("solver", metric=False),
     "gramian-crossed": Guard("solver", metric=False, crossed=True),
@@ -83,6 +85,8 @@ GUARDS: Mapping[str, Guard] = {
     "madam": Guard("whitening"),
 }
 """`gem`: each gradient that the optimiser is given, projected (Lopez-Paz & Ranzato 2017).
+`config`: the optimiser is given ConFIG's direction instead, whatever the scalarizer says (Liu, Chu
+& Thuerey 2024, arXiv 2408.11104, without its momentum form).
 `gramian-in-metric`: MGDA and UPGrad with the optimiser's metric in their Gramian. `gramian-plain`,
 `-crossed` and `-unshrunk`: no guard, but the Gramian that a scalarizer asks for is that of sampled
 completions; what is done with its weights stays exact. `madam`: the

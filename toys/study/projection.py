@@ -58,6 +58,20 @@ def projected(
     return Projected(moved, (gradients @ moved[..., None])[..., 0], weights)
 
 
+def conflict_free(gradients: Tensor) -> Tensor:
+    """ConFIG's direction of the gradients (R, M, D): the same cosine > 0 with each of them.
+
+    d = (Σ_j g_j·u)·u, u the unit vector along Û(Û'Û)⁻¹1, Û the unit gradients as columns. Where
+    they are dependent there may be no such direction: the pseudo-inverse then stands for the
+    inverse (Liu, Chu & Thuerey 2024, arXiv 2408.11104).
+    """
+    unit = torch.nn.functional.normalize(gradients, dim=2, eps=1e-300)
+    weights = torch.linalg.pinv(unit @ unit.mT, hermitian=True).sum(2, keepdim=True)
+    along = torch.nn.functional.normalize((weights.mT @ unit)[:, 0], dim=1, eps=1e-300)
+    found: Tensor = (gradients @ along[..., None]).sum(1) * along
+    return found
+
+
 def squared_length(step: Tensor, metric: Tensor) -> Tensor:
     """|u|² = u'P⁻¹u, without coordinates where P = 0: (R,)."""
     moves = metric > 0

@@ -18,7 +18,7 @@ from covlaw.toys.study.engine import Course, train_ensemble
 from covlaw.toys.study.ensemble import Optimiser, PolicyEnsemble
 from covlaw.toys.study.guards import GUARDS, check_samples, find_guard
 from covlaw.toys.study.observed import drawn, exactly
-from covlaw.toys.study.projection import projected, squared_length
+from covlaw.toys.study.projection import conflict_free, projected, squared_length
 from covlaw.toys.study.supply import gradients, snapshot, values_at
 from covlaw.toys.study.worlds import WORLDS, adamw, find_optimiser, sgd
 
@@ -80,6 +80,19 @@ def test_sampled_gradients_are_unbiased(parts: int) -> None:
         found = gradients(ensemble, now.theta, weight)
         error = found.std(0) / math.sqrt(4000)
         assert ((found.mean(0) - truth).abs() <= 4.5 * error + 1e-12).all()
+
+
+def test_configs_direction_has_one_cosine_with_every_gradient() -> None:
+    """Whatever their lengths, and as long as the gradients go along it together."""
+    given = torch.from_numpy(np.random.default_rng(4).normal(size=(20, 3, 9)))
+    given[:, 1] *= 50.0
+    found = conflict_free(given)
+    length = found.norm(dim=1)
+    cosine = (given @ found[..., None])[..., 0] / given.norm(dim=2) / length[:, None]
+    assert (cosine - cosine[:, :1]).abs().max() < 1e-12
+    assert (cosine > 0).all()
+    along = (given @ (found / length[:, None])[..., None]).sum((1, 2))
+    assert (along / length - 1).abs().max() < 1e-12
 
 
 def test_divergence_is_the_mean_kl_of_the_prompts() -> None:
