@@ -138,6 +138,10 @@ class Guards:
         steps = Steps(self.ensemble.rows(rows), before, step, given, metrics, grams)
         each = zip(acting, step.split([len(g.rows) for g in acting]), strict=True)
         floor = torch.cat([_floor(group, old, start, own) for group, own in each])
+        if any(group.guard.share for group in acting):
+            share = floor.new_tensor([[g.guard.share] for g in acting for _ in g.rows])
+            largest = (given @ step[..., None])[..., 0].amax(1, keepdim=True).clamp(min=0.0)
+            floor = torch.maximum(floor, share * largest)
         control = [g.guard.control for g in acting for _ in g.rows]
         moved = controlled(steps, floor, control)
         same = (moved == step).all(1) | ~sound

@@ -41,6 +41,8 @@ class Guard(NamedTuple):
     """Standard errors of the effects that the floors are raised by."""
     secants: int = 0
     """Last steps whose realised changes the gradients are made to agree with."""
+    share: float = 0.0
+    """Of the step's largest effect, that every objective must have."""
 
     @property
     def sampled(self) -> bool:
@@ -60,6 +62,7 @@ GUARDS: Mapping[str, Guard] = {
     "guard": Guard("step"),
     "guard-halving": Guard("step", control="halving"),
     "guard-curvature": Guard("step", control="curvature"),
+    "guard-share-halving": Guard("step", control="halving", share=0.1),
     "guard-restoring-.3": Guard("step", restoring=0.3),
     "guard-restoring-.5": Guard("step", restoring=0.5),
     "guard-restoring-1": Guard("step", restoring=1.0),

@@ -125,7 +125,17 @@ def test_completions_that_have_died_out_stop_no_natural_guard() -> None:
     assert torch.isfinite(found.values).all()
 
 
-@pytest.mark.parametrize("guard", ["guard-halving", "guard-curvature", "halving"])
+def test_a_share_of_the_largest_gain_goes_to_every_objective() -> None:
+    """Under steps so short that the first order is all there is."""
+    ensemble = replace(draw("tabular", tuple(range(6))), optimiser=sgd(1e-3))
+    for guard, reached in (("guard", False), ("guard-share-halving", True)):
+        gain = course(ensemble, guard, steps=1).values.diff(dim=0)[0]
+        assert bool((gain.amin(1) > 0.099 * gain.amax(1)).all()) == reached
+
+
+@pytest.mark.parametrize(
+    "guard", ["guard-halving", "guard-share-halving", "guard-curvature", "halving"]
+)
 def test_step_control_lets_nothing_fall_beyond_its_last_halving(guard: str) -> None:
     """At a rate where the plain guard's curvature takes from someone."""
     ensemble = replace(draw("tabular", tuple(range(6))), optimiser=adamw(0.1))
