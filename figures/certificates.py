@@ -13,13 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import INK, MUTED, new_figure
+from covlaw.figures._drawing.looks import INK, MUTED, NEUTRALS
+from covlaw.figures._drawing.style import new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.lines import read_records
 from covlaw.records.measurements import Records
 
 FILE = "certificates.jsonl"
-PLAIN, OURS = "#d55e00", "#0072b2"
+OURS, PLAIN = NEUTRALS[:2]
 QUANTITIES = {"exact_change": "exact form", "law": "law", "measured": "measured"}
 WRONG, LEVEL = 0.005, 0.95
 """What is promised: wrong signs at most, coverage at least."""
@@ -61,17 +62,18 @@ def describe(run: Path) -> Description:
     )
     shapes = sorted({(r["prompts"], r["completions"]) for r in records})
     title = (
-        f"No sign is certified wrongly in more than {_percent(worst)} of samples, where 3 standard "
-        f"errors err in up to {_percent(plain)}"
+        f"Signs of changes other than 0 are certified wrongly in at most {_percent(worst)} of "
+        f"samples, by 3 standard errors in up to {_percent(plain)}"
     )
     caption = (
         f"{len(records)} cells: rewards of probability .002 to .5, ratios of mean 1 with light and "
         "heavy tails and with rare completions that turn the sign of the common ones, scores, and "
         f"paired changes; {shapes[0][0]} to {shapes[-1][0]} prompts, 2 to 16 completions each, "
         f"{records[0]['n']:,} batches a cell. Marks: the worst of a family's cells; hollow: plain "
-        "rules; lines: what is promised of wrong signs (solid) and of true zeros (dotted). True "
-        f"zeros are certified in at most {_percent(worst_zero)} (3 standard errors: "
-        f"{_percent(plain_zero)}). Right: coverage of nominal 95 %, at least {_percent(least)} "
+        "rules; lines: what is promised of wrong signs (solid) and of changes that are 0 (dotted), "
+        "whose sign is wrong whenever certified. Those are certified in at most "
+        f"{_percent(worst_zero)} (3 standard errors: {_percent(plain_zero)}). "
+        f"Right: coverage of nominal 95 %, at least {_percent(least)} "
         f"(estimate ± 1.96 standard errors: {_percent(plain_least)}); unbounded intervals count as "
         "covering."
     )
@@ -100,8 +102,8 @@ def _marks(
     axes: Axes, rows: dict[str, Records], rate: Callable[[Records, str], float | None]
 ) -> None:
     looks: tuple[tuple[str, dict[str, Any], str], ...] = (
-        ("plain_", {"color": PLAIN, "marker": "o", "markerfacecolor": "none"}, "plain rule"),
-        ("", {"color": OURS, "marker": "s"}, "here"),
+        ("plain_", {"color": PLAIN.color, "marker": "o", "markerfacecolor": "none"}, "plain rule"),
+        ("", {"color": OURS.color, "marker": "s"}, "here"),
     )
     for prefix, look, label in looks:
         found = [(rate(records, prefix), k) for k, records in enumerate(rows.values())]

@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
+from covlaw.figures._drawing.looks import GRID, INK, MUTED, NEUTRALS
 from covlaw.figures._drawing.shares import draw_shares
-from covlaw.figures._drawing.style import GRID, INK, MUTED, OBJECTIVES, new_figure, zero_line
+from covlaw.figures._drawing.style import new_figure, zero_line
 from covlaw.figures.registry import Description
 from covlaw.records.ladder import Array, array
 from covlaw.records.lines import read_records
@@ -25,7 +26,7 @@ from covlaw.records.measurements import Records, of_kind
 
 FRAME = (0.0, 3.0), (-2.1, 4.2)
 """Of x and y on the left; the cone leaves it at the right edge only."""
-KEPT, TURNED = "#0072b2", "#d55e00"
+KEPT, TURNED = (look.color for look in NEUTRALS[:2])
 
 
 def draw(run: Path) -> Figure:
@@ -106,7 +107,7 @@ def _by_drift(axes: Axes, records: Records, key: str, words: str) -> None:
         own = [r for r in random if r["correlation"] == correlation]
         cells = [[r for r in own if r["drift"] == drift] for drift in drifts]
         counts = [(_total(cell, key), _total(cell, "n")) for cell in cells]
-        draw_shares(axes, drifts, counts, OBJECTIVES[k], f"{correlation:g}")
+        draw_shares(axes, drifts, counts, NEUTRALS[k], f"{correlation:g}")
     axes.axvline(1, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
     axes.set_xscale("log", base=2)
     axes.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])

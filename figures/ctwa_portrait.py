@@ -22,7 +22,8 @@ from covlaw.figures._drawing.ctwa_growth import (
     draw_weights,
     reachable,
 )
-from covlaw.figures._drawing.style import GRID, INK, MUTED, PAPER, new_figure
+from covlaw.figures._drawing.looks import GRID, INK, MUTED, PAPER
+from covlaw.figures._drawing.style import new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.ladder import Array, array
 from covlaw.records.lines import read_records

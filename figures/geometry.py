@@ -5,7 +5,7 @@ eigenvalues spread, the less the sign of a covariance says about the sign of a p
 effect; so who is traded away depends on the model, and not on the rewards alone.
 """
 
-from itertools import chain, zip_longest
+from itertools import chain, cycle, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import MUTED, Look, new_figure, objective_look, power_of_ten
+from covlaw.figures._drawing.looks import INK, MUTED, NEUTRALS, SNOW, Look
+from covlaw.figures._drawing.style import new_figure, power_of_ten
 from covlaw.figures.registry import Description
 from covlaw.records.findings import span
 from covlaw.records.lines import read_records
@@ -112,12 +113,13 @@ def _scatter(axes: Axes, records: Records) -> None:
 
 def _certified(axes: Axes, records: Records) -> None:
     place = np.arange(len(records))
-    for shift, (key, words, hatch) in enumerate(
-        (("certified_by_score", "certified", ""), ("disagree", "opposed", "//"))
+    for shift, key, words, color, hatch in (
+        (-0.2, "certified_by_score", "certified", MUTED, ""),
+        (0.2, "disagree", "opposed", SNOW, "//"),
     ):
         shares = [record["objectives"][key] for record in records]
-        color = objective_look(shift).color
-        axes.bar(place + 0.4 * shift - 0.2, shares, 0.4, color=color, hatch=hatch, label=words)
+        style: Any = {"color": color, "hatch": hatch, "edgecolor": INK, "linewidth": 0.4}
+        axes.bar(place + shift, shares, 0.4, label=words, **style)
     names = [f"{record['architecture']} {record['width']}" for record in records]
     axes.set_xticks(place, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set(ylim=(0, 1), ylabel="share of pairs", title="the task's objectives")
@@ -137,7 +139,7 @@ def _mean(records: Records, kind: str) -> float:
 
 
 def _looks(records: Records) -> dict[str, Look]:
-    return {name: objective_look(k) for k, name in enumerate(distinct(records, "architecture"))}
+    return dict(zip(distinct(records, "architecture"), cycle(NEUTRALS), strict=False))
 
 
 def _range(records: Records, key: str) -> str:

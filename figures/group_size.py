@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import INK, MUTED, Look, new_figure, objective_look, shorten
+from covlaw.figures._drawing.looks import INK, MUTED, NEUTRALS, Look, objective_look
+from covlaw.figures._drawing.style import new_figure, shorten
 from covlaw.figures.registry import Description
 from covlaw.records.constants import CLEAR
 from covlaw.records.ladder import Array, array
@@ -25,8 +26,8 @@ from covlaw.records.measurements import Records, distinct, having
 
 FILE = "group_size.jsonl"
 CONTROLS = {
-    "independent": Look("#0072b2", "o", "", "fresh samples"),
-    "leave_one_out": Look("#009e73", "^", "", "own batch, each left out of its own ρ"),
+    "independent": NEUTRALS[0]._replace(hatch="fresh samples"),
+    "leave_one_out": NEUTRALS[2]._replace(hatch="own batch, each left out of its own ρ"),
 }
 """Estimators that promise what happens; `hatch` holds the label."""
 APART = 0.035

@@ -11,13 +11,8 @@ from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.curves import WINDOW, smoothed_curves
-from covlaw.figures._drawing.style import (
-    GUARDED,
-    SCALARIZERS,
-    new_figure,
-    objective_columns,
-    shorten,
-)
+from covlaw.figures._drawing.looks import GUARDED, SCALARIZERS
+from covlaw.figures._drawing.style import new_figure, objective_columns, shorten
 from covlaw.figures.registry import Description
 from covlaw.records.findings import counted, seeds_of
 from covlaw.records.guard_weights import weight_shares

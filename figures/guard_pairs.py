@@ -13,12 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import GRID, INK, MUTED, SCALARIZERS, new_figure
+from covlaw.figures._drawing.looks import GRID, INK, MUTED, SCALARIZERS
+from covlaw.figures._drawing.style import new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.constants import SACRIFICE
 from covlaw.records.findings import counted
 from covlaw.records.guard_pairs import PAIRS, Pair, named, pairs_of
 from covlaw.records.lines import read_records
+from covlaw.records.study import percent
 
 
 def draw(run: Path) -> Figure:
@@ -57,8 +59,10 @@ def describe(run: Path) -> Description:
     seeds = sorted({guarded["seed"] for _, guarded in pairs})
     caption = (
         f"Ends after {' or '.join(map(str, steps))} steps of two inner steps, not at equal KL; "
-        f"seeds {', '.join(map(str, seeds))}, not every one of every pair. "
-        "The guard is as it is by default."
+        f"seeds {', '.join(map(str, seeds))}, not every one of every pair. Arrows lead from a "
+        "run without the guard (mark) to its twin with it (head), as the guard is by default; "
+        f"dotted: {percent(SACRIFICE)}, from which on an objective can count as sacrificed. "
+        "Hypervolume: more is better."
     )
     return Description(title, caption)
 

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import GRID, INK, MUTED, SCALARIZERS, new_figure
+from covlaw.figures._drawing.looks import GRID, INK, MUTED, SCALARIZERS
+from covlaw.figures._drawing.style import new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.findings import span
 from covlaw.records.study import END, in_order, mean_of, percent, study_summary
@@ -32,19 +33,19 @@ def draw(run: Path) -> Figure:
     cells = _cells(run)
     worlds = _worlds(cells)
     figure = new_figure(5.6)
-    # each of the two lower panels has half of the width
-    grid = figure.add_gridspec(2, 2 * len(worlds), height_ratios=(1, 1.35))
+    above, below = figure.add_gridspec(2, 1, height_ratios=(1, 1.35))
+    upper, lower = above.subgridspec(1, len(worlds)), below.subgridspec(1, 2)
     panels: list[Axes] = []
     for k, world in enumerate(worlds):
         shared = panels[0] if panels else None
-        panels.append(figure.add_subplot(grid[0, 2 * k : 2 * k + 2], sharex=shared, sharey=shared))
+        panels.append(figure.add_subplot(upper[k], sharex=shared, sharey=shared))
         _arrows(panels[-1], cells, world)
         panels[-1].tick_params(labelleft=k == 0)
     panels[0].set_ylabel("hypervolume")
     for axes in panels:
         axes.set_xlabel("% that sacrifice")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    left, right = (figure.add_subplot(grid[1, part]) for part in _halves(2 * len(worlds)))
+    left, right = (figure.add_subplot(part) for part in lower)
     _ways(left, {g: c for (w, a, g, k), c in cells.items() if (w, a, k) == (CONTROLLED, BASE, 0)})
     left.set_title(f"{_short(CONTROLLED)}, {BASE}: controls")
     noisy = {
@@ -65,7 +66,7 @@ def describe(run: Path) -> Description:
         two = [cells.get((world, BASE, guard, 0)) for guard in ("none", BEST)]
         if None not in two:
             shares = [percent(c["sacrifices"]["mean"]) for c in two if c]
-            said.append(f"{' → '.join(shares)} ({_short(world)})")
+            said.append(f"{_short(world)} {' → '.join(shares)}")
     title = f"Linear weights that sacrifice an objective, guarded: {', '.join(said)}"
     worlds = span([c["sacrifices"]["n"] for c in cells.values()], to=" to ")
     caption = (
@@ -107,10 +108,6 @@ def _ways(axes: Axes, found: dict[str, dict[str, Any]]) -> None:
     axes.set_xlabel("% that sacrifice, and hypervolume")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-
-
-def _halves(columns: int) -> tuple[slice, slice]:
-    return slice(0, columns // 2), slice(columns // 2, columns)
 
 
 def _cells(run: Path) -> Cells:

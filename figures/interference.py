@@ -13,14 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import (
-    Look,
-    new_figure,
-    objective_columns,
-    scalarizer_looks,
-    shorten,
-    zero_line,
-)
+from covlaw.figures._drawing.looks import Look, scalarizer_looks
+from covlaw.figures._drawing.style import new_figure, objective_columns, shorten, zero_line
 from covlaw.figures.registry import Description
 from covlaw.records.constants import CERTAIN, CLEAR, SACRIFICE
 from covlaw.records.findings import counted, interference_claim, methods, seeds_of
@@ -29,7 +23,7 @@ from covlaw.records.study import percent
 
 PREDICTIONS = {"law": "forecast:\nbare law", "first_order": "diagnosis:\nlaw along step"}
 """Prediction of an audit → its row beneath the curves."""
-DODGE = 0.9
+DODGE = 1.0
 """Steps between the markers of two methods at one audit."""
 
 
@@ -38,14 +32,17 @@ def draw(run: Path) -> Figure:
     runs = llm_runs(run)
     looks = scalarizer_looks(methods(runs))
     rows = PREDICTIONS if audits(runs) else {}
+    audited = [name for name in looks if audits([r for r in runs if r.method == name])]
     figure = new_figure(2.7 + 1.1 * len(rows))
     axes = objective_columns(figure, len(runs[0].objectives), (2.3, *(1 for _ in rows)))
     for column, name in enumerate(runs[0].objectives):
         axes[0, column].set_title(shorten(name))
-        for k, (method, look) in enumerate(looks.items()):
+        for method, look in looks.items():
             own = [r for r in runs if r.method == method]
             _curves(axes[0, column], own, column, look, method)
-            shift = DODGE * (k - (len(looks) - 1) / 2)
+            if method not in audited:
+                continue
+            shift = DODGE * (audited.index(method) - (len(audited) - 1) / 2)
             for panel, prediction in zip(axes[1:, column], rows, strict=True):
                 _forecasts(panel, own, column, look, (prediction, shift))
         for panel in axes[1:, column]:
@@ -108,7 +105,7 @@ def _forecasts(
         yerr=[CLEAR * error for _, error in pairs],
         fmt=look.marker,
         color=look.color,
-        markersize=4,
+        markersize=3.5,
         linewidth=1,
     )
 

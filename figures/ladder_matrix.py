@@ -10,17 +10,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import GRID, INK, MUTED, new_figure
+from covlaw.figures._drawing.looks import GRID, INK, MUTED, VERDICTS
+from covlaw.figures._drawing.style import new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.ladder import verdict_file
 from covlaw.records.outcomes import OUTCOMES, by_rung, outcome
 
 LOOKS = {
-    "exact": ("✓", "#009e73"),
-    "sampled": ("≈", "#009e73"),
-    "estimator": ("≡", "#56b4e9"),
-    "refuted": ("✗", "#d55e00"),
-    "inconclusive": ("?", "#e69f00"),
+    "exact": ("✓", VERDICTS["good"]),
+    "sampled": ("≈", VERDICTS["good"]),
+    "estimator": ("≡", MUTED),
+    "refuted": ("✗", VERDICTS["bad"]),
+    "inconclusive": ("?", VERDICTS["open"]),
     "not_applicable": ("–", GRID),
 }
 """Symbol and colour of each outcome (`records.outcomes`)."""
@@ -55,7 +56,9 @@ def describe(run: Path) -> Description:
     ]
     refuted = sum(v["status"] == "refuted" for v in verdicts)
     title = f"Statements that hold: {', '.join(parts)}; {refuted or 'none'} refuted"
-    symbols = ", ".join(f"{symbol} {OUTCOMES[key]}" for key, (symbol, _) in LOOKS.items())
+    symbols = ", ".join(
+        f"{symbol}\N{NO-BREAK SPACE}{OUTCOMES[key]}" for key, (symbol, _) in LOOKS.items()
+    )
     caption = (
         f"{sum(v['n'] for v in verdicts):,} comparisons, seed {record['seed']}. {symbols}. A "
         "statement holds only if its negative controls, its nearest plausible false variant among "

@@ -3,8 +3,7 @@
 Upper rows split each change into law, direction, logit curvature and tilt curvature (T10), as
 shares of their sizes; the diamond is their sum, a cross marks a change against the law's sign, a
 star a certified one. The last row shows T9's seven terms at the learning rate's own scale: with
-AdamW the optimiser hides everything else there. At small rates the law is lost to direction, at
-large ones to curvature.
+AdamW the optimiser hides all else there. At small rates direction hides the law, then curvature.
 """
 
 from pathlib import Path
@@ -15,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import GRID, INK, Look, new_figure, shorten, zero_line
+from covlaw.figures._drawing.looks import GRID, INK, MIST, NEUTRALS, PAPER, SAND, SNOW, Look
+from covlaw.figures._drawing.style import new_figure, shorten, zero_line
 from covlaw.figures.registry import Description
 from covlaw.records.ladder import Array, array
 from covlaw.records.lines import read_records
@@ -23,18 +23,18 @@ from covlaw.records.measurements import Records, distinct, having
 
 FILE = "budgets.jsonl"
 SHORT = {
-    "law": Look("#0072b2", "", "", ""),
-    "direction": Look("#e69f00", "", "", "//"),
-    "logit": Look("#009e73", "", "", "--"),
-    "tilt": Look("#cc79a7", "", "", "xx"),
+    "law": NEUTRALS[0]._replace(hatch=""),
+    "direction": Look(SAND, "", "", "//"),
+    "logit": NEUTRALS[2]._replace(hatch="--"),
+    "tilt": Look(MIST, "", "", "xx"),
 }
 """Terms of T10, whose scale is fitted to the step: the law, then the gaps in the chain's order."""
 FULL = {
     "f0": SHORT["law"],
-    "kernel": Look("#d55e00", "", "", "\\\\"),
+    "kernel": NEUTRALS[1]._replace(hatch="\\\\"),
     "clipping": Look(GRID, "", "", "////"),
-    "sampling": Look("#56b4e9", "", "", "++"),
-    "optimiser": Look("#e69f00", "", "", "||"),
+    "sampling": Look(SNOW, "", "", "++"),
+    "optimiser": Look(SAND, "", "", "||"),
     "logit": SHORT["logit"],
     "tilt": SHORT["tilt"],
 }
@@ -113,7 +113,7 @@ def _signed(axes: Axes, records: Records) -> None:
     shares = np.stack([_shares(r["short"], SHORT) for r in records], 1)
     _stack(axes, shares, SHORT)
     place = np.arange(len(records))
-    axes.plot(place, shares.sum(0), "D", color=INK, mec="#ffffff", ms=4.5, label="realised")
+    axes.plot(place, shares.sum(0), "D", color=INK, mec=PAPER, ms=4.5, label="realised")
     certified = [k for k, r in enumerate(records) if _certified(r)]
     opposite = [k for k, r in enumerate(records) if not _right(r)]
     for found, marker, label in ((certified, "*", "certified"), (opposite, "X", "opposite sign")):

@@ -14,14 +14,8 @@ from matplotlib.figure import Figure
 from covlaw.figures._drawing import ahead
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.axes import name_places
-from covlaw.figures._drawing.style import (
-    GUARDED,
-    MUTED,
-    OBJECTIVES,
-    new_figure,
-    objective_look,
-    scalarizer_looks,
-)
+from covlaw.figures._drawing.looks import GUARDED, MUTED, NEUTRALS, objective_look, scalarizer_looks
+from covlaw.figures._drawing.style import new_figure, power_of_ten
 from covlaw.figures.registry import Description
 from covlaw.records.lines import read_records
 from covlaw.records.measurements import Records
@@ -113,11 +107,10 @@ def _courses(axes: Axes, paths: Records) -> None:
 def _errors(axes: Axes, rows: Records) -> None:
     worlds = ahead.by_world(ahead.linear(rows))
     for k, (key, words) in enumerate(PREDICTIONS.items()):
-        look = OBJECTIVES[k]
+        look = NEUTRALS[k]
         heights = [ahead.error(own, key) for _, own in worlds]
         place = np.arange(len(worlds)) + 0.27 * (k - 1)
-        hatch = ("", "//", "..")[k]
-        axes.bar(place, heights, 0.25, color=look.color, hatch=hatch, label=words)
+        axes.bar(place, heights, 0.25, color=look.color, hatch=look.hatch, label=words)
     name_places(axes, [WORLDS.get(world, world) for world, _ in worlds], fontsize=7)
     axes.set(ylabel="mean error of the change")
 
@@ -139,7 +132,7 @@ def _rooms(axes: Axes, rows: Records) -> None:
         )  # fmt: skip
     name_places(axes, [WORLDS.get(world, world) for world, _ in worlds], fontsize=7)
     axes.set(yscale="log", ylabel="room at equal KL")
-    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter(power_of_ten)
     axes.axhline(LEAST, color=MUTED, linewidth=0.8)
 
 

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import INK, MUTED, PAPER, Look, new_figure, power_of_ten
+from covlaw.figures._drawing.looks import INK, MUTED, NEUTRALS, PAPER, Look
+from covlaw.figures._drawing.style import new_figure, power_of_ten
 from covlaw.figures.registry import Description
 from covlaw.records.ladder import array
 from covlaw.records.lines import read_records
@@ -29,10 +30,10 @@ PANELS = {
 }
 """Kind of problem → its name, and the statement whose bounds are drawn."""
 BOUNDS = {
-    "classic": (Look("#e69f00", "", "--"), "classic bound"),
-    "improved": (Look("#009e73", "", "-."), "improved bound"),
-    "ours": (Look("#0072b2", "", "-"), "our bound"),
-    "path": (Look("#56b4e9", "D", "-"), "ours, by path length"),
+    "classic": (NEUTRALS[1]._replace(marker=""), "classic bound"),
+    "improved": (Look(NEUTRALS[3].color, "", "-."), "improved bound"),
+    "ours": (Look(NEUTRALS[2].color, "", "-"), "our bound"),
+    "path": (Look(NEUTRALS[4].color, "D", "-"), "ours, by path length"),
     "false": (Look(MUTED, "", ":"), "plausible, false"),
 }
 """Whose a bound is → how it is drawn."""

@@ -16,15 +16,8 @@ from matplotlib.lines import Line2D
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.axes import signed_root_axes
 from covlaw.figures._drawing.forecasts import PREDICTORS, Row, rows
-from covlaw.figures._drawing.style import (
-    INK,
-    MUTED,
-    new_figure,
-    objective_look,
-    shorten,
-    zero_line,
-    zero_line_across,
-)
+from covlaw.figures._drawing.looks import INK, MUTED, objective_look
+from covlaw.figures._drawing.style import new_figure, shorten, zero_line, zero_line_across
 from covlaw.figures.registry import Description
 from covlaw.records.findings import seeds_of, span
 from covlaw.records.ladder import config_seed, llm_runs

@@ -13,17 +13,8 @@ from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.curves import WINDOW, smoothed_curves
-from covlaw.figures._drawing.style import (
-    GRID,
-    GUARDED,
-    INK,
-    MUTED,
-    Look,
-    new_figure,
-    scalarizer_looks,
-    shorten,
-    zero_line_across,
-)
+from covlaw.figures._drawing.looks import GRID, GUARDED, INK, MUTED, Look, scalarizer_looks
+from covlaw.figures._drawing.style import new_figure, shorten, zero_line_across
 from covlaw.figures.registry import Description
 from covlaw.records import real
 from covlaw.records.findings import counted

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import GRID, INK, OBJECTIVES, new_figure, zero_line_across
+from covlaw.figures._drawing.looks import GRID, INK, NEUTRALS
+from covlaw.figures._drawing.style import new_figure, zero_line_across
 from covlaw.figures.registry import Description
 from covlaw.records.findings import span
 from covlaw.records.study import ALL, LEAD, in_order, study_summary
@@ -75,7 +76,7 @@ def _panel(
 ) -> None:
     (names, worlds), (words, unit) = rows, MEASURES[measure]
     for k, world in enumerate(worlds):
-        look = OBJECTIVES[k % len(OBJECTIVES)]
+        look = NEUTRALS[k % len(NEUTRALS)]
         own = [p for p in prices if p["world"] == world]
         mean, low, high = (
             unit * np.asarray([p[measure][key] for p in own]) for key in ("mean", "low", "high")

@@ -3,8 +3,7 @@
 Left, the error of the forecast η·C as a share of its proved bound: the extremal score reaches the
 bound at small tilts. Right, the strength at which an objective's change turns its sign, in units
 where the proved thresholds are 12√3 (several prompts) and 32 (one prompt): nothing lies below
-them, and searched bandits sit on both lines. Beyond η·range(s) of about 2 both bounds become
-conservative.
+them, and searched bandits sit on both lines. Beyond η·range(s) of about 2 both have room.
 """
 
 from pathlib import Path
@@ -14,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import GRID, INK, MUTED, OBJECTIVES, PAPER, new_figure
+from covlaw.figures._drawing.looks import GRID, INK, MUTED, NEUTRALS, PAPER
+from covlaw.figures._drawing.style import new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.findings import counted
 from covlaw.records.ladder import Array, array
@@ -84,7 +84,7 @@ def _remainders(axes: Axes, records: Records) -> None:
     _impossible(axes, 1, SHARES[1], "impossible (T5)")
     for k, prompts in enumerate(TURNS):
         own = of_kind(records, "random remainder", prompts=prompts)
-        look, reach = OBJECTIVES[k], array([r["reach"] for r in own])
+        look, reach = NEUTRALS[k], array([r["reach"] for r in own])
         low, middle, high = (array([r["quantiles"][q] for r in own]) for q in QUANTILES)
         label = f"random, {counted(prompts, 'prompt')}"
         axes.plot(reach, middle, look.line, color=look.color, label=label)
@@ -103,7 +103,7 @@ def _turns(axes: Axes, records: Records) -> None:
     randoms = {r["prompts"]: r for r in of_kind(records, "random turn")}
     _impossible(axes, CONSTANTS[0], min(r["bound"] for r in randoms.values()), "impossible (T6)")
     for k, (prompts, kind) in enumerate(TURNS.items()):
-        look, bound = OBJECTIVES[k], randoms[prompts]["bound"]
+        look, bound = NEUTRALS[k], randoms[prompts]["bound"]
         axes.axhline(bound, color=look.color, linewidth=0.9, linestyle=look.line, zorder=1)
         axes.text(90, 1.03 * bound, "32" if prompts == 1 else "12√3", ha="right", fontsize=7.5)
         points = array(randoms[prompts]["points"]).reshape(-1, 2)

@@ -16,15 +16,16 @@ from scipy.stats import t as student
 
 from covlaw.figures._drawing.alone import draw_alone
 from covlaw.figures._drawing.axes import name_places
-from covlaw.figures._drawing.style import Look, new_figure, shorten, zero_line
+from covlaw.figures._drawing.looks import NEUTRALS
+from covlaw.figures._drawing.style import new_figure, shorten, zero_line
 from covlaw.figures.registry import Description
 from covlaw.records.constants import CLEAR
 from covlaw.records.findings import counted, methods, seeds_of, stack
 from covlaw.records.ladder import Array, LlmRun, audits, llm_runs
 
 SAMPLES = {
-    "independent": Look("#0072b2", "o", "", "exact form on other samples"),
-    "same": Look("#d55e00", "s", "", "exact form on the update's own samples"),
+    "independent": NEUTRALS[0]._replace(hatch="exact form on other samples"),
+    "same": NEUTRALS[1]._replace(hatch="exact form on the update's own samples"),
 }
 """Where the exact form is estimated; `hatch` holds the label."""
 
@@ -60,7 +61,7 @@ def draw(run: Path) -> Figure:
     for panel, name in zip(panels, names, strict=True):
         _panel(panel, [r for r in runs if r.method == name])
         panel.set_title(name)
-    panels[0].set_ylabel("exact form − measured change,\nmean over audits")
+    panels[0].set_ylabel("exact form − measured,\nmean over audits")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 

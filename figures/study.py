@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from covlaw.figures._drawing.alone import draw_alone
-from covlaw.figures._drawing.style import GRID, INK, MUTED, PAPER, new_figure
+from covlaw.figures._drawing.looks import DARK, GRID, INK, MUTED, ON_DARK, ON_LIGHT, PAPER, SHADES
+from covlaw.figures._drawing.style import new_figure
 from covlaw.figures.registry import Description
 from covlaw.records.findings import span
 from covlaw.records.study import (
@@ -30,12 +32,8 @@ from covlaw.records.study import (
     table_of,
 )
 
-SHADES = "Blues"
-"""Light to dark in greyscale too; every cell also says its number."""
-ON_LIGHT, ON_DARK = "#010101", "#fefefe"
-"""Text in cells; not the house's ink and paper, which a dark page exchanges while shades stay."""
-DARK = 0.715
-"""Shares beyond it are written in white: with it no contrast is below 4.5."""
+SLATE = LinearSegmentedColormap.from_list("slate", SHADES)
+"""Every cell also says its number."""
 
 
 def draw(run: Path) -> Figure:
@@ -86,7 +84,7 @@ def _shares(axes: Axes, cells: Cells, worlds: list[str], names: list[str], place
     found = [[mean_of(cells.get((n, w)), "sacrifices", place) for w in worlds] for n in names]
     edges = [np.arange(count + 1) - 0.5 for count in (len(worlds), len(names))]
     # cells as vectors: a picture inside an SVG would be refused by a page that loads nothing
-    axes.pcolormesh(*edges, np.asarray(found), cmap=SHADES, vmin=0, vmax=1)
+    axes.pcolormesh(*edges, np.asarray(found), cmap=SLATE, vmin=0, vmax=1)
     axes.set_ylim(len(names) - 0.5, -0.5)
     for y, row in enumerate(found):
         for x, share in enumerate(row):

@@ -32,6 +32,7 @@ def name_places(axes: Axes, names: Sequence[str], **style: Any) -> None:
     slant: Any = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(len(names)), names, **(slant | style))
     axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_axisbelow(True)
     axes.grid(axis="y")
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from covlaw.figures._drawing.looks import INK, MUTED, NEUTRALS
 from covlaw.figures._drawing.shares import draw_shares
-from covlaw.figures._drawing.style import INK, MUTED, Look, power_of_ten
+from covlaw.figures._drawing.style import power_of_ten
 from covlaw.records.ladder import Array, array
 from covlaw.records.measurements import Records, of_kind
 from covlaw.theory._numerics.rounding import rounding
@@ -19,10 +20,13 @@ NAMES = {
 }
 """Signals, by what the advantage is divided by, in the order of the panels."""
 SIGNAL_LOOKS = {
-    "raw": Look("#cc79a7", "D", "-"),
-    "grpo": Look("#0072b2", "o", "-"),
-    "whitened": Look("#d55e00", "s", "-"),
-    "pooled": Look("#009e73", "^", "-"),
+    signal: NEUTRALS[k]._replace(marker=marker, line="-")
+    for signal, k, marker in (
+        ("raw", 3, "D"),
+        ("grpo", 0, "o"),
+        ("whitened", 1, "s"),
+        ("pooled", 2, "^"),
+    )
 }
 
 

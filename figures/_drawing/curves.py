@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from covlaw.figures._drawing.style import GRID, Look
+from covlaw.figures._drawing.looks import GRID, Look
 from covlaw.records.ladder import Array
 
 WINDOW = 5

@@ -10,17 +10,16 @@ from PIL import Image
 
 from covlaw.figures._drawing.available import available, require
 from covlaw.figures._drawing.compact import compact
-from covlaw.figures._drawing.style import PAPER, RC, house_style
+from covlaw.figures._drawing.looks import PAPER
+from covlaw.figures._drawing.style import RC, house_style
 from covlaw.figures._drawing.words import with_words
 from covlaw.figures.registry import FIGURES, Drawing, load
 from covlaw.theory._numerics.errors import CovlawError
 
 METADATA = {"Date": None, "Creator": None}
 """Left out, so that the same records give the same bytes."""
-
 COLORS = 256
 """Of a PNG."""
-
 RECORDS = ("ladder", "study", "study-guard", "guard-llm", "real")
 """Runs that are kept beside the figures, the first that a figure can be drawn of is its own."""
 OWN = {"guard": "guard-llm"}
@@ -146,5 +145,6 @@ def inline_svg(name: str, run: Path) -> str:
     svg = buffer.getvalue()
     svg = compact(svg[svg.index("<svg") :])
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r' fill="(#[0-9a-f]{6})"', r' style="fill:\1"', svg)  # of hatched surfaces
     svg = re.sub(r"(?<=:)(#([0-9a-f]{6}))\b", r"var(--c\2,\1)", svg)
     return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)

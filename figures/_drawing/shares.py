@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import binomtest
 
-from covlaw.figures._drawing.style import Look
+from covlaw.figures._drawing.looks import Look
 
 
 def draw_shares(

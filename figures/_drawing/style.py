@@ -1,15 +1,10 @@
-"""One look for every figure: colours, markers and line styles that survive greyscale.
-
-Hues of algorithms are Okabe and Ito's (2008), those of objectives Paul Tol's muted ones, both safe
-for the common kinds of colour blindness; whatever a colour says, a marker, a line style or a hatch
-says too.
-"""
+"""One page for every figure: its width, type, axes and lines of zero (colours: `looks`)."""
 
 import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from covlaw.records.ladder import GUARDED as UNDER_GUARD
+from covlaw.figures._drawing.looks import GRID, INK, MUTED
 
-INK, MUTED, GRID, PAPER = "#1c2128", "#57606a", "#d0d7de", "#ffffff"
 WIDTH = 6.5
 """Inches: a paper's text width."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -56,50 +50,6 @@ RC: Any = {
     "savefig.facecolor": "none",
     "figure.constrained_layout.use": True,
 }
-
-
-class Look(NamedTuple):
-    """How one series is drawn."""
-
-    color: str
-    marker: str
-    line: str
-    hatch: str = ""
-
-
-OBJECTIVES = (
-    Look("#332288", "o", "-"),
-    Look("#999933", "s", "--"),
-    Look("#882255", "^", "-."),
-    Look("#44aa99", "D", ":"),
-    Look("#cc6677", "v", "-"),
-    Look("#117733", "P", "--"),
-)
-"""Of objectives and other series that are no algorithms, in hues that no algorithm has."""
-SCALARIZERS = {
-    "linear": Look("#d55e00", "o", "--"),
-    **dict.fromkeys(("ctwa", "ctwa-fast", "ctwa-guided"), Look("#0072b2", "s", "-")),
-    **dict.fromkeys(("mgda", "covariance_mgda"), Look("#009e73", "^", "-.")),
-    "gdpo": Look("#e69f00", "v", "-"),
-    "upgrad": Look("#cc79a7", "P", ":"),
-}
-"""Each in every figure that tells algorithms apart; forms of one algorithm share its look."""
-GUARDED = Look(INK, "D", "-")
-"""Linear weights under the guard, and whatever else is guarded."""
-OTHER_SCALARIZERS = (Look("#56b4e9", "X", "-."), Look("#cc79a7", "<", ":"))
-
-
-def objective_look(index: int) -> Look:
-    """Look of the index-th objective; they repeat after six."""
-    return OBJECTIVES[index % len(OBJECTIVES)]
-
-
-def scalarizer_looks(names: list[str]) -> dict[str, Look]:
-    """Look of each method; those of `SCALARIZERS` keep theirs, guarded ones have one."""
-    guarded = {name: GUARDED for name in names if name.endswith(UNDER_GUARD)}
-    others = [name for name in names if name not in SCALARIZERS | guarded]
-    spare = {name: OTHER_SCALARIZERS[k % 2] for k, name in enumerate(others)}
-    return {name: (SCALARIZERS | guarded | spare)[name] for name in names}
 
 
 @contextmanager

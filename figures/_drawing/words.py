@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox, BboxTransformTo
 
-from covlaw.figures._drawing.style import MUTED
+from covlaw.figures._drawing.looks import MUTED
 from covlaw.figures.registry import Drawing
 
 LETTERS = 0.45

@@ -34,10 +34,11 @@ def ends(start: float, end: float) -> str:
 
 
 def signed(value: float | None, digits: int = 4) -> str:
-    """A change: its sign, a fixed number of decimals, a true minus."""
+    """A change: its sign, a fixed number of decimals, a true minus; 0 where none of them shows."""
     if value is None or not math.isfinite(value):
         return MISSING
-    return f"{value:+.{digits}f}".replace("-", "−") if value else "0"
+    shown = f"{value:+.{digits}f}"
+    return shown.replace("-", "−") if float(shown) else "0"
 
 
 def minus(text: str) -> str:

@@ -57,4 +57,5 @@ def picture(name: str, run: Path, prefix: str = "") -> Picture:
         return Picture(prefix + name, name, name.replace("_", " "), f"{unfit}.", Markup())
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
     drawn = Markup(svg)  # noqa: S704 - our own drawing; matplotlib escapes its text
-    return Picture(prefix + name, name, words.title, words.caption, drawn)
+    title, caption = (text.replace(" %", "\N{NO-BREAK SPACE}%") for text in words)
+    return Picture(prefix + name, name, title, caption, drawn)

@@ -1,5 +1,6 @@
 """The verdict in sentences that a person would write, the most important one first."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,13 @@ def headline(found: "Inspection") -> list[str]:
     # a fall that no alarm announced matters more than that there was none
     first = [*first, *fell] if trades(found) else [*fell, *first]
     return [*first, *_asked(found), *_dead(found), *_normaliser(found), *_ahead(found), CAVEAT]
+
+
+def alike(*numbers: float, error: float, sign: str = "") -> list[str]:
+    """Numbers and, last, their error, all to the decimals that give the error two digits."""
+    known = math.isfinite(error) and error > 0
+    decimals = min(max(1 - math.floor(math.log10(error)), 2), 6) if known else 3
+    return [*(f"{n + 0.0:{sign}.{decimals}f}" for n in numbers), f"{error:.{decimals}f}"]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -59,10 +67,10 @@ def _trade(found: "Inspection", trade: Trade) -> str:
     rival = ""
     if trade.partner is not None:
         rival = f", against {names[trade.partner]} (correlation {trade.correlation:+.2f})"
+    law, error = alike(trade.law, error=trade.standard_error, sign="+")
     return (
-        f"{names[trade.reward]} is being traded away {since}: its law there is {trade.law:+.3g} ± "
-        f"{trade.standard_error:.2g}, negative in {trade.share:.0%} of the groups in which it "
-        f"varies{rival}."
+        f"{names[trade.reward]} is being traded away {since}: its law there is {law} ± {error}, "
+        f"negative in {trade.share:.0%} of the groups in which it varies{rival}."
     )
 
 
@@ -102,9 +110,10 @@ def _falls(found: "Inspection") -> Iterator[str]:
             if fall.lead is None
             else f"an alarm came {fall.lead} logged steps before it showed"
         )
+        start, end, error = alike(fall.start, fall.end, error=fall.error)
         yield (
-            f"{found.log.names[fall.reward]} fell from {fall.start:.3g} to {fall.end:.3g} "
-            f"(± {fall.error:.2g}), visible at step {fall.step}; {warned}."
+            f"{found.log.names[fall.reward]} fell from {start} to {end} (± {error}), visible at "
+            f"step {fall.step}; {warned}."
         )
 
 
@@ -142,7 +151,10 @@ def _ahead(found: "Inspection") -> Iterator[str]:
         return
     last = ahead.tilts[-1]
     columns = zip(names, ahead.tilts[0].values, last.values, last.change_error, strict=True)
-    ends = [f"{n} {one:.3g} → {other:.3g} (± {error:.2g})" for n, one, other, error in columns]
+    ends = []
+    for name, one, other, error in columns:
+        before, after, bound = alike(float(one), float(other), error=float(error))
+        ends.append(f"{name} {before} → {after} (± {bound})")
     whose = "the given weights" if found.given else "equal weights"
     yield (
         f"Tilted along {whose} as far as the last samples show (KL {last.kl:.2g}): "

@@ -9,7 +9,7 @@ from covlaw.figures.certificates import describe, draw
 
 def test_the_title_is_computed(tmp_path: Path) -> None:
     lines(tmp_path / "certificates.jsonl", certificates(wrong=2, plain=360))
-    assert "more than 0.2 % of samples" in describe(tmp_path).title
+    assert "at most 0.2 % of samples" in describe(tmp_path).title
     assert "up to 36 %" in describe(tmp_path).title
     assert "1,000 batches a cell" in describe(tmp_path).caption
 

@@ -7,8 +7,8 @@ from fake_runs import clipping, lines, write_ladder
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
+from covlaw.figures._drawing.looks import OBJECTIVES
 from covlaw.figures._drawing.shares import draw_shares
-from covlaw.figures._drawing.style import OBJECTIVES
 from covlaw.figures.registry import Description, load
 
 

@@ -115,6 +115,7 @@ def test_numbers() -> None:
     assert [number(v) for v in (None, float("nan"), 0.123456, 0.0)] == ["–", "–", "0.1235", "0"]
     assert [signed(v, 2) for v in (None, float("inf"), -0.5, 0.0)] == ["–", "–", "−0.50", "0"]
     assert signed(0.25) == "+0.2500"
+    assert signed(-4e-5) == "0"  # and not "−0.0000"
 
 
 def test_a_sample_line_cut_by_a_kill_is_left_out(tmp_path: Path) -> None:

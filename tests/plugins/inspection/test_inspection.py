@@ -13,6 +13,7 @@ from covlaw.plugins.inspection import chunks
 from covlaw.plugins.inspection.conflicts import alarms, trades
 from covlaw.plugins.inspection.inspection import inspect_log
 from covlaw.plugins.inspection.scan import ALARMS, scan
+from covlaw.plugins.inspection.words import alike
 from covlaw.plugins.logs.log import Log
 from covlaw.plugins.logs.read import read_log
 from covlaw.theory._numerics.errors import CovlawError
@@ -227,3 +228,10 @@ def test_the_record_has_what_others_rely_on(tmp_path: Path) -> None:
     assert set(found["dead_groups"]) == {*REWARDS, "score"}
     assert all({"step", "reward"} <= set(alarm) for alarm in found["alarms"])
     assert all(isinstance(line, str) for line in found["headline"])
+
+
+def test_numbers_that_stand_together_have_the_same_decimals() -> None:
+    assert alike(0.41, 0.000385, error=0.0301) == ["0.410", "0.000", "0.030"]
+    assert alike(-0.084, error=0.0049, sign="+") == ["-0.0840", "0.0049"]
+    assert alike(-0.0, 3.0, error=0.0) == ["0.000", "3.000", "0.000"]
+    assert alike(2.0, error=float("nan")) == ["2.000", "nan"]
