@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from covlaw.ladder.cli import main
+from covlaw.ladder.commands.llm.audit import _estimate
+from covlaw.records.verdict.rows import Estimate
 
 RUNS = Path(__file__).parents[2] / "figures" / "data" / "ladder" / "llm"
 
@@ -44,3 +46,10 @@ def test_a_file_that_cannot_be_written_is_named(
     missing = tmp_path / "none" / "v.json"
     assert main(["llm", "audit", str(RUNS / "linear-seed0"), "--json", str(missing)]) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_a_change_of_nothing_has_no_sign_and_an_unknown_error_is_left_out() -> None:
+    assert _estimate(Estimate(-4e-4, 1e-3)) == "0.000±0.001"
+    assert _estimate(Estimate(0.0, float("inf"))) == "0.000"
+    assert _estimate(Estimate(-0.0123, 0.004)) == "-0.012±0.004"
+    assert _estimate(Estimate(float("nan"), 0.1)) == "–"

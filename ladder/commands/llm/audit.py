@@ -178,4 +178,9 @@ def _shown(forecasts: Iterable[str]) -> list[str]:
 
 
 def _estimate(found: "Estimate") -> str:
-    return "–" if isnan(found.value) else f"{found.value:+.3f}±{found.error:.3f}"
+    """With three decimals; 0 has no sign, and an error that nothing showed is left out."""
+    if isnan(found.value):
+        return "–"
+    value = f"{found.value:+.3f}"
+    error = f"±{found.error:.3f}" if isfinite(found.error) else ""
+    return (value if float(value) else value[1:]) + error
