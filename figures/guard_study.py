@@ -33,8 +33,8 @@ def draw(run: Path) -> Figure:
     cells = _cells(run)
     worlds = _worlds(cells)
     figure = new_figure(5.6)
-    above, below = figure.add_gridspec(2, 1, height_ratios=(1, 1.35))
-    upper, lower = above.subgridspec(1, len(worlds)), below.subgridspec(1, 2)
+    grid = figure.add_gridspec(2, 1, height_ratios=(1, 1.35))
+    upper, lower = grid[0].subgridspec(1, len(worlds)), grid[1].subgridspec(1, 2)
     panels: list[Axes] = []
     for k, world in enumerate(worlds):
         shared = panels[0] if panels else None
@@ -45,7 +45,7 @@ def draw(run: Path) -> Figure:
     for axes in panels:
         axes.set_xlabel("% that sacrifice")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    left, right = (figure.add_subplot(part) for part in lower)
+    left, right = (figure.add_subplot(lower[k]) for k in (0, 1))
     _ways(left, {g: c for (w, a, g, k), c in cells.items() if (w, a, k) == (CONTROLLED, BASE, 0)})
     left.set_title(f"{_short(CONTROLLED)}, {BASE}: controls")
     noisy = {
