@@ -56,15 +56,29 @@ def unscaled_sides(world: World, rng: np.random.Generator) -> Sides:
     return Sides(at[None], torch.zeros(1, dtype=torch.float64), found.rounding[None])
 
 
+def smaller_sides(world: World, rng: np.random.Generator) -> Sides:
+    """The false variant: a multiplier 1 % smaller turns the constraint already."""
+    pair = random_pair(world, rng)
+    found = [(constraint_of(pair, reference), reference) for reference in (False, True)]
+    parts = [_turned(pair, own, reference, 0.99) for own, reference in found if own is not None]
+    return joined([NOTHING, *parts])
+
+
 def _threshold_parts(pair: World, found: Constraint, reference: bool) -> list[Part]:
-    scalarizer, threshold = lagrangian(pair, reference), found.threshold
-    free = constrained_covariance(pair, scalarizer, torch.zeros_like(threshold))
-    parts = [(free[None], (found.cross / found.scale[0])[None], found.rounding[None])]
-    if threshold > 0:
-        error = found.rounding * (1 + threshold)
-        turned = constrained_covariance(pair, scalarizer, threshold)
-        parts.append((turned[None], torch.zeros(1, dtype=torch.float64), error[None]))
-    return parts
+    scalarizer = lagrangian(pair, reference)
+    free = constrained_covariance(pair, scalarizer, torch.zeros_like(found.threshold))
+    start = free[None], (found.cross / found.scale[0])[None], found.rounding[None]
+    return [start, _turned(pair, found, reference)]
+
+
+def _turned(pair: World, found: Constraint, reference: bool, share: float = 1.0) -> Part:
+    """Cov(r_k, ·) at `share` of λ* against 0."""
+    threshold = found.threshold
+    if not bool(threshold > 0):
+        return NOTHING
+    error = found.rounding * (1 + threshold)
+    turned = constrained_covariance(pair, lagrangian(pair, reference), share * threshold)
+    return turned[None], torch.zeros(1, dtype=torch.float64), error[None]
 
 
 def _delay(pair: World, found: Constraint, reference: bool, rng: np.random.Generator) -> Part:
@@ -115,6 +129,7 @@ STATEMENT = Statement(
     needs=World,
     sides=sides,
     control=NegativeControl("the published threshold for standardised rewards", unscaled_sides),
+    nearer=(NegativeControl("λ* 1 % smaller", smaller_sides),),
     ensemble=Ensemble(conflict_worlds, 60),
     not_applicable={"llm": LAW_NEEDS_EXPECTATIONS},
 )
