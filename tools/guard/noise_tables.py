@@ -25,6 +25,18 @@ def noise() -> str:
     return table(head, lines) + "\n" + fill(" ".join(_apart(kept)), 104) + "\n"
 
 
+def rivals() -> str:
+    """Guards and rivals on exact gradients: who sacrifices, volume, and what is gained in pairs."""
+    head = ["guard or rival", "sacrifice an objective / volume", "volume less unguarded, in pairs"]
+    lines = []
+    for row in read_records(recorded("guard-rivals") / "guard_rivals.jsonl"):
+        more = row["less none"]["hypervolume"]
+        gain = f"{more['mean']:.3f}, {more['low']:.3f} to {more['high']:.3f}"
+        own = row["guard"] == "none"
+        lines.append(["none" if own else f"`{row['guard']}`", share(row), "" if own else gain])
+    return table(head, lines)
+
+
 def sampled() -> tuple[Row, list[Row]]:
     """The unguarded record, and the guarded ones."""
     rows = read_records(recorded("guard-noise") / "guard_noise.jsonl")

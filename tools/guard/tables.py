@@ -14,7 +14,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script
 
 from guard.bars import bars
-from guard.noise_tables import gramians, noise, share, table
+from guard.noise_tables import gramians, noise, rivals, share, table
 
 from covlaw.figures._drawing.render import recorded
 from covlaw.records.guard_pairs import PAIRS, Pair, Row, named, pairs_of
@@ -106,6 +106,7 @@ def _volume(rows: Sequence[Row]) -> str:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     **{"runs": runs, "noise": noise, "bars": bars},
     **{"gramians": gramians, "gramian_runs": gramian_runs, "others": others},
+    **{"rivals": rivals},
 }
 """By their marks."""
 

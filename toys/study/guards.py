@@ -62,6 +62,7 @@ GUARDS: Mapping[str, Guard] = {
     "guard": Guard("step"),
     "guard-halving": Guard("step", control="halving"),
     "guard-curvature": Guard("step", control="curvature"),
+    "guard-share": Guard("step", share=0.1),
     "guard-share-halving": Guard("step", control="halving", share=0.1),
     "guard-restoring-.3": Guard("step", restoring=0.3),
     "guard-restoring-.5": Guard("step", restoring=0.5),

@@ -128,7 +128,7 @@ def test_completions_that_have_died_out_stop_no_natural_guard() -> None:
 def test_a_share_of_the_largest_gain_goes_to_every_objective() -> None:
     """To first order, where steps are short; the correction adds to the largest as well."""
     ensemble = replace(draw("tabular", tuple(range(6))), optimiser=sgd(1e-3))
-    for guard, reached in (("guard", False), ("guard-share-halving", True)):
+    for guard, reached in (("guard", False), ("guard-share", True)):
         gain = course(ensemble, guard, steps=1).values.diff(dim=0)[0]
         assert bool((gain.amin(1) > 0.09 * gain.amax(1)).all()) == reached
 
