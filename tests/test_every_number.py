@@ -114,6 +114,8 @@ KNOWN: dict[str, dict[str, str]] = {
         "± 1.96 standard": "the normal's quantile",
         "whose truth is 1": WORDS,
         "of 45 audits": "a constant of the measurement, toys/measurements/slopes.py",
+        "ladder's 45 audits T8 would": "tests/llm/audit/test_falsified_audits.py reads it",
+        "slope more than .16 off 1,": "tests/llm/audit/test_falsified_audits.py reads it",
         "a true .108 it is .044, .069, .084 and .098 on average at 2, 4, 8 and 16": HEADROOM,
         "completions of 8 prompts": HEADROOM,
         "in 27 % of samples of 16": HEADROOM,

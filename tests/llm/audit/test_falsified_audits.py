@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from covlaw.figures._drawing.render import recorded
 from covlaw.records.ladder import verdict_file
 from covlaw.records.lines import read_records
 from covlaw.theory.statements import STATEMENTS, Verdict, check_on
+from covlaw.theory.statements._pooled import pooled
 from covlaw.theory.statements._support.scaled import scaled
 from covlaw.theory.statements.base import Halves, NegativeControl, Sides
+from covlaw.theory.statements.judge import ERROR_RATE, critical_value
 
 LADDER = recorded("ladder")
 T8 = STATEMENTS["T8"]
@@ -65,6 +68,17 @@ def test_the_recorded_verdict_is_read_off_these_audits(audits: list[Sides]) -> N
 def test_another_multiple_of_the_covariance_is_refuted(audits: list[Sides], claim: float) -> None:
     assert verdict(audits, claim).status == "refuted"
     assert verdict(audits * 2, claim).status == "refuted"  # as if each audit were there twice
+
+
+def test_the_page_on_limits_says_how_far_off_a_slope_may_be(audits: list[Sides]) -> None:
+    found = pooled(audits)
+    assert found is not None
+    off = critical_value(1, found.instances - 1, ERROR_RATE / 2) * found.slope_error
+    said = (
+        f"ladder's {found.instances} audits T8 would be refuted by a slope more than {off:.2f} off"
+    )
+    page = (Path(__file__).parents[3] / "docs" / "limits.md").read_text(encoding="utf-8")
+    assert said.replace("0.", ".") in " ".join(page.split())
 
 
 def changed(side: Sides, measured: torch.Tensor) -> Sides:
