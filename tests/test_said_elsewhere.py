@@ -58,7 +58,7 @@ def test_the_readme_prints_what_the_shipped_log_says() -> None:
     log = covlaw.read_log(str(ROOT / "examples" / "trl_completions"))
     said = covlaw.inspect_log(log, weights=[1, 1, 0.5]).headline[0]
     assert said in Said("README.md").replace("> ", "")
-    assert said.replace("of the groups", "of the > groups") in README
+    assert said.replace("of the groups", "of > the groups") in README
 
 
 def test_the_picture_at_the_top() -> None:
