@@ -57,10 +57,12 @@ def describe(run: Path) -> Description:
     )
     steps = sorted({guarded["steps"] for _, guarded in pairs})
     seeds = sorted({guarded["seed"] for _, guarded in pairs})
+    cells = {(guarded["base"], guarded["algorithm"]) for _, guarded in pairs}
+    some = "" if len(pairs) == len(cells) * len(seeds) else ", not every one of every pair"
     caption = (
         f"Ends after {' or '.join(map(str, steps))} steps of two inner steps, not at equal KL; "
-        f"seeds {', '.join(map(str, seeds))}, not every one of every pair. Arrows lead from a "
-        "run without the guard (mark) to its twin with it (head), as the guard is by default; "
+        f"seeds {', '.join(map(str, seeds))}{some}. Arrows lead from a run without the guard "
+        "(mark) to its twin with it (head), as the guard is by default; "
         f"dotted: {percent(SACRIFICE)}, from which on an objective can count as sacrificed. "
         "Hypervolume: more is better."
     )

@@ -54,7 +54,6 @@ KNOWN: dict[str, dict[str, str]] = {
         "in 100 and 92 % of these": BENCH,
         "2.95 times": BENCH,
         "RL runs of 45 steps": SETTING,
-        "of 36 pairs": "three bases, four algorithms, three seeds",
         "(seed 0 of": SETTING,
         "AdamW at .003, the guard's": SETTING,
         "(κ = 1)": SETTING,

@@ -22,7 +22,7 @@ def test_what_the_readme_says_of_three_bases_is_in_the_record() -> None:
     bare, kept = (sum(any(pair[side]["sacrificed"]) for pair in pairs) for side in (0, 1))
     readme = Said("README.md")
     assert f"the guarded in {kept} of {len(pairs)} where their twins do in {bare}" in readme
-    assert f"a part of what the command makes, {len(pairs)} of 36 pairs" in Said("docs/guard.md")
+    assert f"three seeds a cell, {len(pairs)} pairs" in Said("docs/guard.md")
     for one, other in pairs:  # docs/findings.md: no more often, pair by pair
         assert any(other["sacrificed"]) <= any(one["sacrificed"])
 
