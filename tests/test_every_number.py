@@ -71,6 +71,10 @@ KNOWN: dict[str, dict[str, str]] = {
         "within 1e-8": "the guard's constant",
         "(Lopez-Paz and Ranzato 2017)": "a year",
         "(Quinton and Rey 2024)": "a year",
+        "Thuerey 2024)": "a year",
+        "(Liu et al. 2026)": "a year",
+        "Floors above 0": SETTING,
+        "floors of 0": SETTING,
     },
     "docs/inspect.md": {
         "880 MB, of which 230": BENCH,

@@ -7,6 +7,8 @@ from said import Said
 from covlaw.figures._drawing.render import recorded
 from covlaw.records.guard_pairs import PAIRS, pairs_of
 from covlaw.records.lines import read_records
+from covlaw.toys.study.guards import find_guard
+from covlaw.toys.study.step_control import JUDGMENTS
 
 ENDS = 5
 """Steps that ends are averaged over."""
@@ -100,6 +102,27 @@ def test_a_crossed_gramian_weighs_worse_and_only_mgda_gains_at_every_number() ->
     assert "of other seeds (20 to 27), AdamW at .003" in said
     assert {row["seed"] for row in GRAMIANS.values()} == {20}
     assert {row["runs"] for row in GRAMIANS.values()} == {144}  # 18 cells of 8 seeds
+
+
+RIVALS = {
+    row["guard"]: row for row in read_records(recorded("guard-rivals") / "guard_rivals.jsonl")
+}
+
+
+def test_floors_above_0_help_where_the_step_is_halved() -> None:
+    lost = {name: row["sacrifices"] for name, row in RIVALS.items()}
+    for one, other in (("guard-share", "guard"), ("config", "none")):  # intervals hold both
+        assert lost[one]["low"] < lost[other]["mean"] < lost[one]["high"]
+    assert lost["guard-share-halving"]["mean"] == lost["guard-halving"]["mean"] == 0
+    halved, plain = (RIVALS[f"guard-{name}halving"]["hypervolume"] for name in ("share-", ""))
+    assert halved["low"] > plain["high"]
+    said = Said("docs/guard.md")
+    assert "of nine of the 18 kinds (seeds 20 to 23), linear weights, AdamW at .01" in said
+    assert {(row["seed"], row["runs"], row["optimiser"]) for row in RIVALS.values()} == {
+        (20, 36, "adamw-.01")
+    }
+    assert find_guard("guard-share").share == 0.1  # "a tenth"
+    assert JUDGMENTS == 10  # nine halvings
 
 
 def test_where_nothing_is_lost_the_guard_can_cost_volume() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script
 
 from guard.bars import bars
-from guard.noise_tables import gramians, noise, rivals, share, table
+from guard.noise_tables import gramians, noise, rivals, table
 
 from covlaw.figures._drawing.render import recorded
 from covlaw.records.guard_pairs import PAIRS, Pair, Row, named, pairs_of
@@ -68,16 +68,6 @@ def _in_pairs(first: str, second: str, groups: Mapping[str, list[Pair]]) -> str:
     return table(head, lines)
 
 
-def others() -> str:
-    """The algorithms that the guard study leaves out: % that sacrifice, and volume, by guard."""
-    rows = read_records(recorded("guard-others") / "guard_others.jsonl")
-    guards = list(dict.fromkeys(row["guard"] for row in rows))
-    found = {(row["algorithm"], row["guard"]): share(row) for row in rows}
-    names = dict.fromkeys(row["algorithm"] for row in rows)
-    head = ["algorithm", *(guard if guard == "none" else f"`{guard}`" for guard in guards)]
-    return table(head, [[name, *(found[name, guard] for guard in guards)] for name in names])
-
-
 def _sentences(pairs: Sequence[Pair]) -> list[str]:
     losers = [(bare, kept) for bare, kept in pairs if any(bare["sacrificed"])]
     lost = sum(any(kept["sacrificed"]) for _, kept in pairs)
@@ -105,8 +95,7 @@ def _volume(rows: Sequence[Row]) -> str:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     **{"runs": runs, "noise": noise, "bars": bars},
-    **{"gramians": gramians, "gramian_runs": gramian_runs, "others": others},
-    **{"rivals": rivals},
+    **{"gramians": gramians, "gramian_runs": gramian_runs, "rivals": rivals},
 }
 """By their marks."""
 
