@@ -150,9 +150,6 @@ def test_the_study_of_rl_loops() -> None:
     runs, audited = len(found["runs"]), found["pairs"]["exact_change"]["of"] // 3
     assert f"Over the {runs} runs ({audited} audits" in FINDINGS
     assert f"three seeds each, {runs} steps of two inner steps" in FINDINGS
-    slopes = [found["agreement"]["1"][n]["slope"]["value"] for n in ("first_order", "exact_change")]
-    said = f"`study-llm`, {short(slopes[0])} to {short(slopes[1])} for first order and exact form"
-    assert said in LIMITS
     table = json.loads((DATA / "study-llm" / "summary.json").read_text(encoding="utf-8"))["table"]
     lost = {c["algorithm"]: round(c["runs"] * c["sacrifices"]["mean"]) for c in table}
     assert {c["runs"] for c in table} == {9}
