@@ -30,16 +30,17 @@ ROWS = 16
 
 
 class Guard(Attached):
-    """Changes each finished step as little as keeps every reward from falling (T58, T59, T62).
+    """Changes each finished step as little as keeps every reward from falling (T58, T59).
 
     `GRPOTrainer(..., callbacks=[Guard()])`. Before the optimiser's step it takes the rewards'
     gradients on completions that the step is not made of; after it, it projects the step that the
     optimiser took, momentum, clipping and weight decay included, in the optimiser's own metric.
     First order: a reward may still fall by curvature, or where its gradient is an estimate.
 
-    It costs a forward and 2M backward passes over its completions a guarded step, and M gradients
-    of memory. Logged: covlaw/guard/<reward> (the first-order effect g_j·u after), guard_before, and
-    covlaw/guard_changed (how much of the step was changed, in the metric).
+    It costs a forward and M backward passes over its completions a guarded step, and M gradients of
+    memory; with `crossed` twice as many of both. Logged: covlaw/guard/<reward> (the first-order
+    effect g_j·u after), guard_before, and covlaw/guard_changed (how much of the step was changed,
+    in the metric).
 
     Args:
         rows: As for `Audit`.
@@ -50,6 +51,9 @@ class Guard(Attached):
             a reward.
         rewards: Names of the guarded ones; None: all.
         samples: As for `Audit`.
+        crossed: Whether the Gramian is that of two halves of the completions, shrunk (T62): without
+            the noise on its diagonal, which makes corrections too small, but with a larger spread.
+            In the study it protects no better (docs/guard.md).
 
     Raises:
         CovlawError: as for `Audit`.
@@ -64,6 +68,7 @@ class Guard(Attached):
         floor: Any = 0.0,
         rewards: Sequence[str] | None = None,
         samples: str = "own",
+        crossed: bool = False,
     ) -> None:
         if samples not in ("own", "half_batch"):
             raise CovlawError(f"samples={samples!r}: choose 'own' or 'half_batch'")
@@ -73,7 +78,7 @@ class Guard(Attached):
                 "completions from 4 up, and the others from 1 up"
             )
         self.rows, self.completions, self.chunk, self.every = rows, completions, chunk, every
-        self.floor, self.rewards, self.samples = floor, rewards, samples
+        self.floor, self.rewards, self.samples, self.crossed = floor, rewards, samples, crossed
         self.old: list[Tensor] | None = None
         self.guarded: list[Guarded] = []
 
@@ -102,7 +107,7 @@ class Guard(Attached):
         """Take gradients where the step begins."""
         if state.global_step % self.every:
             return
-        self.halves = self._gradients(self._drawn(state.global_step, args.seed))
+        self.parts = self._gradients(self._drawn(state.global_step, args.seed))
         self.old = snapshot(trained(self.trainer))
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -111,12 +116,14 @@ class Guard(Attached):
             return
         parameters, old = trained(self.trainer), self.old
         self.old = None
-        first, second = self.halves
-        del self.halves
+        parts = self.parts
+        del self.parts
         metric = optimiser_metric(_plain(kwargs["optimizer"]), parameters).values
-        mean = (first + second) / 2
-        crossed = crossed_products(first, second, metric)
-        gram = shrunk_gramian(crossed, gramian_of(mean, mean, metric)).gram
+        mean, gram = parts[0], None
+        if self.crossed:
+            mean = (parts[0] + parts[1]) / 2
+            products = crossed_products(parts[0], parts[1], metric)
+            gram = shrunk_gramian(products, gramian_of(mean, mean, metric)).gram
         found = guard_step(
             step_since(old, parameters),
             mean,
@@ -145,27 +152,24 @@ class Guard(Attached):
         # other streams than an audit's of the same step
         return draw(self.trainer, self.held, self.completions, self.chunk, seed + step + 500_009)
 
-    def _gradients(self, drawn: Drawn) -> tuple[Tensor, Tensor]:
-        """∇J_j from each half of every prompt's completions: (M, D) each, over all processes."""
-        trainer, half = self.trainer, drawn.completions // 2
-        rewards = scored(drawn.rewards, drawn.completions).view(-1, half, len(self.names))
-        factors = (rewards - rewards.mean(1, keepdim=True)) * half / (half - 1)
-        factors = factors.flatten(0, 1) / (len(drawn.rewards) / 2)
-        place = torch.arange(len(factors)) % drawn.completions
-        own = _own(trainer, drawn)
-        halves = [
+    def _gradients(self, drawn: Drawn) -> list[Tensor]:
+        """∇J_j over all processes, (M, D): of all completions, or of each half where crossed."""
+        trainer, parts = self.trainer, 1 + self.crossed
+        size, count = drawn.completions // parts, len(drawn.rewards)
+        rewards = scored(drawn.rewards, drawn.completions).view(-1, size, len(self.names))
+        factors = (rewards - rewards.mean(1, keepdim=True)) * size / (size - 1)
+        factors = factors.flatten(0, 1) / (count / parts)
+        part_of = torch.arange(count) % drawn.completions // size
+        own, chunk = _own(trainer, drawn), min(self.chunk, rows_of(trainer))
+        return [
             summed(
                 trainer,
                 reward_gradients(
-                    trainer,
-                    drawn.tokens,
-                    (factors * (part[:, None]))[own],
-                    min(self.chunk, rows_of(trainer)),
+                    trainer, drawn.tokens, (factors * (part_of == part)[:, None])[own], chunk
                 ),
             )
-            for part in (place < half, place >= half)
+            for part in range(parts)
         ]
-        return halves[0], halves[1]
 
 
 def _own(trainer: Any, drawn: Drawn) -> Tensor:

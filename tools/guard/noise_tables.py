@@ -37,6 +37,20 @@ def rivals() -> str:
     return table(head, lines)
 
 
+def others() -> str:
+    """What the guard study leaves out, on exact gradients: who sacrifices, and volume."""
+    rows = read_records(recorded("guard-others") / "guard_others.jsonl")
+    guards = list(dict.fromkeys(row["guard"] for row in rows))
+    found = {(row["algorithm"], row["guard"]): share(row) for row in rows}
+    lines = [
+        [name, *(found[name, guard] for guard in guards)]
+        for name in dict.fromkeys(row["algorithm"] for row in rows)
+    ]
+    head = ["", *(f"`{guard}`" if guard != "none" else "none" for guard in guards)]
+    kept = [row for row in rows if row["guard"] != "none"]
+    return table(head, lines) + "\n" + fill(" ".join(_apart(kept)), 104) + "\n"
+
+
 def sampled() -> tuple[Row, list[Row]]:
     """The unguarded record, and the guarded ones."""
     rows = read_records(recorded("guard-noise") / "guard_noise.jsonl")

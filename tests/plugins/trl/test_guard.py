@@ -50,10 +50,12 @@ def changes(folder, base="GRPOTrainer", wrap=lambda cls: cls, **given):
     return torch.stack(found), trainer
 
 
-@pytest.mark.parametrize("base", ["GRPOTrainer", "RLOOTrainer"])
-def test_a_guarded_step_keeps_what_a_plain_one_lowers(tmp_path, base) -> None:
+@pytest.mark.parametrize(
+    ("base", "crossed"), [("GRPOTrainer", False), ("GRPOTrainer", True), ("RLOOTrainer", False)]
+)
+def test_a_guarded_step_keeps_what_a_plain_one_lowers(tmp_path, base, crossed) -> None:
     plain, _ = changes(tmp_path, base)
-    guard = Guard(rows=world.ROWS, completions=64, chunk=256)
+    guard = Guard(rows=world.ROWS, completions=64, chunk=256, crossed=crossed)
     guarded, trainer = changes(tmp_path, base, callbacks=[guard])
     assert (plain[:, 1] < 0).all()
     # what is left is the gradient's sampling error and curvature: a small part of the fall

@@ -50,8 +50,8 @@ def test_the_lines_run_and_keep_what_the_optimiser_lowers(tmp_path, monkeypatch,
     before, after = (torch.stack([getattr(g, k) for g in guarded]) for k in ("before", "effects"))
     assert before.shape == after.shape == (3, 2)
     assert bool((before.amin(1) < 0).any())  # the two rewards do pull apart
-    fell = before.amin(1) < 0
-    assert bool((after[fell].amin(1) > 0.5 * before[fell].amin(1)).all())
+    # on the completions that chose it the correction is exact, up to float32
+    assert float(after.amin()) > 1e-3 * float(before.amin())
     shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith("without")]
     assert len(shown) == 3
     logged = names["trainer"].state.log_history
