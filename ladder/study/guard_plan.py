@@ -36,6 +36,7 @@ ON_LLM: Mapping[str, dict[str, Any]] = {
     "guard-crossed": {"guard": "on", "guard_options": {"crossed": True}},
     "guard-zero": {"guard": "on", "guard_options": {"floors": "zero"}},
     "guard-restoring-1": {"guard": "on", "guard_options": {"strength": 1.0}},
+    "guard-rows-32": {"guard": "on", "guard_options": {"rows": 32}},
 }
 """Settings of an LLM run's guard, by its name here."""
 GRAMIAN_ON_LLM: Mapping[str, dict[str, Any]] = {"gramian-crossed": {"gramian": "crossed"}}
