@@ -23,7 +23,10 @@ def test_what_the_readme_says_of_three_bases_is_in_the_record() -> None:
     pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS))
     bare, kept = (sum(any(pair[side]["sacrificed"]) for pair in pairs) for side in (0, 1))
     readme = Said("README.md")
-    assert f"the guarded in {kept} of {len(pairs)} where their twins do in {bare}" in readme
+    assert (
+        f"the guarded sacrifice an objective in {kept} of {len(pairs)} where their twins do in {bare}"
+        in readme
+    )
     assert f"three seeds a cell, {len(pairs)} pairs" in Said("docs/guard.md")
     for one, other in pairs:  # docs/findings.md: no more often, pair by pair
         assert any(other["sacrificed"]) <= any(one["sacrificed"])
@@ -158,3 +161,28 @@ def test_what_is_said_of_ctwa_is_in_its_runs() -> None:
     assert f"({kept[0]['reward_mean'][1]:.2f}, the first".replace("0.", ".") in text
     missing = kept[0]["reward_mean"][1] - curves[1][-1]
     assert f"the {missing:.2f} that".replace("0.", ".") in text
+
+
+def test_every_other_algorithm_is_protected_by_curvature_floors() -> None:
+    rows = read_records(recorded("guard-others") / "guard_others.jsonl")
+    assert "transformer worlds of seeds 20 and 21, AdamW at .003" in Said("docs/guard.md")
+    assert {(row["seed"], row["optimiser"], row["runs"]) for row in rows} == {
+        (20, "adamw-.003", 36)  # 18 cells of two seeds
+    }
+    judged = [row for row in rows if row["guard"] == "guard-curvature"]
+    assert len(judged) == len({row["algorithm"] for row in rows}) == 12
+    assert not any(row["sacrifices"]["mean"] for row in judged)
+
+
+def test_no_variant_keeps_more_of_clarity_than_the_default_with_as_many_completions() -> None:
+    rows = [
+        row
+        for row in read_records(recorded("guard-llm") / PAIRS)
+        if (row["base"], row["algorithm"]) == ("default", "linear")
+    ]
+    ends = {
+        guard: np.mean([row["end"][2] for row in rows if row["guard"] == guard])
+        for guard in {row["guard"] for row in rows} - {"none", "guard-rows-32"}
+    }
+    assert len(ends) == 5
+    assert max(ends.values()) == ends["guard"]
