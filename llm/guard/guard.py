@@ -19,6 +19,7 @@ from covlaw.llm.runs.checkpoint_manager import NoState
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.guard import (
+    Controlled,
     Guarded,
     Judged,
     certified_floor,
@@ -128,6 +129,7 @@ class Guard:
         outcome = outcome.chosen(guarded, floor, plain.judged if plain else None)
         if not outcome.changes:
             load(self.model, new)
+            outcome = self._uncorrected(pending, outcome, plain) if outcome.refusal else outcome
         else:
             outcome = self._judged(pending, guarded, outcome, new, plain)
         self._say(outcome)
@@ -184,25 +186,43 @@ class Guard:
         write_step(old, parameters, guarded.step)
         if pending.check is None or plain is None:
             return outcome.taken()
-        reader, first = pending.check, pending.check.see()
-        gain, error = reader.gain(guarded.weights, first, plain)
+        first = pending.check.see()
+        # a step cut to its length holds so much of the optimiser's own: what is added is judged
+        gain, error = pending.check.gain(guarded.weights, first, plain, float(guarded.scale))
         outcome = outcome.judged(first.judged, gain, error)
         if not gain > 0:
             load(self.model, new)
-            return outcome.refused()
+            return self._uncorrected(pending, outcome.refused(), plain)
         if not self._on.backtracking:
             return outcome.taken()
+        return outcome.shortened(self._halved(pending.check, old, guarded, first.judged))
+
+    def _uncorrected(self, pending: Pending, outcome: Outcome, plain: Seen | None) -> Outcome:
+        """Keep the step that the model is at, halved while an objective falls for certain."""
+        if pending.check is None or plain is None or not self._on.backtracking:
+            return outcome
+        old = list(pending.old.values())
+        step = step_since(old, list(trainable(self.model).values()))
+        assert outcome.guarded is not None  # noqa: S101  # a correction was refused
+        own = outcome.guarded._replace(step=step)
+        return outcome.uncorrected(self._halved(pending.check, old, own, plain.judged))
+
+    def _halved(
+        self, reader: ChangeReader, old: list[Tensor], guarded: Guarded, first: Judged
+    ) -> Controlled:
+        """Halve a step that the model is at and that was judged, while one falls for certain."""
+        parameters = list(trainable(self.model).values())
 
         def judge(step: Tensor) -> Judged:
             if step is guarded.step:
-                return first.judged
+                return first
             write_step(old, parameters, step)
             return reader.see().judged
 
         quantile = critical(reader.prompts, len(self.names), self._on.level)
         kept = torch.tensor(self._on.guarded(self.names))
         lowest = torch.where(kept, 0.0, -torch.inf)
-        return outcome.shortened(halved(guarded, judge, lowest, quantile))
+        return halved(guarded, judge, lowest, quantile)
 
     @property
     def _on(self) -> Any:

@@ -56,9 +56,11 @@ class ChangeReader:
         found = exact_change(self.drawn.rewards, ratio, self.drawn.prompt)
         return Seen(Judged(found.estimate, found.standard_error), ratio)
 
-    def gain(self, weights: Tensor, new: Seen, old: Seen) -> tuple[float, float]:
-        """Σ_k μ_k(Δ_k of one step − Δ_k of another), and its standard error clustered by prompt."""
-        apart = new.log_ratio.exp() - old.log_ratio.exp()
+    def gain(
+        self, weights: Tensor, new: Seen, old: Seen, scale: float = 1.0
+    ) -> tuple[float, float]:
+        """Σ_k μ_k(Δ_k of one step − scale·Δ_k of another), and its error clustered by prompt."""
+        apart = new.log_ratio.expm1() - scale * old.log_ratio.expm1()
         found = within_prompt_covariance(self.drawn.rewards @ weights, apart, self.drawn.prompt)
         return float(found.estimate), float(found.standard_error)
 

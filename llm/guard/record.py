@@ -18,9 +18,10 @@ class Outcome:
         guarded: The corrected step, without its D numbers; None where none was called for.
         plain: Exact change by the optimiser's step on the rows that judge.
         last: Of the step taken.
-        gain: Σ_k μ_k(Δ_k(u*) − Δ_k(u)), what the correction is for, on rows that did not choose it,
-            and its standard error.
+        gain: Σ_k μ_k(Δ_k(u*) − s·Δ_k(u)), what the correction is for, on rows that did not choose
+            it, and its standard error; s is how much of u is left in u*.
         factor: Share of the corrected step that was taken; 0: the optimiser's step was.
+        own: Share of the optimiser's step that was taken where the correction was refused.
         rounds: How often a step was judged.
         passed: Whether no certain fall is left, where that was asked.
         refusal: Why there is no correction, where one was called for.
@@ -34,6 +35,7 @@ class Outcome:
     last: Judged | None = None
     gain: tuple[float, float] | None = None
     factor: float = 0.0
+    own: float = 1.0
     rounds: int = 0
     passed: bool | None = None
     refusal: str = ""
@@ -56,7 +58,7 @@ class Outcome:
         return replace(self, last=seen, rounds=1, gain=(gain, error))
 
     def refused(self) -> "Outcome":
-        """The optimiser's step stays."""
+        """The optimiser's step comes back."""
         reason = "rows that did not choose it do not see what it is for rise"
         return replace(self, last=self.plain, factor=0.0, refusal=reason)
 
@@ -74,6 +76,16 @@ class Outcome:
             passed=control.passed,
         )
 
+    def uncorrected(self, control: Controlled) -> "Outcome":
+        """The optimiser's own step was halved until no certain fall was left."""
+        return replace(
+            self,
+            last=control.judged,
+            own=control.factor,
+            rounds=self.rounds + control.rounds,
+            passed=control.passed,
+        )
+
     def after(self, seconds: float) -> "Outcome":
         """It took so long."""
         return replace(self, seconds=seconds)
@@ -82,7 +94,7 @@ class Outcome:
     def changed(self) -> float:
         """|t·u* − u|/|u| of the step taken, from |u*|/|u| and |u* − u|/|u|."""
         if self.guarded is None or not self.factor:
-            return 0.0
+            return 1 - self.own
         length, apart, t = float(self.guarded.length), float(self.guarded.changed), self.factor
         along = (length**2 + 1 - apart**2) / 2
         return float(max(t**2 * length**2 + 1 - 2 * t * along, 0.0) ** 0.5)
@@ -100,9 +112,10 @@ class Outcome:
             "weights": [0.0] * len(self.floor) if found is None else found.weights.tolist(),
             "before": None if found is None else found.before.tolist(),
             "after": None if found is None else found.effects.tolist(),
-            "length": self.factor * float(found.length) if found and self.factor else 1.0,
+            "length": self.factor * float(found.length) if found and self.factor else self.own,
             "changed": self.changed,
             "factor": self.factor,
+            "own": self.own,
             "rounds": self.rounds,
             "passed": self.passed,
             "refused": self.refusal,
