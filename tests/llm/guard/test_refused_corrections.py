@@ -57,8 +57,8 @@ def test_the_optimisers_own_step_is_halved_while_one_falls_for_certain(
         assert guard["passed"] == (after >= 0)
         assert (guard["own"] < 1) == (before < 0)
         assert guard["length"] == guard["own"] == 1 - guard["changed"]
+    # what falls to first order falls at any length, and is a 64th in the end
     assert all(guard["passed"] or guard["own"] == 0.5**6 for guard in shortened)
-    assert any(guard["passed"] for guard in shortened)
 
 
 def test_who_wants_no_control_gets_the_optimisers_step(
