@@ -183,3 +183,15 @@ def test_no_variant_keeps_more_of_clarity_than_the_default_with_as_many_completi
     }
     assert len(ends) == 5
     assert max(ends.values()) == ends["guard"]
+
+
+def test_the_crossed_gramian_helps_no_rl_run() -> None:
+    pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS), "gramian-crossed")
+    groups = {kept["algorithm"] for _, kept in pairs}
+    assert groups == {"mgda", "upgrad"}
+    for name in groups:
+        sides = list(zip(*(two for two in pairs if two[1]["algorithm"] == name), strict=True))
+        plain, crossed = (sum(any(row["sacrificed"]) for row in side) for side in sides)
+        assert crossed >= plain
+        volume = [np.mean([row["hypervolume"] for row in side]) for side in sides]
+        assert volume[1] < volume[0]
