@@ -21,6 +21,7 @@ def sample(rng: np.random.Generator, prompts: int, completions: int) -> PromptCo
     return prompt_covariances(torch.as_tensor(rewards), prompt)
 
 
+@pytest.mark.slow
 def test_it_takes_off_the_optimism_of_the_minimum() -> None:
     rng = np.random.default_rng(0)
     weights = np.linalg.solve(COVARIANCE, np.ones(3))

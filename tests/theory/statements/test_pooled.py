@@ -64,6 +64,7 @@ def found(seed: int, variant: Callable[..., Sides] = sides, count: int = 80) -> 
     return judged
 
 
+@pytest.mark.slow
 def test_a_true_identity_is_rejected_as_often_as_stated() -> None:
     """At 5 %, in 40 repetitions: no more rejections than a 5 % coin gives in all but 1 of 1000."""
     rejected = sum(found(seed).p_value < 0.05 for seed in range(40))

@@ -12,8 +12,8 @@ CHEAP = 6.0
 """Seconds on one core; of the dearer ones their own tests compare seeds."""
 
 
-DEAR = ("geometry", "look_ahead")
-"""Ten seconds each even where quick."""
+DEAR = ("geometry", "look_ahead", "budgets", "calibration")
+"""Some seconds each even where quick."""
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def bandits(seed: int, arms: int, count: int = 64) -> Bandits:
     return Bandits(logits, score)
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("id", ["T28", "F5"])
 def test_confirmed_and_the_true_case_is_not(id: str, seed: int) -> None:

@@ -35,6 +35,7 @@ def violations() -> int:
     return judgement.violations
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_holds_and_its_control_is_refuted(seed: int) -> None:
     verdict = check("T29", "theory", seed, instances=40)

@@ -24,7 +24,7 @@ def vector(*values: float) -> Tensor:
 
 
 @pytest.mark.parametrize("rung", ["theory", "bandit", "tabular"])
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("seed", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_holds_and_its_control_is_refuted(rung: str, seed: int) -> None:
     verdict = check("T48", rung, seed, instances=12 if rung != "theory" else None)
     assert verdict.status == "holds"

@@ -43,7 +43,7 @@ def network_world(seed: int = 0) -> World:
 
 
 @pytest.mark.parametrize("rung", ["theory", "bandit", "tabular"])
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("seed", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_holds_and_its_control_is_refuted(rung: str, seed: int) -> None:
     verdict = check("T47", rung, seed, instances=15 if rung != "theory" else 60)
     assert verdict.status == "holds"

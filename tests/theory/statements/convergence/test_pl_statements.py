@@ -21,6 +21,7 @@ from covlaw.theory.statements.convergence import (
 IDS = ("T41", "T42", "T43", "T49", "F10")
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("statement_id", IDS)
 @pytest.mark.parametrize("seed", [0, 3])
 def test_holds_and_its_control_is_refuted(statement_id: str, seed: int) -> None:

@@ -35,6 +35,7 @@ IDS = [f"T{k}" for k in range(30, 41)] + ["F8", "F9"]
 ELSEWHERE = [(i, rung) for i in IDS for rung in ("bandit", "tabular") if i != "T40"]
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("id", IDS)
 def test_holds_and_its_control_is_refuted(id: str, seed: int) -> None:

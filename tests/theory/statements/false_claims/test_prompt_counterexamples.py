@@ -20,6 +20,7 @@ from covlaw.theory.statements.false_claims._explicit.prompts import explicit_pro
 from covlaw.theory.statements.false_claims._explicit.worlds import as_tensor, explicit_bandit
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("statement_id", ["F3", "F6", "F14"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_holds_and_its_control_is_refuted(statement_id: str, seed: int) -> None:

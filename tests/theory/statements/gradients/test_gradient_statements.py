@@ -34,6 +34,7 @@ def violations(statement_id: str) -> int:
     return violations_on(statement_id, worlds())
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("statement_id", IDS)
 def test_holds_and_its_control_is_refuted(statement_id: str) -> None:
     verdict = check(statement_id, "theory", seed=1, instances=60)

@@ -24,7 +24,7 @@ from covlaw.theory.statements.judge import judge
 from covlaw.toys.bandit import bandit_world
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_holds_and_its_control_is_refuted(seed: int) -> None:
     verdict = check("T13", "theory", seed, instances=60)
     assert verdict.status == "holds"

@@ -31,6 +31,7 @@ def violations(statement_id: str) -> int:
     return violations_on(statement_id, instances(statement_id))
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("statement_id", ["T22", "T23"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_holds_and_its_control_is_refuted(statement_id: str, seed: int) -> None:

@@ -34,8 +34,9 @@ from covlaw.theory.worlds.world import World
 IDS = [f"E{k}" for k in range(1, 9)]
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("id", IDS)
-@pytest.mark.parametrize("seed", [0, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [0, 3])
 def test_holds_on_the_conflict_ensemble(id: str, seed: int) -> None:
     verdict = check(id, "theory", seed, instances=25)
     assert verdict.status == "holds", verdict

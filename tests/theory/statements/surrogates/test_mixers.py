@@ -19,6 +19,7 @@ from covlaw.theory.statements.scalarization._frozen_worlds import frozen_batch
 from covlaw.theory.statements.surrogates import gdpos_law_is_made_of_correlations as t54
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("id", ["E9", "E10", "E11", "E12", "F16", "F17"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_holds_and_every_false_variant_falls(id: str, seed: int) -> None:

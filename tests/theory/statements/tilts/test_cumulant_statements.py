@@ -33,6 +33,7 @@ def violations(statement_id: str) -> int:
     return violations_on(statement_id, worlds())
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("statement_id", ["T3", "T4"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_holds_and_its_control_is_refuted(statement_id: str, seed: int) -> None:

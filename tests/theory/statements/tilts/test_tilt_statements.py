@@ -39,6 +39,7 @@ def test_unmutated_there_are_no_violations(statement_id: str) -> None:
     assert violations(statement_id) == 0
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("statement_id", IDS)
 def test_holds_and_its_control_is_refuted(statement_id: str) -> None:
     verdict = check(statement_id, "theory", seed=1, instances=60)

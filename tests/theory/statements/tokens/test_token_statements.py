@@ -36,6 +36,7 @@ def violations(id: str) -> int:
     return judgement.violations
 
 
+@pytest.mark.slow  # other draws of what test_every_statement checks
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("id", IDS)
 def test_holds_and_its_control_is_refuted(id: str, seed: int) -> None:
