@@ -171,20 +171,6 @@ def test_every_other_algorithm_is_protected_by_curvature_floors() -> None:
     assert not any(row["sacrifices"]["mean"] for row in judged)
 
 
-def test_no_variant_keeps_more_of_clarity_than_the_default_with_as_many_completions() -> None:
-    rows = [
-        row
-        for row in read_records(recorded("guard-llm") / PAIRS)
-        if (row["base"], row["algorithm"]) == ("default", "linear")
-    ]
-    ends = {
-        guard: np.mean([row["end"][2] for row in rows if row["guard"] == guard])
-        for guard in {row["guard"] for row in rows} - {"none", "guard-rows-32"}
-    }
-    assert len(ends) == 5
-    assert max(ends.values()) == ends["guard"]
-
-
 def test_the_crossed_gramian_helps_no_rl_run() -> None:
     pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS), "gramian-crossed")
     groups = {kept["algorithm"] for _, kept in pairs}

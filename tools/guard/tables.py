@@ -17,7 +17,6 @@ from guard.bars import bars
 from guard.noise_tables import gramians, noise, others, rivals, table
 
 from covlaw.figures._drawing.render import recorded
-from covlaw.ladder.study.guard_plan import ON_LLM
 from covlaw.records.guard_pairs import PAIRS, Pair, Row, named, pairs_of
 from covlaw.records.lines import read_records
 
@@ -49,26 +48,6 @@ def gramian_runs() -> str:
     pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS), "gramian-crossed")
     groups = _grouped(pairs, lambda row: str(row["algorithm"]))
     return "\n" + _in_pairs("RL runs on `default`", "crossed", groups) if pairs else ""
-
-
-def variants() -> str:
-    """The guard's own variants in RL runs of linear weights on the default base."""
-    rows = read_records(recorded("guard-llm") / PAIRS)
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        if (row["base"], row["algorithm"]) == ("default", "linear"):
-            groups.setdefault(row["guard"], []).append(row)
-    lines = [
-        [
-            name if name == "none" else f"`{name}`",
-            str(len(own)),
-            _lost(own),
-            _ends(own),
-            _volume(own),
-        ]
-        for name, own in sorted(groups.items(), key=lambda group: list(ON_LLM).index(group[0]))
-    ]
-    return table(["linear on `default`", "runs", "sacrifice", "end", "volume"], lines)
 
 
 def _grouped(pairs: Sequence[Pair], name: Callable[[Row], str]) -> Mapping[str, list[Pair]]:
@@ -117,7 +96,7 @@ def _volume(rows: Sequence[Row]) -> str:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     **{"runs": runs, "noise": noise, "bars": bars},
     **{"gramians": gramians, "gramian_runs": gramian_runs, "rivals": rivals},
-    **{"others": others, "variants": variants},
+    "others": others,
 }
 """By their marks."""
 
