@@ -26,6 +26,7 @@ def guard_facts(run: LlmRun) -> dict[str, Any] | None:
         "steps": len(steps),
         "turned": len(turned),
         "refused": sum(bool(step["refused"]) for step in steps),
+        "shortened": sum(step.get("own", 1.0) < 1 for step in steps),
         "changed": float(np.mean([s.get("changed") or 0.0 for s in turned])) if turned else None,
         "shares": weight_shares([s["weights"] for s in turned]).mean(0).tolist() if turned else [],
         "rows": [_guarded(run, j, steps) for j in range(len(run.objectives))],

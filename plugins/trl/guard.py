@@ -44,7 +44,7 @@ class Guard(Attached):
 
     Args:
         rows: As for `Audit`.
-        completions: Of each row, even, 4 or more.
+        completions: Of each row, 2 or more; with `crossed` even, 4 or more.
         chunk: Completions at a time in each process.
         every: Steps from one guarded step to the next.
         floor: What each first-order effect must not be below, in units of reward: a number, or one
@@ -72,10 +72,11 @@ class Guard(Attached):
     ) -> None:
         if samples not in ("own", "half_batch"):
             raise CovlawError(f"samples={samples!r}: choose 'own' or 'half_batch'")
-        if completions < 4 or completions % 2 or chunk < 1 or every < 1:
+        halves = "an even number of completions from 4 up" if crossed else "2 completions or more"
+        if not _enough(completions, crossed) or chunk < 1 or every < 1:
             raise CovlawError(
-                f"completions={completions}, chunk={chunk}, every={every}: give an even number of "
-                "completions from 4 up, and the others from 1 up"
+                f"completions={completions}, chunk={chunk}, every={every}: give {halves}, and the "
+                "others from 1 up"
             )
         self.rows, self.completions, self.chunk, self.every = rows, completions, chunk, every
         self.floor, self.rewards, self.samples, self.crossed = floor, rewards, samples, crossed
@@ -92,10 +93,10 @@ class Guard(Attached):
         self.kept = None if self.rewards is None else [n in self.rewards for n in self.names]
         if self.samples == "half_batch":
             observed = trainer.covlaw.observed if hasattr(trainer, "covlaw") else 0
-            if observed < 4 or observed % 2:
+            if not _enough(observed, self.crossed):
                 raise CovlawError(
-                    "samples='half_batch' takes two halves of two completions or more: train with "
-                    "Scalarized(...)(..., observed=4), or an even number above"
+                    "samples='half_batch' takes 2 completions of a prompt, with crossed=True two "
+                    "halves of 2: train with Scalarized(...)(..., observed=4), or more, and even"
                 )
             return
         rows = self.rows
@@ -170,6 +171,11 @@ class Guard(Attached):
             )
             for part in range(parts)
         ]
+
+
+def _enough(completions: int, crossed: bool) -> bool:
+    """Whether a prompt has completions enough for a covariance, or for one in each half."""
+    return completions >= 4 and completions % 2 == 0 if crossed else completions >= 2
 
 
 def _own(trainer: Any, drawn: Drawn) -> Tensor:

@@ -5,6 +5,8 @@ from typing import Any
 
 from covlaw.llm.config.train_config import TrainConfig
 
+NAMED = ("digits=own_rewards:digits", "brief=own_rewards:brief")
+"""The usual two rewards, under names."""
 SETTINGS: dict[str, Any] = {
     "rewards": ("own_rewards:digits", "own_rewards:brief"),
     "steps": 5,

@@ -67,6 +67,18 @@ def test_a_file_in_place_of_a_folder_gets_a_sentence(
         assert "is a file: name the folder" in capsys.readouterr().err
 
 
+def test_a_run_s_page_says_what_became_of_refused_corrections(tmp_path: Path) -> None:
+    run = shutil.copytree(GUARDED, tmp_path / "run")
+    steps = [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
+    for step in steps:
+        step["guard"] |= {"refused": "", "factor": 1.0, "own": 1.0}
+    for step, own in zip(steps, (1.0, 0.25, 0.5), strict=False):
+        step["guard"] |= {"refused": "its check did not pass", "factor": 0.0, "own": own}
+    (run / "steps.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    said = " ".join(write_report(run, pictures=False).read_text().split())
+    assert "and not 3 others, for which no correction passed its own check: 2 of these" in said
+
+
 def test_a_ladders_summary_and_page_say_what_its_guard_did(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

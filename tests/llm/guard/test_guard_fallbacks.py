@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import small_run
+from small_runs import NAMED, small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.train import train
@@ -23,7 +23,7 @@ def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
         policy_folder,
         tmp_path / "run",
         rewards=(
-            *("digits=own_rewards:digits", "brief=own_rewards:brief"),
+            *NAMED,
             f"flat={tmp_path / 'flat.py'}:flat",
         ),
         prompts=4,

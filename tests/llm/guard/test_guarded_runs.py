@@ -9,7 +9,7 @@ import pytest
 import torch
 from ranked import Ranked
 from safetensors.torch import load_file
-from small_runs import small_run
+from small_runs import NAMED, small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.trainer import Trainer
@@ -30,7 +30,7 @@ def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
     return small_run(
         policy_folder,
         tmp_path / "run",
-        rewards=("digits=own_rewards:digits", "brief=own_rewards:brief"),
+        rewards=NAMED,
         guard="on",
         guard_options=OPTIONS,
         audits=0,

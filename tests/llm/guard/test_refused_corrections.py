@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_runs import small_run
+from small_runs import NAMED, small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.guard.judging import ChangeReader, Seen
@@ -26,7 +26,7 @@ def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
     return small_run(
         policy_folder,
         tmp_path / "run",
-        rewards=("digits=own_rewards:digits", "brief=own_rewards:brief"),
+        rewards=NAMED,
         guard="on",
         guard_options={"rows": 8, "check": 8, "level": LEVEL, "floors": "zero"},
         learning_rate=0.003,

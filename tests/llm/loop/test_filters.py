@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_runs import small_run
+from small_runs import NAMED, small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.dynamic_sampling import DynamicSampling, replaced
@@ -177,7 +177,7 @@ def test_filtering_on_one_of_several_rewards_is_warned_of(
     """And such a run trains, records its counts, and audits under the same filter."""
     settings = small_run(
         policy_folder, tmp_path / "run", steps=2, dynamic_sampling="digits", dynamic_rounds=1,
-        rewards=("digits=own_rewards:digits", "brief=own_rewards:brief"),
+        rewards=NAMED,
         overlong="drop", kl_coefficient=0.1, kl_place="reward",
     )  # fmt: skip
     with caplog.at_level(logging.WARNING, "covlaw"):
@@ -203,7 +203,7 @@ def test_a_killed_run_with_every_filter_resumes_bit_for_bit(
     """New prompts and their completions are a function of seed and step, so nothing is saved."""
     settings = small_run(
         policy_folder, tmp_path / "killed", steps=3, checkpoint_every=1, dynamic_sampling="digits",
-        rewards=("digits=own_rewards:digits", "brief=own_rewards:brief"), completions=2,
+        rewards=NAMED, completions=2,
         dynamic_rounds=2, overlong="penalise", overlong_buffer=3, kl_coefficient=0.1,
         kl_place="reward", engine_correction="tis",
     )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import small_run
+from small_runs import NAMED, small_run
 from transformers import AutoModelForCausalLM
 
 from covlaw.ladder.cli import main
@@ -27,7 +27,7 @@ def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
     return small_run(
         policy_folder,
         tmp_path / "run",
-        rewards=("digits=own_rewards:digits", "brief=own_rewards:brief"),
+        rewards=NAMED,
         scalarizer="ctwa",
         steps=3,
         observed=2,

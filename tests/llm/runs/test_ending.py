@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
+from small_runs import NAMED
 
 from covlaw.ladder.cli import main
-
-REWARDS = ("digits=own_rewards:digits", "brief=own_rewards:brief")
 
 
 @pytest.mark.parametrize("audits", [0, 1])
@@ -15,7 +14,7 @@ def test_a_run_ends_with_its_rewards_and_the_commands_that_read_it(
 ) -> None:
     out = tmp_path / "run"
     settings = {
-        "rewards": str(list(REWARDS)).replace("'", '"'),
+        "rewards": str(list(NAMED)).replace("'", '"'),
         "steps": 2,
         "prompts": 2,
         "completions": 4,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from own_rewards import brief
 from ranked import Ranked
-from small_runs import small_run
+from small_runs import NAMED, small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.runs.samples import LONGEST, START, chosen_rows, sample_steps, shown
@@ -22,7 +22,7 @@ def config(policy_folder: Path, tmp_path: Path) -> TrainConfig:
     return small_run(
         policy_folder,
         tmp_path / "run",
-        rewards=("digits=own_rewards:digits", "brief=own_rewards:brief"),
+        rewards=NAMED,
         reward_seconds=0.0,
         prompts=3,
         completions=4,

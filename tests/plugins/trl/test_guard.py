@@ -105,6 +105,8 @@ def test_completions_kept_apart_serve_it_as_well(tmp_path) -> None:
 
 
 def test_wrong_arguments_are_refused() -> None:
-    for given in ({"completions": 5}, {"every": 0}, {"samples": "none"}):
-        with pytest.raises(CovlawError, match=str(*given)):
+    wrong = ({"completions": 1}, {"completions": 5, "crossed": True}, {"every": 0})
+    for given in (*wrong, {"samples": "none"}):
+        with pytest.raises(CovlawError, match=next(iter(given))):
             Guard(**given)
+    Guard(completions=5)
