@@ -66,8 +66,6 @@ KNOWN: dict[str, dict[str, str]] = {
         "A pool of 64 is worth what 64": "the pool's size",
         "fewer than 64 completions": "the pool's size",
         "seed 0 of linear weights": SETTING,
-        "κ = .3": "a default, asserted above it",
-        "would be .012 a step": "that gap times κ",
         "| 0: may not fall": "a definition",
         ".51 in truth and .95": "T62's own example, tests/theory/statements",
         "within 1e-8": "the guard's constant",

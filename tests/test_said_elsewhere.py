@@ -49,6 +49,11 @@ def test_the_table_of_ends_is_fresh() -> None:
     text = (ROOT / "docs" / "inspect.md").read_text(encoding="utf-8")
     assert page(text) == text, "run python tools/look_ahead_llm.py --page"
     assert f"from the base's samples ({PROMPTS} prompts × {BASE})" in INSPECT
+    rows = read_records(DATA / "look-ahead-llm" / "look_ahead_llm.jsonl")
+    changes = [min(row["change"]) for row in rows if row["guard"] == "on"]
+    assert len(changes) == 3
+    assert min(changes) > 0
+    assert "every guarded one with all three above their start" in INSPECT
 
 
 def test_the_readme_prints_what_the_shipped_log_says() -> None:
@@ -63,9 +68,9 @@ def test_the_readme_prints_what_the_shipped_log_says() -> None:
 
 def test_the_picture_at_the_top() -> None:
     title = describe(recorded("guard-llm")).title.replace("0.", ".")
-    assert title.startswith("Guarded, clarity ends at .40 instead of .00")
-    assert "conciseness at .58 instead of .99" in title
-    assert "clarity ends at .40 instead of .00, conciseness at .58 instead of .99" in README
+    assert title.startswith("Guarded, clarity ends at .42 instead of .00")
+    assert "conciseness at .56 instead of .99" in title
+    assert "clarity ends at .42 instead of .00, conciseness at .56 instead of .99" in README
     assert "clarity falls from .40 to 0; guarded" in README
 
 
