@@ -32,7 +32,7 @@ ladder: $(VENV)/.llm  ## climb every rung: verdicts and report in runs/ladder (A
 	$(BIN)/covlaw ladder $(ARGS)
 
 test: $(VENV)/.test  ## the default tests, JOBS at a time (ARGS="-k covariance ...")
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 slow: $(VENV)/.test  ## the tests that take minutes
 	$(BIN)/python -m pytest -n $(JOBS) -m slow $(ARGS)

@@ -66,6 +66,8 @@ KNOWN: dict[str, dict[str, str]] = {
         "A pool of 64 is worth what 64": "the pool's size",
         "fewer than 64 completions": "the pool's size",
         "seed 0 of linear weights": SETTING,
+        "With κ = 1 instead of .3": SETTING,
+        "gradients have cosine −.5": SETTING,
         "| 0: may not fall": "a definition",
         ".51 in truth and .95": "T62's own example, tests/theory/statements",
         "within 1e-8": "the guard's constant",

@@ -1,10 +1,13 @@
 """What docs/guard.md says of recorded runs is what the record says."""
 
 import numpy as np
+from guard.certified import COSINE, Cell, counted
 from guard.tables import PAGE, page
 from said import Said
+from scipy.stats import binom
 
 from covlaw.figures._drawing.render import recorded
+from covlaw.ladder.study.guard_plan import ON_LLM
 from covlaw.records.guard_pairs import PAIRS, pairs_of
 from covlaw.records.lines import read_records
 from covlaw.toys.study.guards import find_guard
@@ -168,6 +171,42 @@ def test_every_other_algorithm_is_protected_by_curvature_floors() -> None:
     judged = [row for row in rows if row["guard"] == "guard-curvature"]
     assert len(judged) == len({row["algorithm"] for row in rows}) == 12
     assert not any(row["sacrifices"]["mean"] for row in judged)
+
+
+def test_floors_that_restore_hold_clarity_and_floors_of_0_do_not() -> None:
+    rows = [
+        row
+        for row in read_records(recorded("guard-llm") / PAIRS)
+        if (row["base"], row["algorithm"]) == ("default", "linear")
+    ]
+    ends = {
+        guard: {row["seed"]: row["end"][2] for row in rows if row["guard"] == guard}
+        for guard in ON_LLM
+    }
+    lost = {guard: [any(r["sacrificed"]) for r in rows if r["guard"] == guard] for guard in ON_LLM}
+    assert {guard for guard in lost if all(lost[guard])} == {"none", "guard-zero"}
+    assert not any(any(lost[guard]) for guard in set(lost) - {"none", "guard-zero"})
+    more = {
+        guard: [ends[guard][seed] - ends["guard"][seed] for seed in range(3)] for guard in ON_LLM
+    }
+    assert min(more["guard-restoring-1"]) > 0
+    highest = f"{max(more['guard-restoring-1']):.3f}"[1:]
+    assert f"in each of the three seeds, by {highest} at most" in Said("docs/guard.md")
+    for guard in ("guard-rows-32", "guard-crossed", "guard-needed"):
+        assert min(more[guard]) < 0
+
+
+def test_bounds_on_the_completions_that_choose_promise_nothing() -> None:
+    rows = read_records(recorded("guard-certified") / "guard_certified.jsonl")
+    assert len(rows) == 120
+    assert f"have cosine −{-COSINE},".replace("0.", ".") in Said("docs/guard.md")
+    n = {row["n"] for row in rows}.pop()
+    # 240 counts: with Bonferroni a rate of 2.5 % in each is exceeded by one in 20 such records
+    most = binom.isf(0.05 / 240, n, 0.025)
+    assert max(max(row["kept"], row["fell"]) for row in rows) <= most
+    deep = [row for row in rows if row["dimensions"] == 128]
+    assert min(row["certified"] for row in deep) >= 0.999 * n
+    assert counted(Cell(*(rows[0][name] for name in Cell._fields)), n, 0) == rows[0]
 
 
 def test_the_crossed_gramian_helps_no_rl_run() -> None:

@@ -125,7 +125,8 @@ def certified_floor(
     t is Student's one-sided quantile at `level`, Bonferroni over the M objectives, with prompts − 1
     degrees of freedom: standard errors are clustered by prompt (`within_prompt_covariance` of the
     rewards with ⟨∇log π, u⟩). A shortened step shrinks its errors too, so the bound errs on the
-    safe side.
+    safe side. On completions that choose the step themselves it promises nothing (T63), and of a
+    reward that does not vary in the sample, whose error is 0, it knows nothing.
 
     Args:
         standard_error: (M,) of g_j·u.

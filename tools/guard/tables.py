@@ -14,9 +14,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script
 
 from guard.bars import bars
+from guard.certified_rates import certified
 from guard.noise_tables import gramians, noise, others, rivals, table
 
 from covlaw.figures._drawing.render import recorded
+from covlaw.ladder.study.guard_plan import ON_LLM
 from covlaw.records.guard_pairs import PAIRS, Pair, Row, named, pairs_of
 from covlaw.records.lines import read_records
 
@@ -48,6 +50,23 @@ def gramian_runs() -> str:
     pairs = pairs_of(read_records(recorded("guard-llm") / PAIRS), "gramian-crossed")
     groups = _grouped(pairs, lambda row: str(row["algorithm"]))
     return "\n" + _in_pairs("RL runs on `default`", "crossed", groups) if pairs else ""
+
+
+def variants() -> str:
+    """The guard's own variants in RL runs of linear weights on the default base."""
+    groups: dict[str, list[Row]] = {name: [] for name in ON_LLM}
+    for row in read_records(recorded("guard-llm") / PAIRS):
+        if (row["base"], row["algorithm"]) == ("default", "linear"):
+            groups[row["guard"]].append(row)
+    lines = [
+        [
+            *("none" if name == "none" else f"`{name}`", str(len(own)), _lost(own), _ends(own)),
+            *(_volume(own), f"{np.median([row.get('seconds_share', 0) for row in own]):.0%}"),
+        ]
+        for name, own in groups.items()
+    ]
+    head = ["linear on `default`", "runs", "sacrifice", "end", "volume", "share of the seconds"]
+    return table(head, lines)
 
 
 def _grouped(pairs: Sequence[Pair], name: Callable[[Row], str]) -> Mapping[str, list[Pair]]:
@@ -96,7 +115,7 @@ def _volume(rows: Sequence[Row]) -> str:
 BLOCKS: Mapping[str, Callable[[], str]] = {
     **{"runs": runs, "noise": noise, "bars": bars},
     **{"gramians": gramians, "gramian_runs": gramian_runs, "rivals": rivals},
-    "others": others,
+    **{"others": others, "variants": variants, "certified": certified},
 }
 """By their marks."""
 
