@@ -14,7 +14,7 @@ PAGE = "report.html"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
-    options = _parser().parse_args(argv)
+    options = make_parser().parse_args(argv)
     from covlaw.theory._numerics.errors import CovlawError
 
     try:
@@ -30,16 +30,29 @@ def _run(options: argparse.Namespace) -> None:
     say("loading torch and transformers")
     from covlaw.ladder.commands.llm.settings import read_settings
     from covlaw.ladder.real.estimate import measured_speeds, told
-    from covlaw.ladder.real.judged import Sizes, words
+    from covlaw.ladder.real.judged import LEAST_PROMPTS, Sizes, words
     from covlaw.ladder.real.record import write_record
-    from covlaw.ladder.real.settings import jobs_of, recorded_threads
+    from covlaw.ladder.real.settings import (
+        jobs_of,
+        recorded_threads,
+        require_counts,
+        require_shared,
+    )
     from covlaw.ladder.report import write_report
     from covlaw.records.real import FILE
 
+    require_counts(
+        seeds=(options.seeds, 1),
+        steps=(options.steps, 1),
+        audits=(options.audits, -1),
+        prompts=(options.prompts, LEAST_PROMPTS),
+    )
+    own = read_settings(options.set)
+    require_shared(own)
     jobs = jobs_of(options.methods, options.seeds)
     given = {"model": options.model, "steps": options.steps, "audits": options.audits}
     threads = {"threads": recorded_threads(options.out, jobs)}
-    changes = given | threads | read_settings(options.set)
+    changes = given | threads | own
     configs = {job: job.config(options.out, changes) for job in jobs}
     say(f"loading {options.model} and timing one micro-batch")
     sizes = Sizes(options.prompts)
@@ -77,7 +90,8 @@ def _print(line: str) -> None:
     print(shortened(spelled(line), MESSAGE), flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The options of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m covlaw.ladder.real",
         description="RL with three conflicting rewards on a real chat model, with and without the "
@@ -91,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=20, help="of each run")
     parser.add_argument("--audits", type=int, default=2, help="of each run, light ones")
     parser.add_argument("--prompts", type=int, default=64, help="held out, that judge the runs")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE",
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
                         help="other settings of every run, as in covlaw llm train")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="the estimate alone")
     return parser

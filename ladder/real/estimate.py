@@ -11,9 +11,12 @@ from covlaw.llm.audit.schedule import audit_count
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.loss_pass import accumulate
 from covlaw.llm.loop.training_batch import TrainingBatch
+from covlaw.llm.model.adapters import adapted, require_peft
+from covlaw.llm.model.context import require_context
 from covlaw.llm.model.last_layers import train_last
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.model.shared_prompts import shared_prompts
+from covlaw.llm.plan.fitting import with_micro_batch
 from covlaw.llm.plan.work import (
     BACKWARD,
     FORWARD,
@@ -49,12 +52,22 @@ def measured_speeds(configs: Iterable[TrainConfig]) -> dict[int, Speed]:
 
 
 def measured_speed(config: TrainConfig) -> Speed:
-    """Draw one step's rows and pass its batch there and back, once each; nothing is updated."""
+    """Draw one step's rows and pass its batch there and back, once each; nothing is updated.
+
+    Raises:
+        CovlawError: as a run that cannot begin.
+    """
+    config = with_micro_batch(config)
+    if config.lora:
+        require_peft()
     with thread_count(config.threads), shared_prompts(config.share_prompts):
-        model, tokenizer = load_policy(config.model, config.device)
+        model, tokenizer = load_policy(config.model, config.device, config.chat_template)
         train_last(model, config.train_layers)
-        problems = prompts_of(config, tokenizer, load_split(config, "train"))[: config.prompts]
-        prompts = [problem.prompt for problem in problems]
+        model = adapted(model, config.lora, config.seed)
+        problems = prompts_of(config, tokenizer, load_split(config, "train"))
+        every = [problem.prompt for problem in problems]
+        require_context(model, tokenizer, every, config.max_tokens)
+        prompts = every[: config.prompts]
         engine = make_engine(config, model, tokenizer, prompts)
         stream = torch.Generator(config.device).manual_seed(config.seed)
         each = step_draws(config) // config.prompts

@@ -17,6 +17,7 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.evaluate.config import EvalConfig
 from covlaw.llm.evaluate.evaluation import Scores, evaluate
 from covlaw.llm.evaluate.summary import compare, reward_estimates
+from covlaw.llm.model.context import require_context
 from covlaw.llm.model.log_prob import sequence_log_prob
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.model.shared_prompts import shared_prompts
@@ -31,6 +32,15 @@ from covlaw.theory.estimators.intervals import interval
 from covlaw.theory.estimators.sign_certificate import sign_certified
 
 SEED = 7
+LEAST_PROMPTS = 2
+"""Below, no error over prompts is known."""
+
+JUDGED = (
+    *("task", "task_path", "task_options", "system_prompt", "chat_template"),
+    *("max_prompt_tokens", "long_prompts", "rewards", "reward_seconds"),
+    *("max_tokens", "temperature", "top_k", "top_p", "threads", "device"),
+)
+"""Settings of a run that its evaluation has too: prompts, limits, sampling, rewards."""
 
 Say = Callable[[str], None]
 
@@ -86,7 +96,7 @@ class Judge:
         config, (drawn, old) = self.config, self._samples
         scores = evaluate(_evaluation(config, str(run / "model"), self.sizes))
         with _computing(config):
-            model = load_policy(str(run / "model"), config.device)[0]
+            model, _ = load_policy(str(run / "model"), config.device, config.chat_template)
             new = _read(model, drawn, config)
         change = exact_change(drawn.rewards, (new - old).to(drawn.rewards.device), drawn.prompt)
         return {
@@ -110,12 +120,13 @@ class Judge:
 
 def base_samples(config: TrainConfig, sizes: Sizes = SIZES) -> BaseSamples:
     """Completions of the base on training prompts, and their log-probs under it."""
-    model, tokenizer = load_policy(config.model, config.device)
+    model, tokenizer = load_policy(config.model, config.device, config.chat_template)
     problems = prompts_of(config, tokenizer, load_split(config, "train"))
     problems = problems[: sizes.prompts]
-    engine = make_engine(config, model, tokenizer, [problem.prompt for problem in problems])
-    drawn = engine.sample(
-        [problem.prompt for problem in problems],
+    prompts = [problem.prompt for problem in problems]
+    require_context(model, tokenizer, prompts, config.max_tokens)
+    drawn = make_engine(config, model, tokenizer, prompts).sample(
+        prompts,
         sizes.completions,
         config.max_tokens,
         config.temperature,
@@ -139,9 +150,7 @@ def _computing(config: TrainConfig) -> Iterator[None]:
 
 
 def _evaluation(config: TrainConfig, model: str, sizes: Sizes) -> EvalConfig:
-    names = ("task", "task_path", "task_options", "rewards", "max_tokens", "temperature",
-             "threads", "device")  # fmt: skip
-    shared: dict[str, Any] = {name: getattr(config, name) for name in names}
+    shared: dict[str, Any] = {name: getattr(config, name) for name in JUDGED}
     many: dict[str, Any] = {"limit": sizes.prompts, "batch": sizes.prompts}
     many["completions"] = sizes.completions
     return EvalConfig(model=model, split="test", seed=SEED, **shared, **many)

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from covlaw.ladder.real.command import command_of
 from covlaw.ladder.real.course import course
 from covlaw.ladder.real.judged import SIZES, Judge, Say, Sizes
-from covlaw.ladder.real.settings import METHODS, Job
+from covlaw.ladder.real.settings import METHODS, PRESET, Job
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.runs.same_run import is_finished
 from covlaw.records.files import to_json, write_text, writing_to
@@ -20,9 +21,13 @@ from covlaw.theory._numerics.errors import CovlawError
 
 DIGITS = 5
 """Significant ones: no error bar of a record is narrower."""
-SHARED = ("task", "max_tokens", "temperature", "learning_rate", "train_layers", "prompts",
-          "completions", "observed", "dtype", "threads", "device")  # fmt: skip
-"""Settings that the record repeats."""
+SHARED = (
+    *("model", "task", "task_path", "task_options", "system_prompt", "chat_template"),
+    *("max_prompt_tokens", "max_tokens", "temperature", "top_k", "top_p", "engine"),
+    *("learning_rate", "train_layers", "prompts", "completions", "observed"),
+    *("dtype", "sampling_dtype", "share_prompts", "threads", "device"),
+)
+"""Settings that the record repeats; the base is judged anew where any of them is another."""
 
 
 def write_record(
@@ -60,8 +65,8 @@ def write_record(
     first = next(iter(configs))
     to = to or out
     used = configs[first].with_options(threads=threads or configs[first].threads)
-    judge, known = Judge(used, say, sizes), _known(to, configs[first], sizes)
-    record = _head(finished[first], configs) | (known or {"runs": {}})
+    judge, known = Judge(used, say, sizes), earlier(to, configs[first], sizes)
+    record = _head(finished[first], configs, sizes) | (known or {"runs": {}})
     found: dict[str, Any] = {}
     for job, folder in finished.items():
         digest = _digest(folder)
@@ -89,30 +94,23 @@ def jobs_in(out: Path) -> list[Job]:
     return sorted(found, key=lambda job: (job.seed, list(METHODS).index(job.method)))
 
 
-def command_of(configs: Mapping[Job, TrainConfig]) -> str:
-    """The command that makes these runs, with the number of threads that they were made with."""
-    first = next(iter(configs.values()))
-    methods = " ".join(dict.fromkeys(job.method for job in configs))
-    seeds = len({job.seed for job in configs})
-    sizes = f"--seeds {seeds} --steps {first.steps} --audits {first.audits}"
-    return (
-        f"python -m covlaw.ladder.real --model {Path(first.model).name} {sizes} "
-        f"--methods {methods} --set threads={first.threads}"
-    )
+def earlier(to: Path, config: TrainConfig, sizes: Sizes) -> dict[str, Any] | None:
+    """An earlier record's base and runs, where it is of the same base, task, settings and sizes.
 
-
-def _known(to: Path, config: TrainConfig, sizes: Sizes) -> dict[str, Any] | None:
-    """An earlier record's base and runs, where it is of the same base, task, settings and sizes."""
+    A setting that an older record did not repeat counts as the preset's.
+    """
     if not (to / FILE).exists():
         return None
     record = read_json(to / FILE, WHOLE[FILE])
-    if (record["settings"], record["sizes"]) != (_settings(config), sizes._asdict()):
+    usual = _settings(TrainConfig.preset(PRESET, model=record["model"]))
+    known = usual | record["settings"]
+    if (known, record["sizes"]) != (_settings(config), sizes._asdict()):
         return None
     parts = ("objectives", "sizes", "base", "law", "runs")
     return {name: record[name] for name in parts}
 
 
-def _head(folder: Path, configs: Mapping[Job, TrainConfig]) -> dict[str, Any]:
+def _head(folder: Path, configs: Mapping[Job, TrainConfig], sizes: Sizes) -> dict[str, Any]:
     """What was run, on what: the machine of the first run."""
     config = next(iter(configs.values()))
     environment = read_json(folder / ENVIRONMENT, WHOLE[ENVIRONMENT])
@@ -120,7 +118,7 @@ def _head(folder: Path, configs: Mapping[Job, TrainConfig]) -> dict[str, Any]:
     return {
         "schema": REAL,
         "model": Path(config.model).name,
-        "command": command_of(configs),
+        "command": command_of(configs, sizes),
         "settings": _settings(config),
         "environment": {name: environment.get(name) for name in kept},
     }
