@@ -23,19 +23,27 @@ def warn_of_flat(rows: SampledRollouts) -> None:
     if bool((groups.counts < 2).all()):  # a single completion is no group that could vary
         return
     flat = (groups.span(rows.rewards) == 0).all(0).tolist()
-    for name, values, is_flat in zip(rows.names, rows.rewards.unbind(1), flat, strict=True):
-        if not is_flat:
-            continue
-        first = float(values[0])
-        same = bool((values == first).all())
-        _log.warning(
-            "reward %r %s: nothing can be learnt from it; if it wants what no prompt asks for, "
-            "ask in task_options.suffix or system_prompt",
-            name,
-            f"is {first:g} on all {len(values)} completions of the first batch"
-            if same
-            else f"varies within none of the first batch's {len(groups.prompts)} prompts",
-        )
+    for name, values, is_flat in zip(rows.names, rows.raw.unbind(1), flat, strict=True):
+        if is_flat:
+            _log.warning(
+                "reward %r %s: nothing can be learnt from it; if it wants what no prompt asks for, "
+                "ask in task_options.suffix or system_prompt",
+                name,
+                _flatness(values, len(groups.prompts)),
+            )
+
+
+def _flatness(values: Tensor, prompts: int) -> str:
+    """How a reward is flat, of its values as they were given, NaN where it has no opinion."""
+    told = values[~values.isnan()]
+    if not len(told):
+        return f"has no opinion on any of the first batch's {len(values)} completions"
+    if bool((told == told[0]).all()):
+        every = "all" if len(told) == len(values) else f"{len(told)} of"
+        silent = "" if len(told) == len(values) else ", and has no opinion on the others"
+        whole = f"{every} {len(values)} completions of the first batch{silent}"
+        return f"is {float(told[0]):g} on {whole}"
+    return f"varies within none of the first batch's {prompts} prompts"
 
 
 def group_shares(rows: SampledRollouts, advantage: Tensor, ends: tuple[int, ...]) -> dict[str, Any]:

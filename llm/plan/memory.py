@@ -11,6 +11,8 @@ from covlaw.llm.plan.work import step_draws
 
 FLOAT = 4
 """Bytes; parameters, gradients and optimiser states are float32 whatever the passes are."""
+HALF = 2
+"""Bytes in bfloat16."""
 ACTIVATION_BYTES = 34
 """Kept for the way back, a token, layer and unit of width, at 16 bits and without the attention
 matrix (Korthikanti et al. 2022, arXiv:2205.05198, section 4.1)."""
@@ -20,7 +22,7 @@ class Memory(NamedTuple):
     """Bytes; None where the model's name alone does not tell."""
 
     weights: int
-    """The policy, and the reference policy under KL."""
+    """The policy, the reference policy under KL, and a copy that samples in bfloat16."""
     gradients: int
     optimiser: int
     activations: int | None
@@ -50,20 +52,21 @@ def estimate_memory(config: TrainConfig, size: ModelSize, longest: int) -> Memor
     A token has one character at least, so that prompts are overestimated where no
     `max_prompt_tokens` is below.
 
-    Formulas, P parameters: weights 4P a copy; with P those that are trained, gradients 4P, AdamW
-    8P; activations 34·tokens·width·layers bytes at 16 bits, twice that at 32; with checkpointing
-    one layer's, and each layer's input; cache: rows·tokens·layers·(numbers a token)·4; audit:
-    4P·`audit_copies`; guard, M objectives: 4P·(4 + M), the old and the new parameters, the step
-    and its metric, M more where its Gramian is crossed.
+    Formulas, P parameters: weights 4P a copy, and 2P where a copy in bfloat16 samples; with P
+    those that are trained, gradients 4P, AdamW 8P; activations 34·tokens·width·layers bytes at 16
+    bits, twice that at 32; with checkpointing one layer's, and each layer's input; cache:
+    rows·tokens·layers·(numbers a token)·4; audit: 4P·`audit_copies`; guard, M objectives:
+    4P·(4 + M), the old and the new parameters, the step and its metric, M more where its Gramian is
+    crossed.
     """
     scalarizer = config.make_scalarizer()
     anchored = config.kl_coefficient or "log_ratio_to_reference" in scalarizer.before
-    copies = 1 + bool(anchored)
+    copies = FLOAT * (1 + bool(anchored)) + HALF * _samples_in_half(config)
     trained = FLOAT * trained_parameters(config, size)
     rows = step_draws(config)
     tokens = min(config.max_prompt_tokens or longest, longest) + config.max_tokens
     return Memory(
-        copies * FLOAT * size.parameters,
+        copies * size.parameters,
         trained,
         2 * trained,
         _activations(config, size, tokens),
@@ -104,6 +107,11 @@ def audit_copies(config: TrainConfig) -> int:
     if config.audit == "light":
         return 2 * inner + 2
     return 4 * inner + 3 + (len(config.rewards) if config.audit_gramian else 0)
+
+
+def _samples_in_half(config: TrainConfig) -> bool:
+    """Whether the transformers engine holds weights of its own."""
+    return config.engine == "transformers" and config.sampling_dtype == "bfloat16"
 
 
 def _guard_copies(config: TrainConfig) -> int:

@@ -23,7 +23,8 @@ from covlaw.llm.plan.memory import Memory, estimate_memory, trained_parameters
 from covlaw.llm.plan.model_names import check_model
 from covlaw.llm.plan.size import ModelSize, size_of
 from covlaw.llm.plan.work import Work, count_work
-from covlaw.llm.rewards import wants_box
+from covlaw.llm.rewards import wants_box, wants_number
+from covlaw.llm.rewards.plain import last_number
 from covlaw.llm.runs.same_run import holds
 from covlaw.llm.sampling.engines import require_engine
 from covlaw.llm.sampling.prompts import load_split
@@ -122,12 +123,19 @@ def _notes(config: TrainConfig) -> tuple[str, ...]:
 
 def _traps(config: TrainConfig, trained: int | None, questions: Sequence[Problem]) -> Iterator[str]:
     """What is allowed and may teach nothing, or too much at once."""
-    boxed = [n for n, e in zip(config.objectives, config.rewards, strict=True) if wants_box(e)]
+    named = tuple(zip(config.objectives, config.rewards, strict=True))
+    boxed = [name for name, entry in named if wants_box(entry)]
     texts = (config.system_prompt, config.chat_template, *(q.prompt for q in questions))
     if boxed and not is_base_name(config.model) and not any("boxed" in text for text in texts):
         yield (
             f"no prompt asks for a \\boxed{{…}} answer, without which {', '.join(boxed)} is 0: "
             "unless the model was brought up to it, ask in task_options.suffix or system_prompt"
+        )
+    numbers = [name for name, entry in named if wants_number(entry)]
+    if numbers and all(last_number(question.reference) is None for question in questions):
+        yield (
+            f"no reference answer of the task has a number in it, so that {', '.join(numbers)} is "
+            "0 whatever is written: take another reward, or a task whose answers are numbers"
         )
     if trained and (trap := rate_trap(config.learning_rate, trained)):
         yield trap

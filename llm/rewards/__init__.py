@@ -27,6 +27,7 @@ __all__ = [
     "parse_reward",
     "reward_names",
     "wants_box",
+    "wants_number",
 ]
 
 _HERE = "covlaw.llm.rewards"
@@ -58,6 +59,11 @@ BOXED = ("accuracy", "conciseness", "clarity", "accuracy_reference")
 def wants_box(entry: str) -> bool:
     """Whether an entry of a run's `rewards` is one of `BOXED`."""
     return parse_reward(entry).target in BOXED
+
+
+def wants_number(entry: str) -> bool:
+    """Whether an entry of a run's `rewards` is 0 wherever the reference answer has no number."""
+    return parse_reward(entry).target == "right"
 
 
 def load_reward(target: str) -> Any:

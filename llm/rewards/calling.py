@@ -6,6 +6,7 @@ Read by the run's own process and by the one of a user's functions, so that both
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -56,7 +57,7 @@ Opinions = Tensor | list[float | None]
 def call(function: Callable[..., Any], batch: RewardBatch) -> Opinions:
     """What a function says of a batch: a number a completion, or None where it has no opinion.
 
-    A coroutine is run to its end.
+    A coroutine is run to its end, in a thread of its own where this one has a loop running.
 
     Raises:
         CovlawError: naming the arguments that the task has no column for.
@@ -71,7 +72,7 @@ def call(function: Callable[..., Any], batch: RewardBatch) -> Opinions:
         found = function(**{name: given[name] for name in wanted if name in given})
     else:
         found = function(*batch[: len(ARGUMENTS)])
-    return as_opinions(asyncio.run(_awaited(found)) if inspect.isawaitable(found) else found)
+    return as_opinions(_to_its_end(found) if inspect.isawaitable(found) else found)
 
 
 def as_opinions(found: Any) -> Opinions:
@@ -96,6 +97,15 @@ def _as_turns(batch: RewardBatch) -> dict[str, Any]:
         for text, talk in zip_longest(batch.completions, talks, fillvalue=False)
     ]
     return batch.given() | {"prompts": prompts, "completions": completions}
+
+
+def _to_its_end(found: Awaitable[Any]) -> Any:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # none is running: the usual case
+        return asyncio.run(_awaited(found))
+    with ThreadPoolExecutor(1) as thread:  # a notebook's loop cannot wait for another
+        return thread.submit(asyncio.run, _awaited(found)).result()
 
 
 async def _awaited(found: Awaitable[Any]) -> Any:

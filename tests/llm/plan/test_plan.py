@@ -1,5 +1,6 @@
 """The plan of a run: its counts are those of the run, its memory that of the model."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,18 @@ def test_memory_follows_the_formulas(config: TrainConfig) -> None:
     assert less.activations < full
 
 
+def test_a_copy_that_samples_in_bfloat16_is_counted(config: TrainConfig) -> None:
+    size = ModelSize(1000, layers=3, width=8, cached=16, vocabulary=50)
+    plain, half = (
+        estimate_memory(replace(config, sampling_dtype=dtype), size, 4)
+        for dtype in ("float32", "bfloat16")
+    )
+    assert half.weights == plain.weights + 2 * 1000
+    assert half.known == plain.known + 2 * 1000
+    elsewhere = replace(config, sampling_dtype="bfloat16", engine="vllm")
+    assert estimate_memory(elsewhere, size, 4).weights == plain.weights
+
+
 def test_what_does_not_fit_is_said_with_the_rows_that_would(config: TrainConfig) -> None:
     there = memory_of("cpu")
     size = ModelSize(1000, layers=10, width=there // 10**6, cached=1, vocabulary=50)
@@ -220,3 +233,19 @@ def test_the_command_prints_it_and_leaves_nothing(
 def test_a_device_that_is_missing_here_is_a_note(config: TrainConfig) -> None:
     notes = make_plan(replace(config, device="cuda")).notes
     assert any("'cuda' is not available" in note for note in notes) != torch.cuda.is_available()
+
+
+def test_a_plan_says_that_no_answer_has_a_number(config: TrainConfig, tmp_path: Path) -> None:
+    rewards = ("correct=right", "own_rewards:brief")
+    said = "no reference answer of the task has a number in it, so that correct is 0"
+
+    def notes(*answers: str) -> str:
+        rows = [{"prompt": f"why {k} ?", "answer": a} for k, a in enumerate(answers)]
+        file = tmp_path / "train.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        own = replace(config, rewards=rewards, task="jsonl", task_path=str(tmp_path))
+        return " ".join(make_plan(own).notes)
+
+    assert said in notes("because", "so", "x", "never", "Paris")
+    assert said not in notes("because", "so", "about 12 days", "never", "Paris")
+    assert said not in " ".join(make_plan(replace(config, rewards=rewards)).notes)

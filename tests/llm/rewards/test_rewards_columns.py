@@ -1,5 +1,6 @@
 """Rewards that see prompts and columns, have no opinion, are coroutines, or are TRL's."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -116,6 +117,15 @@ def test_each_is_called_as_it_asks_in_either_process(
 ) -> None:
     found = [None if value != value else value for value in scored(f"{mine}:{name}", seconds)]
     assert found == expected
+
+
+def test_an_async_reward_is_awaited_where_a_loop_is_running_already(mine: str) -> None:
+    """As in a notebook, whose cells run inside one."""
+
+    async def cell() -> list[float]:
+        return scored(f"{mine}:slowly", 0.0)
+
+    assert asyncio.run(cell()) == [2, 2, 4, 4]
 
 
 @pytest.mark.parametrize("seconds", [20.0, 0.0])

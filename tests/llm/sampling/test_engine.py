@@ -197,3 +197,20 @@ def test_a_bfloat16_engine_samples_from_the_weights_of_its_last_sync(policy) -> 
     assert gaps[1] < gaps[0] / 4  # what is left is rounding to 8 bits
     assert all(p.dtype == torch.float32 for p in model.parameters())
     assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_bfloat16_copy_is_made_without_one_in_float32(policy, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a parameter was copied as it is")
+
+    model = policy[0]
+    monkeypatch.setattr(torch.nn.Parameter, "__deepcopy__", refuse)
+    engine = TransformersEngine(*policy, dtype="bfloat16")
+    halves = dict(engine.model.named_parameters(remove_duplicate=False))
+    whole = dict(model.named_parameters(remove_duplicate=False))
+    assert halves.keys() == whole.keys()
+    assert all(torch.equal(halves[name], whole[name].bfloat16()) for name in whole)
+    assert not any(half.requires_grad for half in halves.values())
+    # what is tied stays so
+    assert len({id(p) for p in halves.values()}) == len({id(p) for p in whole.values()})
+    assert {p.dtype for p in model.parameters()} == {torch.float32}

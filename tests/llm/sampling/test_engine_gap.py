@@ -12,8 +12,10 @@ from small_runs import small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop import trainer
+from covlaw.llm.model.log_prob import token_log_prob
 from covlaw.llm.sampling.engine import Completions, TransformersEngine
-from covlaw.llm.sampling.engine_gap import rounding_gap, rounding_rms
+from covlaw.llm.sampling.engine_gap import log_prob_gap, rounding_gap, rounding_rms
+from covlaw.llm.sampling.truncation import Truncation
 from covlaw.llm.train import train
 from covlaw.records.runs import STEPS, read_lines
 from covlaw.theory._numerics.errors import CovlawError
@@ -129,3 +131,26 @@ def test_the_limit_grows_with_the_unit_roundoff(policy: Any) -> None:
     assert half / float32 == pytest.approx(2**16 / 7, rel=0.01)
     autocast = TrainConfig(engine="vllm", dtype="bfloat16")
     assert rounding_gap(autocast, policy[0]) == half
+
+
+def test_the_precision_that_samples_counts_as_the_one_that_trains(policy: Any) -> None:
+    halves = TrainConfig(dtype="bfloat16"), TrainConfig(sampling_dtype="bfloat16")
+    one, other = (rounding_gap(config, policy[0]) for config in halves)
+    assert one == other > rounding_gap(TrainConfig(), policy[0])
+    elsewhere = TrainConfig(engine="vllm", engine_options={"dtype": "float32"})
+    sampled = elsewhere.with_options(sampling_dtype="bfloat16")  # vLLM's own dtype decides there
+    assert rounding_gap(sampled, policy[0]) == rounding_gap(elsewhere, policy[0])
+
+
+def test_under_truncation_a_copy_in_bfloat16_is_in_sync(policy: Any) -> None:
+    """A cut moves by bfloat16's rounding of the logits, which float32's slack does not cover."""
+    model, tokenizer = policy
+    truncation = Truncation(top_p=0.7)
+    engine = TransformersEngine(model, tokenizer, truncation, "bfloat16")
+    batch = engine.sample(["1 + 2 = ?", "3 -"], 400, 6, 1.0, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole = token_log_prob(model, batch)
+    config = TrainConfig(top_p=truncation.top_p, sampling_dtype="bfloat16")
+    assert math.isfinite(log_prob_gap(whole, batch, model, config).rms)
+    exact = TrainConfig(top_p=truncation.top_p)
+    assert math.isinf(log_prob_gap(whole, batch, model, exact).rms)
