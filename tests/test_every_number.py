@@ -61,6 +61,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "up to 64 a prompt": SETTING,
         "cut at 2": SETTING,
         "where 10, 3 and 1 % were asked for": "what had been asked for",
+        "where 1.5 was the aim": "what had been asked for",
         "with 97.5 % confidence": "a definition",
         "(`longer`: 256)": "the study's guard of that name",
         "A pool of 64 is worth what 64": "the pool's size",

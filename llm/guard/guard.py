@@ -23,6 +23,7 @@ from covlaw.theory.guard import (
     Guarded,
     Judged,
     certified_floor,
+    falls,
     halved,
     needed,
     optimiser_metric,
@@ -32,7 +33,9 @@ from covlaw.theory.guard import (
 from covlaw.theory.guard.floors import critical
 
 _log = logging.getLogger("covlaw")
-_TOLD = ("not guarded", "plain metric", "left alone", "too few")
+OTHERWISE = "rows that did not choose it do not see what it is for rise"
+BLIND = "none of the rewards that it is for varies on the rows that judge it"
+_TOLD = ("not guarded", "plain metric", "left alone", "too few", BLIND)
 
 
 class Pending(NamedTuple):
@@ -91,8 +94,12 @@ class Guard:
         return 0 if found is None or step % found.every else found.rows + found.check
 
     def seen(self, state: Any, drawn: SampledRollouts) -> Any:
-        """Take in a batch's rewards."""
-        return self.floors.update(state, drawn.rewards.mean(0)) if self.floors else state
+        """Take in a batch's rewards; of an objective the completions that have an opinion."""
+        if self.floors is None:
+            return state
+        silent = bool(drawn.raw.isnan().any())
+        mean = drawn.raw.nanmean(0) if silent else drawn.rewards.mean(0)
+        return self.floors.update(state, mean)
 
     def before(self, rows: SampledRollouts, state: Any) -> Pending:
         """Read π_old on the rows, and keep its parameters."""
@@ -105,6 +112,8 @@ class Guard:
         forecast = ChangeReader(self.model, chosen, self.config) if reads else None
         zero = torch.zeros(len(self.names), dtype=torch.float64)
         floor = self.floors.floor(state) if self.floors else zero
+        # an effect is that of the completions with an opinion times their share, so its floor is
+        floor = floor * (~rows.raw.isnan()).double().mean(0)
         spent = time.perf_counter() - started
         return Pending(copy_of(self.model), floor, chosen, forecast, check, spent)
 
@@ -129,7 +138,7 @@ class Guard:
         outcome = outcome.chosen(guarded, floor, plain.judged if plain else None)
         if not outcome.changes:
             load(self.model, new)
-            outcome = self._uncorrected(pending, outcome, plain) if outcome.refusal else outcome
+            outcome = self._uncorrected(pending, outcome, plain)
         else:
             outcome = self._judged(pending, guarded, outcome, new, plain)
         self._say(outcome)
@@ -192,7 +201,8 @@ class Guard:
         outcome = outcome.judged(first.judged, gain, error)
         if not gain > 0:
             load(self.model, new)
-            return self._uncorrected(pending, outcome.refused(), plain)
+            reason = BLIND if gain == error == 0 else OTHERWISE
+            return self._uncorrected(pending, outcome.refused(reason), plain)
         if not self._on.backtracking:
             return outcome.taken()
         return outcome.shortened(self._halved(pending.check, old, guarded, first.judged))
@@ -201,9 +211,12 @@ class Guard:
         """Keep the step that the model is at, halved while an objective falls for certain."""
         if pending.check is None or plain is None or not self._on.backtracking:
             return outcome
+        idle = not outcome.refusal
+        if idle and not bool(falls(plain.judged, *self._limits(pending.check)).any()):
+            return outcome  # to the bit
         old = list(pending.old.values())
         step = step_since(old, list(trainable(self.model).values()))
-        assert outcome.guarded is not None  # noqa: S101  # a correction was refused
+        assert outcome.guarded is not None  # noqa: S101  # one was sought
         own = outcome.guarded._replace(step=step)
         return outcome.uncorrected(self._halved(pending.check, old, own, plain.judged))
 
@@ -219,10 +232,13 @@ class Guard:
             write_step(old, parameters, step)
             return reader.see().judged
 
-        quantile = critical(reader.prompts, len(self.names), self._on.level)
+        return halved(guarded, judge, *self._limits(reader))
+
+    def _limits(self, reader: ChangeReader) -> tuple[Tensor, float]:
+        """What no change may be below, and by how many standard errors."""
         kept = torch.tensor(self._on.guarded(self.names))
-        lowest = torch.where(kept, 0.0, -torch.inf)
-        return halved(guarded, judge, lowest, quantile)
+        quantile = critical(reader.prompts, len(self.names), self._on.level)
+        return torch.where(kept, 0.0, -torch.inf), quantile
 
     @property
     def _on(self) -> Any:
@@ -231,7 +247,7 @@ class Guard:
 
     def _say(self, outcome: Outcome) -> None:
         """What leaves an objective or a parameter unguarded, or the metric unknown, once."""
-        for note in outcome.notes:
+        for note in (*outcome.notes, outcome.refusal):
             if any(words in note for words in _TOLD) and note not in self._said and active().first:
                 self._said.add(note)
                 _log.warning("guard: %s", note)

@@ -21,7 +21,7 @@ class Outcome:
         gain: Σ_k μ_k(Δ_k(u*) − s·Δ_k(u)), what the correction is for, on rows that did not choose
             it, and its standard error; s is how much of u is left in u*.
         factor: Share of the corrected step that was taken; 0: the optimiser's step was.
-        own: Share of the optimiser's step that was taken where the correction was refused.
+        own: Share of the optimiser's step that was taken where there is no correction.
         rounds: How often a step was judged.
         passed: Whether no certain fall is left, where that was asked.
         refusal: Why there is no correction, where one was called for.
@@ -57,9 +57,8 @@ class Outcome:
         """Rows that did not choose the correction saw what it does."""
         return replace(self, last=seen, rounds=1, gain=(gain, error))
 
-    def refused(self) -> "Outcome":
+    def refused(self, reason: str) -> "Outcome":
         """The optimiser's step comes back."""
-        reason = "rows that did not choose it do not see what it is for rise"
         return replace(self, last=self.plain, factor=0.0, refusal=reason)
 
     def taken(self) -> "Outcome":

@@ -26,7 +26,8 @@ class GuardSettings:
         share: τ of their running mean of rewards; 1: the last batch's.
         reference: "start", "best" or "target".
         fraction: Of the way from the start to the best, for "best".
-        target: Mean reward of each objective to reach and hold, for "target".
+        target: Mean reward of each objective to reach and hold, for "target"; −inf where there is
+            none.
         crossed: Whether the Gramian is the crossed one of two halves of the rows, shrunk (T62).
         objectives: Which are guarded; none named: all.
         every: Updates between two that may be corrected.
@@ -65,6 +66,10 @@ class GuardSettings:
                 f"guard_options.rows is {self.rows}: a crossed Gramian needs two halves of 2 or "
                 "more; use 4 or more, or crossed = false"
             )
+        if not all(isinstance(name, str) for name in self.objectives):
+            raise CovlawError(
+                f"guard_options.objectives is {list(self.objectives)!r}: use their names"
+            )
         if not 0.5 < self.level < 1:
             raise CovlawError(f"guard_options.level is {self.level}: use e.g. 0.95, in (0.5, 1)")
 
@@ -77,13 +82,14 @@ class GuardSettings:
         for name in self.objectives:
             if name not in names:
                 raise unknown("objective in guard_options.objectives", name, names)
-        self.restoring(len(names))
+        self._restoring(len(names))  # whatever the floors: no option is wrong in silence
         return self
 
     def restoring(self, objectives: int) -> RestoringFloors | None:
         """The restoring floors, where these are they."""
-        if self.floors != "restoring":
-            return None
+        return self._restoring(objectives) if self.floors == "restoring" else None
+
+    def _restoring(self, objectives: int) -> RestoringFloors:
         reference: Any = self.reference
         return RestoringFloors(
             objectives, self.strength, self.share, reference, self.fraction, self.target or None

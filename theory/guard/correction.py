@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from covlaw.theory._numerics.arrays import as_float64
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.solvers.least_change import least_change
 
@@ -50,13 +51,14 @@ def correction(
         CovlawError: as `guard_step`.
     """
     count = effects.shape[0]
+    require_fitting(count, gram, names)
     kept = kept_objectives(guarded, count).to(own.device)
     flat = kept & ~(own.diagonal() > 0)
     notes = [
         f"{objective_name(names, int(j))} has no gradient here: it is not guarded"
         for j in flat.nonzero()[:, 0]
     ]
-    least = torch.as_tensor(floor, dtype=torch.float64).to(effects).expand_as(effects)
+    least = floors_of(floor, effects)
     live = kept & ~flat
     weights = torch.zeros_like(effects)
     if bool(live.any()):
@@ -70,7 +72,7 @@ def correction(
     size = torch.as_tensor(length).to(effects)
     inner = effects if moving is None else moving
     # what coordinates with P = 0 lose is asked of the others
-    asked = least + (inner - effects)
+    asked = torch.where(live, least + (inner - effects), 0.0)
     return _bounded(own, inner, size, asked, weights, notes, exact=gram is None)
 
 
@@ -122,6 +124,31 @@ def kept_objectives(guarded: Sequence[bool] | Tensor | None, count: int) -> Tens
             f"guarded has shape {tuple(kept.shape)}: give one truth value an objective"
         )
     return kept
+
+
+def floors_of(floor: Any, effects: Tensor) -> Tensor:
+    """One floor an objective, (M,), where `effects` (M,) are and in their dtype.
+
+    Raises:
+        CovlawError: for what is no number, and as many as there are no objectives.
+    """
+    given = as_float64(floor, "floor")
+    if given.ndim and given.shape != effects.shape:
+        raise CovlawError(
+            f"floor has shape {tuple(given.shape)} for {len(effects)} objectives: give one number, "
+            "or one an objective"
+        )
+    return given.to(effects).expand_as(effects)
+
+
+def require_fitting(count: int, gram: Tensor | None, names: Sequence[str] | None) -> None:
+    """Refuse a Gramian and names of another number of objectives."""
+    if gram is not None and gram.shape != (count, count):
+        raise CovlawError(
+            f"gram has shape {tuple(gram.shape)} for {count} objectives: give ({count}, {count})"
+        )
+    if names is not None and len(names) != count:
+        raise CovlawError(f"{len(names)} names for {count} objectives: give one each")
 
 
 def objective_name(names: Sequence[str] | None, j: int) -> str:

@@ -66,8 +66,25 @@ class RestoringFloors:
             )
         if self.reference not in ("start", "best", "target"):
             raise CovlawError(f"reference {self.reference!r}: choose start, best or target")
-        if self.reference == "target" and len(self.target or ()) != self.objectives:
+        self._require_target()
+
+    def _require_target(self) -> None:
+        wanted = tuple(self.target or ())
+        if self.reference != "target":
+            if wanted:
+                raise CovlawError(
+                    f"target {list(wanted)} is given and reference is {self.reference!r}: set "
+                    "reference = 'target'"
+                )
+            return
+        if len(wanted) != self.objectives:
             raise CovlawError(f"reference 'target' needs {self.objectives} target values")
+        values = as_float64(wanted, "target")
+        if bool((values.isnan() | (values == torch.inf)).any()):
+            raise CovlawError(
+                f"target {list(wanted)} has values that cannot be reached: use numbers, or −inf "
+                "where there is none"
+            )
 
     def init(self) -> RestoringState:
         """Nothing seen yet."""
@@ -77,21 +94,28 @@ class RestoringFloors:
     def update(self, state: RestoringState, values: Any) -> RestoringState:
         """Take in a batch's mean rewards (M,), drawn at the current policy anyway.
 
+        NaN where no completion of the batch has a value: that objective is as before.
+
         Raises:
-            CovlawError: on values that are not finite or of another number.
+            CovlawError: on infinite values, and another number of them.
         """
         seen = as_float64(values, "mean rewards")
-        if seen.shape != (self.objectives,) or not bool(torch.isfinite(seen).all()):
-            raise CovlawError(f"mean rewards {seen.tolist()}: give {self.objectives} finite values")
-        first = bool(torch.isnan(state.start).any())
-        mean = seen if first else (1 - self.share) * state.mean + self.share * seen
-        start = seen if first else state.start
-        return RestoringState(start, mean if first else torch.maximum(state.best, mean), mean)
+        if seen.shape != (self.objectives,) or bool(torch.isinf(seen).any()):
+            raise CovlawError(
+                f"mean rewards {seen.tolist()}: give {self.objectives} finite values, NaN where "
+                "there is none"
+            )
+        first, unseen = torch.isnan(state.start), torch.isnan(seen)
+        moved = torch.where(first, seen, (1 - self.share) * state.mean + self.share * seen)
+        mean = torch.where(unseen, state.mean, moved)
+        start = torch.where(first, seen, state.start)
+        best = torch.where(first, mean, torch.maximum(state.best, mean))
+        return RestoringState(start, best, mean)
 
     def floor(self, state: RestoringState) -> Tensor:
         """b_j = κ(ref_j − m_j)⁺ of the next step: (M,) ≥ 0, in units of reward; at first 0."""
         if self.reference == "target":
-            wanted = torch.tensor(self.target, dtype=torch.float64)
+            wanted = as_float64(self.target, "target")
         elif self.reference == "best":
             wanted = state.start + self.fraction * (state.best - state.start)
         else:

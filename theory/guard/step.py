@@ -10,8 +10,10 @@ from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.guard.correction import (
     Correction,
     correction,
+    floors_of,
     kept_objectives,
     objective_name,
+    require_fitting,
 )
 from covlaw.theory.guard.products import (
     effects_of,
@@ -65,7 +67,7 @@ def guard_step(
     floor asks for more, the corrected step is shortened as a whole (which turns no sign); where
     `gram` does not describe the gradients, the correction is cut back, at last to nothing.
 
-    First order: an objective may still fall by curvature (T60, `step_control`), or where its
+    First order: an objective may still fall by curvature (T60, `curvature_floors`), or where its
     gradient is an estimate (T62, T63).
 
     Args:
@@ -81,9 +83,10 @@ def guard_step(
         names: M names for messages; None: numbers.
 
     Raises:
-        CovlawError: on shapes that do not fit, values that are not finite, a metric below 0, and
-            a `gram` that is not positive semidefinite.
+        CovlawError: on shapes and numbers that do not fit, values that are not finite, a metric
+            below 0, and a `gram` that is not positive semidefinite.
     """
+    require_fitting(len(gradients), gram, names)
     u, g, p = _checked(step, gradients, metric, names)
     own = gramian_of(g, g, p)
     effects, length = effects_of(g, u), squared_length(u, p)
@@ -93,7 +96,7 @@ def guard_step(
     )
     moved = _moved(u, g, p, found)
     after = effects_of(g, moved)
-    least = torch.as_tensor(floor, dtype=torch.float64).to(after).expand_as(after)
+    least = floors_of(floor, after)
     kept = kept_objectives(guarded, len(g)).to(after.device)
     miss = torch.where(kept, (least - after).clamp(min=0.0), 0.0)
     size = length.clamp(min=torch.finfo(torch.float64).tiny)

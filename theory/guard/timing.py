@@ -19,7 +19,7 @@ def due(when: str, step: int) -> bool:
     if when in ("always", "needed"):
         return when == "always"
     word, _, number = when.partition(" ")
-    if word != "every" or not number.isdigit() or int(number) < 1:
+    if word != "every" or not number.isdecimal() or int(number) < 1:
         raise CovlawError(f"guard when {when!r}: choose always, needed, or 'every n' with n ≥ 1")
     return step % int(number) == 0
 

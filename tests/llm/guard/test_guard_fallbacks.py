@@ -3,15 +3,21 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from small_runs import NAMED, small_run
 
 from covlaw.llm.config.train_config import TrainConfig
+from covlaw.llm.guard.guard import BLIND
+from covlaw.llm.guard.judging import ChangeReader
+from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.train import train
 from covlaw.records.lines import read_lines
 from covlaw.records.runs import STEPS
+from covlaw.theory._numerics.opinions import without_opinion
 
 FLAT = "def flat(completions, references, lengths, state):\n    return 0 * lengths + 0.5\n"
 
@@ -68,3 +74,33 @@ def test_prompts_too_few_to_forecast_a_fall_leave_no_step_unguarded(
     assert [few in guard["notes"] for guard in guards] == [acts] * 4
     assert [guard["after"] is not None for guard in guards] == [acts] * 4
     assert said.count(f"guard: {few}") == acts
+
+
+def test_floors_are_of_the_completions_with_an_opinion(config: TrainConfig) -> None:
+    """A silent prompt counts as 0 in what covariances read: no loss, and no gain when it speaks."""
+    nan = float("nan")
+    guard = Trainer(replace(config, guard_options={"rows": 4, "check": 0})).guard
+
+    def batch(*second: float) -> Any:
+        raw = torch.tensor([[0.5, value, 0.5] for value in second], dtype=torch.float64)
+        prompt = torch.tensor([0, 0, 1, 1])
+        return SimpleNamespace(raw=raw, rewards=without_opinion(raw, prompt), prompt=prompt)
+
+    state = guard.seen(guard.fresh(), batch(1.0, 0.5, nan, nan))
+    assert state.start[1] == 0.75  # counted as numbers: .375
+    assert guard.seen(state, batch(nan, nan, nan, nan)).mean[1] == 0.75
+    spoken = guard.seen(state, batch(0.75, 0.75, 0.75, 0.75))
+    assert guard.before(batch(1.0, 1.0, 1.0, 1.0), spoken).floor.tolist() == [0, 0, 0]
+    fallen = guard.seen(state, batch(0.25, 0.25, nan, nan))
+    asked = guard.settings.strength * 0.5
+    for second, share in (((0.0, 1.0, nan, nan), 0.5), ((0.0, 1.0, 0.0, 1.0), 1.0)):
+        assert guard.before(batch(*second), fallen).floor[1] == pytest.approx(share * asked)
+
+
+def test_rows_on_which_nothing_varies_say_so(
+    config: TrainConfig, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChangeReader, "gain", lambda *_: (0.0, 0.0))
+    guards, said = told(config, caplog)
+    assert {guard["refused"] for guard in guards if guard["refused"]} == {BLIND}
+    assert said.count(f"guard: {BLIND}") == 1

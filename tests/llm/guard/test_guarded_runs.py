@@ -198,6 +198,13 @@ def test_on_two_processes_it_is_the_one_process_s(
         ({"guard_options": {"strength": 2.0}}, "strength of restoring floors is 2.0"),
         ({"guard_options": {"objectives": ["digit"]}}, "did you mean digits"),
         ({"guard_options": {"reference": "target", "target": [0.5]}}, "needs 2 target values"),
+        (
+            {"guard_options": {"reference": "target", "target": ["a", "b"]}},
+            "target must be numbers",
+        ),
+        ({"guard_options": {"target": [0.5, 0.5]}}, "set reference = 'target'"),
+        ({"guard_options": {"floors": "zero", "strength": 7.0}}, "strength of restoring floors"),
+        ({"guard_options": {"objectives": [1]}}, "objectives is .1.: use their names"),
     ],
 )
 def test_bad_settings_are_refused_before_work(

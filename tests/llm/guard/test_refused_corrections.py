@@ -10,6 +10,7 @@ from small_runs import NAMED, small_run
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.guard.judging import ChangeReader, Seen
+from covlaw.llm.guard.record import Outcome
 from covlaw.llm.train import train
 from covlaw.records.lines import read_lines
 from covlaw.records.runs import STEPS
@@ -59,6 +60,25 @@ def test_the_optimisers_own_step_is_halved_while_one_falls_for_certain(
         assert guard["length"] == guard["own"] == 1 - guard["changed"]
     # what falls to first order falls at any length, and is a 64th in the end
     assert all(guard["passed"] or guard["own"] == 0.5**6 for guard in shortened)
+
+
+def test_a_step_that_needs_no_correction_is_halved_too_where_one_falls_for_certain(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To first order nothing falls; on the rows that judge it does."""
+    monkeypatch.setattr(Outcome, "changes", False)
+    found = [line["guard"] for line in read_lines(train(config) / STEPS)]
+    assert not any(guard["refused"] or guard["factor"] for guard in found)
+    quantile = critical(PROMPTS, 2, LEVEL)
+    fell = [
+        any(
+            estimate + quantile * error < 0
+            for estimate, error in zip(*guard["change_before"].values(), strict=True)
+        )
+        for guard in found
+    ]
+    assert [guard["own"] < 1 for guard in found] == fell
+    assert set(fell) == {True, False}
 
 
 def test_who_wants_no_control_gets_the_optimisers_step(

@@ -91,6 +91,10 @@ def adapter():
     return LoraConfig(r=4, lora_alpha=64, target_modules=["q_proj", "v_proj", "up_proj"])
 
 
+BINDING = {"PEFT (LoRA)", "bf16", "num_iterations=2", "gradient_accumulation_steps=2"}
+"""Where the guard rewrites steps; elsewhere it measures, but never binds."""
+
+
 @pytest.mark.parametrize("case", COMBINATIONS)
 def test_what_the_audit_says_happened_did(tmp_path, case) -> None:
     """By enumeration of both policies; every number that is logged is finite."""
@@ -103,7 +107,7 @@ def test_what_the_audit_says_happened_did(tmp_path, case) -> None:
         audit.rows = TALKS
     if "columns" in case:
         audit.rows = KEYED
-    guard = Guard(rows=4, completions=4, floor=-1.0, every=2)  # measures, but never binds
+    guard = Guard(rows=4, completions=4, floor=0.02 if case in BINDING else -1.0, every=2)
     trainer = trl_world.make(
         tmp_path,
         given.pop("base", "GRPOTrainer"),
@@ -118,6 +122,7 @@ def test_what_the_audit_says_happened_did(tmp_path, case) -> None:
     probe.tokenizer = trainer.processing_class
     trainer.train()
     assert len(audit.audited) == trl_world.STEPS
+    assert any(float(found.changed) > 0 for found in guard.guarded) == (case in BINDING)
     changes = torch.stack(probe.values).view(-1, 2, len(world.ALIGNED)).diff(dim=1)[:, 0]
     quantile = float(stats.t.isf(RATE / changes.numel() / 2, len(world.ROWS) - 1))
     rounding = 2.0**-8 if case == "bf16" else 2.0**-20  # of log-probs of order 1

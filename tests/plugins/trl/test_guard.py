@@ -1,11 +1,17 @@
 """The guard in TRL: a step that would lower a reward, by enumeration, no longer does."""
 
+import math
+
 import first_token_world as world
 import pytest
 import torch
 import trl_world
+from transformers import TrainerCallback
 
+from covlaw.plugins.trl import guard_rows
+from covlaw.plugins.trl.tokens import reward_gradients
 from covlaw.theory._numerics.errors import CovlawError
+from covlaw.theory.guard import RestoringFloors
 from covlaw.trl import Guard, Scalarized
 
 NAMES = ("wanted", "odd")
@@ -104,7 +110,93 @@ def test_completions_kept_apart_serve_it_as_well(tmp_path) -> None:
         changes(tmp_path, callbacks=[Guard(samples="half_batch")])
 
 
-def test_wrong_arguments_are_refused() -> None:
+def test_floors_ask_back_what_was_lost_and_go_on_with_a_checkpoint(tmp_path) -> None:
+    """A target that is out of reach asks at every step, in a resumed run what it would have."""
+    given = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4}
+    given |= {"learning_rate": 2e-3, "lr_scheduler_type": "constant"}
+    given |= {"reward_funcs": functions(), "reward_weights": [0.9, 0.1]}
+    floors = RestoringFloors(2, reference="target", target=(1.0, 1.0))
+    guards = [Guard(rows=world.ROWS, completions=4, chunk=256, floor=floors) for _ in range(2)]
+    whole = trl_world.make(tmp_path / "whole", callbacks=[guards[0]], **given)
+    whole.train()
+    asked = [
+        [line[f"covlaw/guard_floor/{name}"] for name in NAMES]
+        for line in whole.state.log_history
+        if "covlaw/guard_floor/odd" in line
+    ]
+    means = [guards[0].floors.state.start, guards[0].floors.state.mean]
+    for floor, mean in zip((asked[0], asked[-1]), means, strict=True):
+        assert floor == pytest.approx((0.3 * (1 - mean)).tolist())
+    assert any(found.scale < 1 for found in guards[0].guarded)
+    second = trl_world.make(tmp_path / "whole", callbacks=[guards[1]], **given)
+    second.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
+    assert len(guards[1].guarded) == 2
+    assert torch.equal(guards[0].floors.state.start, guards[1].floors.state.start)
+    # the draw of the step after the checkpoint is that of the unbroken run
+    (again,) = (line for line in second.state.log_history if line["step"] == 3)
+    assert [again[f"covlaw/guard_floor/{name}"] for name in NAMES] == asked[2]
+
+
+def test_a_checkpoint_without_floors_is_said(tmp_path, caplog) -> None:
+    given = {"save_strategy": "steps", "save_steps": 1, "max_steps": 2}
+    for floor, told in ((0.0, 0), ("restoring", 1)):
+        changes(tmp_path, max_steps=1, **{k: v for k, v in given.items() if k != "max_steps"})
+        caplog.clear()
+        trainer = trl_world.make(
+            tmp_path,
+            reward_funcs=functions(),
+            callbacks=[Guard(rows=4, completions=4, floor=floor)],
+            **given,
+        )
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
+        assert sum("holds no floors" in m for m in caplog.messages) == told
+
+
+def test_what_is_not_guarded_is_said_once(tmp_path, caplog) -> None:
+    def flat(completion_ids, **_):
+        return [0.5 for _ in completion_ids]
+
+    guard = Guard(rows=4, completions=4)
+    given = {"reward_funcs": [*functions(), flat], "reward_weights": [1.0, 1.0, 1.0]}
+    trl_world.make(tmp_path, callbacks=[guard], **given).train()
+    note = "'flat' has no gradient here: it is not guarded"
+    assert all(note in found.notes for found in guard.guarded)
+    assert caplog.messages.count(f"guard: {note}") == 1
+
+
+def test_parameters_frozen_during_an_update_are_refused(tmp_path) -> None:
+    class Freezes(TrainerCallback):
+        def on_optimizer_step(self, args, state, control, **kwargs) -> None:
+            next(kwargs["model"].parameters()).requires_grad_(False)
+
+    with pytest.raises(CovlawError, match="frozen or added during an update"):
+        changes(tmp_path, callbacks=[Freezes(), Guard(rows=4, completions=4)])
+
+
+def test_completions_of_a_batch_that_was_stepped_on_are_weighed(tmp_path, monkeypatch) -> None:
+    """By π_now/π_then: gradients are linear in it, and a batch of one step is read once."""
+    found = []
+
+    def kept(trainer, tokens, factors, rows):
+        found.append(factors.clone())
+        return reward_gradients(trainer, tokens, factors, rows)
+
+    monkeypatch.setattr(guard_rows, "reward_gradients", kept)
+    monkeypatch.setattr(guard_rows, "new_log_prob", lambda _, drawn: drawn.log_prob + math.log(2.0))
+    given = {"wrap": Scalarized, "scalarizer": "linear", "observed": 4, "max_steps": 1}
+    for iterations in (1, 2):
+        guard = Guard(samples="half_batch")
+        changes(tmp_path, callbacks=[guard], num_iterations=iterations, **given)
+    once, twice = found
+    torch.testing.assert_close(twice, 2 * once)
+
+
+def test_wrong_arguments_are_refused(tmp_path) -> None:
+    for floor, words in (([0.0] * 3, "floor has shape"), ("high", "use 'restoring'")):
+        with pytest.raises(CovlawError, match=words):
+            changes(tmp_path, callbacks=[Guard(floor=floor)])
+    with pytest.raises(CovlawError, match="floors of 3 objectives for 2 rewards"):
+        changes(tmp_path, callbacks=[Guard(floor=RestoringFloors(3))])
     wrong = ({"completions": 1}, {"completions": 5, "crossed": True}, {"every": 0})
     for given in (*wrong, {"samples": "none"}):
         with pytest.raises(CovlawError, match=next(iter(given))):

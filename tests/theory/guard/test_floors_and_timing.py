@@ -36,6 +36,17 @@ def test_references_and_running_means() -> None:
     assert slow.floor(state).item() == pytest.approx(0.01 * 0.1)
 
 
+def test_an_objective_that_was_not_seen_is_as_before() -> None:
+    nan = float("nan")
+    floors = RestoringFloors(2, 1.0, reference="best", fraction=1.0)
+    state = floors.update(floors.init(), [0.5, nan])
+    assert floors.floor(state).tolist() == [0, 0]
+    state = floors.update(floors.update(state, [nan, 0.75]), [0.25, nan])
+    assert state.start.tolist() == [0.5, 0.75]
+    assert state.mean.tolist() == [0.25, 0.75]
+    assert floors.floor(state).tolist() == [0.25, 0.0]
+
+
 def test_the_largest_strength_runs_from_a_quarter_of_the_share_to_1() -> None:
     assert largest_strength(1.0) == 1.0
     assert largest_strength(1e-6) / 1e-6 == pytest.approx(0.25, rel=1e-5)
@@ -70,6 +81,9 @@ def test_when_to_pay() -> None:
         ({"strength": 0.3, "share": 0.1}, "overshoots"),
         ({"reference": "worst"}, "choose start"),
         ({"reference": "target"}, "needs 2 target values"),
+        ({"reference": "target", "target": (0.5, float("nan"))}, "cannot be reached"),
+        ({"reference": "target", "target": ("a", "b")}, "target must be numbers"),
+        ({"target": (0.5, 0.5)}, "set reference = 'target'"),
     ],
 )
 def test_bad_options_are_named(options: dict[str, Any], what: str) -> None:
@@ -80,12 +94,12 @@ def test_bad_options_are_named(options: dict[str, Any], what: str) -> None:
 def test_bad_input_is_named() -> None:
     floors = RestoringFloors(2)
     with pytest.raises(CovlawError, match="mean rewards"):
-        floors.update(floors.init(), [float("nan"), 0.0])
+        floors.update(floors.init(), [float("inf"), 0.0])
     with pytest.raises(CovlawError, match="1 observed prompt"):
         certified_floor([0.1], prompts=1)
     with pytest.raises(CovlawError, match="level"):
         certified_floor([0.1], prompts=4, level=95)
-    for when in ("sometimes", "every 0", "every x"):
+    for when in ("sometimes", "every 0", "every x", "every ²"):
         with pytest.raises(CovlawError, match="every n"):
             due(when, 1)
     with pytest.raises(CovlawError, match="not finite"):

@@ -111,6 +111,19 @@ def test_some_objectives_only() -> None:
     assert (found.before < 0).all()
 
 
+def test_what_an_unguarded_objective_lacks_asks_nothing_of_the_step() -> None:
+    """Its positive floor would cut the whole step instead of the correction that is too long."""
+    u, g, p = problem(3)
+    g = -g * (g @ u).sign()[:, None]
+    weak = gramian_of(g, g, p) / 50
+    kept = [True, False, False]
+    found = guard_step(u, g, p, [0.0, 1.0, 1.0], gram=weak, guarded=kept)
+    alone = guard_step(u, g, p, 0.0, gram=weak, guarded=kept)
+    assert torch.equal(found.step, alone.step)
+    assert found.carried < 1
+    assert found.scale == 1
+
+
 def test_an_objective_without_gradient_is_said_not_to_be_guarded() -> None:
     u, g, p = problem(4)
     g[1] = 0
@@ -179,6 +192,10 @@ def test_long_vectors_are_summed_piece_by_piece_in_float64() -> None:
         ({"metric": torch.ones(2)}, "metric"),
         ({"guarded": [True]}, "guarded"),
         ({"floor": float("nan")}, "floor"),
+        ({"floor": [0.0, 0.0, 0.0]}, "floor has shape .3,. for 2 objectives"),
+        ({"floor": "a"}, "floor must be numbers"),
+        ({"gram": torch.eye(3)}, "gram has shape .3, 3. for 2 objectives"),
+        ({"names": ["a"]}, "1 names for 2 objectives"),
         ({"gram": torch.tensor([[1.0, 2.0], [2.0, 1.0]])}, "semidefinite"),
     ],
 )
