@@ -48,8 +48,8 @@ def _run(options: argparse.Namespace) -> None:
         prompts=(options.prompts, LEAST_PROMPTS),
     )
     own = read_settings(options.set)
-    require_shared(own)
     jobs = jobs_of(options.methods, options.seeds)
+    require_shared(own, options.methods)
     given = {"model": options.model, "steps": options.steps, "audits": options.audits}
     threads = {"threads": recorded_threads(options.out, jobs)}
     changes = given | threads | own

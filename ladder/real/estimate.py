@@ -11,6 +11,7 @@ from covlaw.llm.audit.schedule import audit_count
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.loss_pass import accumulate
 from covlaw.llm.loop.training_batch import TrainingBatch
+from covlaw.llm.loop.validation import SPLIT
 from covlaw.llm.model.adapters import adapted, require_peft
 from covlaw.llm.model.context import require_context
 from covlaw.llm.model.last_layers import train_last
@@ -82,11 +83,21 @@ def measured_speed(config: TrainConfig) -> Speed:
 
 
 def seconds_of(config: TrainConfig, speed: Speed) -> float:
-    """Seconds of one run: its steps' and audits' samples and passes at this speed."""
+    """Seconds of one run: its steps', audits' and evaluations' samples and passes at this speed."""
     audits = audit_count(config, config.steps)
     draws = config.steps * step_draws(config) + audits * audit_draws(config)
+    draws += evaluation_draws(config)
     passes = config.steps * step_passes(config) + audits * audit_passes(config)
     return draws * speed.draw + passes * speed.forward
+
+
+def evaluation_draws(config: TrainConfig) -> int:
+    """Completions of a run's own evaluations: before it, as often as it says, and after it."""
+    if not config.evaluate_every:
+        return 0
+    prompts = len(load_split(config, SPLIT)[: config.evaluate_prompts or None])
+    times = -(-config.steps // config.evaluate_every) + 1
+    return times * prompts * config.evaluate_completions
 
 
 def seconds_of_judging(runs: int, speed: Speed, sizes: Sizes) -> float:

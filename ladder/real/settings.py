@@ -63,8 +63,8 @@ def jobs_of(methods: Sequence[str], seeds: int) -> list[Job]:
     return [Job(method, seed) for seed in range(seeds) for method in methods]
 
 
-def require_shared(changes: Mapping[str, Any]) -> None:
-    """Refuse changes of what each run has of its own.
+def require_shared(changes: Mapping[str, Any], methods: Sequence[str]) -> None:
+    """Refuse changes of what each run has of its own, and of what none has.
 
     Raises:
         CovlawError: naming the setting and the option that says it.
@@ -72,6 +72,9 @@ def require_shared(changes: Mapping[str, Any]) -> None:
     for name, option in SAID_ELSEWHERE.items():
         if name in changes:
             raise CovlawError(f"--set {name}: {option} says it here, run by run; leave it out")
+    for name in filter(_of_guard, changes):
+        if not any("guard" in METHODS[method] for method in methods):
+            raise CovlawError(f"--set {name}: none of the methods has a guard; add guarded to them")
 
 
 def require_counts(**least: tuple[int, int]) -> None:

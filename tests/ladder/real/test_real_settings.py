@@ -97,7 +97,7 @@ def test_the_printed_command_makes_the_same_runs(changes: dict[str, Any], tmp_pa
     given = make_parser().parse_args(words)
     assert given.prompts == 12
     own = read_settings(given.set)
-    require_shared(own)
+    require_shared(own, given.methods)
     named = {"model": given.model, "steps": given.steps, "audits": given.audits}
     again = {
         job: job.config(tmp_path / "one", named | own)
@@ -117,8 +117,25 @@ def test_the_printed_command_is_short_where_nothing_is_changed(tmp_path: Path) -
     )
 
 
+@pytest.mark.parametrize(("steps", "times"), [(4, 3), (5, 4)])
+def test_evaluations_that_are_asked_for_are_in_the_estimate(
+    steps: int, times: int, tmp_path: Path
+) -> None:
+    changes = {"steps": steps, "evaluate_every": 2, "evaluate_prompts": 3}
+    (with_them, without) = (
+        next(iter(configs_of(tmp_path, changes | more).values()))
+        for more in ({}, {"evaluate_every": 0})
+    )
+    slow = estimate.Speed(draw=1.0, forward=0.0)
+    apart = estimate.seconds_of(with_them, slow) - estimate.seconds_of(without, slow)
+    assert apart == times * 3 * with_them.evaluate_completions
+
+
 def test_an_unknown_setting_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--set", "temperatur=1"]) == 2
     assert "did you mean temperature" in capsys.readouterr().err
     with pytest.raises(CovlawError, match="--seeds says it"):
-        require_shared({"seed": 1})
+        require_shared({"seed": 1}, ["linear"])
+    with pytest.raises(CovlawError, match="none of the methods has a guard"):
+        require_shared({"guard_options.rows": 2}, ["linear", "mgda"])
+    require_shared({"guard_options.rows": 2}, ["linear", "guarded"])
