@@ -1,9 +1,11 @@
 """What a pretrained chat model needs, on tiny ones of four kinds: prompts, ends and context."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+import torch
 from small_runs import small_run
 from tiny_models import CONTEXT, KINDS, write_kind
 
@@ -173,6 +175,42 @@ def test_one_run_of_each_kind_shows_all_that_is_said_and_recorded(
     exact, measured = (step["audits"][0][name]["estimate"] for name in ("exact_change", "measured"))
     assert len(exact) == len(measured) == 3
     assert exact[2] == measured[2] == 0
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_last_layer_that_leaps_is_planned_for_and_said(
+    kind: str, folders: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The settings of a real model's step: what is trained, shared, rounded; how far it goes."""
+    config = config_of(
+        folders[kind],
+        tmp_path / "run",
+        train_layers=1,
+        share_prompts=True,
+        sampling_dtype="bfloat16",
+        learning_rate=3.0,
+        steps=2,
+        audits=0,
+    )
+    whole = config.with_options(train_layers=0)
+    few, all_of_it = (
+        make_plan(c.with_options(out=str(tmp_path / "plan"))) for c in (config, whole)
+    )
+    memory, most = few.memory, all_of_it.memory
+    assert 0 < memory.gradients < most.gradients
+    assert 0 < memory.known < most.known
+    run = train(config)
+    first, second = read_lines(run / STEPS)
+    assert first["moved"]["largest"] > math.log(1000)
+    assert caplog.text.count("changed the probability of a completion of its own batch") == 1
+    assert caplog.text.count("usually takes about") == 1
+    assert 0 < second["engine_log_prob_rms"] <= second["engine_log_prob_gap"]
+    old, new = (
+        load_policy(str(folder))[0].state_dict() for folder in (folders[kind], run / "model")
+    )
+    moved = {name for name, value in old.items() if not torch.equal(value, new[name])}
+    assert moved
+    assert not any("layers.0." in name or "h.0." in name or "wpe" in name for name in moved)
 
 
 def _prompts(config: TrainConfig) -> list[str]:
