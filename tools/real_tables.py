@@ -73,8 +73,8 @@ def held_out(record: real.Record) -> str:
 
 def said(record: real.Record) -> str:
     """What follows, as far as these runs go."""
-    sentences = [*_forecast(record), *_diagnosis(record), *_audited(record), *_guarding(record)]
-    return _filled(" ".join(sentences))
+    parts = (_forecast, _diagnosis, _audited, _guarding, _others)
+    return _filled(" ".join(sentence for part in parts for sentence in part(record)))
 
 
 def _forecast(record: real.Record) -> Iterator[str]:
@@ -178,12 +178,36 @@ def _traded(record: real.Record) -> Iterator[str]:
         )
 
 
+def _others(record: real.Record) -> Iterator[str]:
+    """Whom methods without fixed weights raise and lower."""
+    for method in real.methods(record):
+        if method in (real.PLAIN, real.GUARDED):
+            continue
+        change = real.held_out_change(record, method)
+        named = list(zip(record["objectives"], change, strict=True))
+        up, down = ([n for n, c in named if f(c)] for f in (_raised, _lowered))
+        told = " and ".join(
+            f"{verb} {_listed(names)}"
+            for verb, names in (("raises", up), ("lowers", down))
+            if names
+        )
+        yield f"Held out, by 95 % intervals, `{method}` {told or 'changes no reward'}."
+
+
+def _raised(found: Interval) -> bool:
+    return found.low > 0
+
+
+def _lowered(found: Interval) -> bool:
+    return found.high < 0
+
+
 def _far(runs: Sequence[real.Record]) -> str:
     return f"{np.mean([run['log_ratio_rms'] for run in runs]):.2f}"
 
 
 def _decided(found: Interval) -> bool:
-    return found.low > 0 or found.high < 0
+    return _raised(found) or _lowered(found)
 
 
 def _interval(found: Interval) -> str:

@@ -21,12 +21,17 @@ def test_what_is_certain_is_told_from_what_is_not(tmp_path: Path) -> None:
     text = " ".join(said(record).split())
     assert "Held out, by 95 % intervals, guarding left thorough higher." in text
     assert "not at equal KL" in text
+    assert (
+        "Held out, by 95 % intervals, `ctwa-fast` raises right and ends and lowers thorough."
+        in text
+    )
     assert "the exact form certifies 0 of 48 signs" in text
     for run in record["runs"].values():  # nothing moved at all
         run["by_prompt"] = record["base"]["by_prompt"]
     text = " ".join(said(record).split())
     assert "under linear weights, no reward changed, by 95 % intervals" in text
     assert "guarding made no difference by 95 % intervals" in text
+    assert "`mgda` changes no reward." in text
 
 
 def test_a_part_of_the_runs_is_enough(tmp_path: Path) -> None:
