@@ -111,9 +111,8 @@ class Guard:
         reads = self.config.guard == "needed" or settings.floors == "certified"
         forecast = ChangeReader(self.model, chosen, self.config) if reads else None
         zero = torch.zeros(len(self.names), dtype=torch.float64)
-        floor = self.floors.floor(state) if self.floors else zero
-        # an effect is that of the completions with an opinion times their share, so its floor is
-        floor = floor * (~rows.raw.isnan()).double().mean(0)
+        opinions = (~rows.raw.isnan()).double().mean(0)
+        floor = self.floors.floor(state, opinions) if self.floors else zero
         spent = time.perf_counter() - started
         return Pending(copy_of(self.model), floor, chosen, forecast, check, spent)
 

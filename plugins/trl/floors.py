@@ -47,7 +47,7 @@ class Floors:
         """(M,) of the next step's effects, which are those of the completions with an opinion."""
         if not (self.rule and self.state):
             return self.fixed
-        return self.rule.floor(self.state) * (~drawn.rewards.isnan()).double().mean(0)
+        return self.rule.floor(self.state, (~drawn.rewards.isnan()).double().mean(0))
 
     def keep(self, states: dict[str, Any]) -> None:
         """Put what they remember among the states that the next checkpoint holds."""

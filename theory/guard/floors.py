@@ -112,15 +112,22 @@ class RestoringFloors:
         best = torch.where(first, mean, torch.maximum(state.best, mean))
         return RestoringState(start, best, mean)
 
-    def floor(self, state: RestoringState) -> Tensor:
-        """b_j = κ(ref_j − m_j)⁺ of the next step: (M,) ≥ 0, in units of reward; at first 0."""
+    def floor(self, state: RestoringState, opinions: Any = 1.0) -> Tensor:
+        """b_j = κ(ref_j − m_j)⁺ of the next step: (M,) ≥ 0, in units of reward; at first 0.
+
+        Args:
+            state: What was seen.
+            opinions: (M,) share of the observed completions that have a value; an effect is that
+                of these completions times it, and so is its floor.
+        """
         if self.reference == "target":
             wanted = as_float64(self.target, "target")
         elif self.reference == "best":
             wanted = state.start + self.fraction * (state.best - state.start)
         else:
             wanted = state.start
-        return (self.strength * (wanted - state.mean)).clamp(min=0.0).nan_to_num(0.0)
+        asked = (self.strength * (wanted - state.mean)).clamp(min=0.0).nan_to_num(0.0)
+        return asked * as_float64(opinions, "opinions")
 
 
 def largest_strength(share: float) -> float:
