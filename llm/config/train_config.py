@@ -136,8 +136,8 @@ class TrainConfig:
             "off", "on", or "needed", where it would certainly take one below its floor (with no
             more prompts than objectives the same as "on").
         guard_options: Table of the guard's options (`covlaw.llm.guard.settings.GuardSettings`).
-        audit: "full", with the budget of the law's terms, or "light": the forecast along the
-            step, the exact form and the measured change, on π_old's test sample alone.
+        audit: "light": the forecast along the step, the exact form and the measured change, on
+            π_old's test sample alone; or "full", with the budget of the law's terms.
         moved_rows: Completions of a batch, spread over its prompts, that are read again after the
             update, to record how far it moved the policy (`covlaw.llm.loop.moved`); 0: none.
         audits: How many audits, spread over the run (denser at its start); -1: as many as cost a
@@ -159,8 +159,8 @@ class TrainConfig:
         tensorboard: Whether to write event files for TensorBoard beside the records.
         rank_seconds: Where a run has several processes (docs/distributed.md): longest time that
             one waits for another.
-        threads: Torch threads; part of what makes a run reproducible. 0: one a physical core,
-            shared between the processes on a machine, and that number is recorded.
+        threads: Torch threads. 0: one a physical core, shared between the processes on a machine.
+            The last bits of a run depend on their number, so it is recorded.
         device: Torch device.
     """
 
@@ -230,7 +230,7 @@ class TrainConfig:
     compile_layers: bool = False
     guard: str = "off"
     guard_options: Mapping[str, Any] = field(default_factory=dict)
-    audit: str = "full"
+    audit: str = "light"
     moved_rows: int = 8
     audits: int = -1
     audit_prompts: int = 32
@@ -246,7 +246,7 @@ class TrainConfig:
     keep_checkpoints: int = 2
     tensorboard: bool = False
     rank_seconds: float = 600.0
-    threads: int = 1
+    threads: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:

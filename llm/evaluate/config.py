@@ -18,6 +18,7 @@ from covlaw.llm.config.checks import (
 from covlaw.llm.config.engine_checks import check_engine
 from covlaw.llm.config.preset_files import template_text
 from covlaw.llm.config.setting_checks import LONG_PROMPTS
+from covlaw.llm.cores import cores_of_a_process
 from covlaw.llm.rewards import reward_names
 from covlaw.records.runs import CONFIG, read_config
 from covlaw.theory._numerics.errors import CovlawError, unknown
@@ -50,7 +51,7 @@ class EvalConfig:
         limit: At most so many prompts; 0: all.
         batch: Prompts sampled at a time.
         seed: Of sampling: models with the same seed see the same random numbers.
-        threads: Torch threads.
+        threads: Torch threads; 0: one a physical core. The last bits depend on their number.
         device: Torch device.
     """
 
@@ -76,15 +77,17 @@ class EvalConfig:
     limit: int = 0
     batch: int = 32
     seed: int = 0
-    threads: int = 1
+    threads: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_kinds(self)
         object.__setattr__(self, "rewards", tuple(self.rewards))
         object.__setattr__(self, "chat_template", template_text(self.chat_template))
-        counts = ("completions", "max_tokens", "batch", "threads")
-        check_counts(self, {0: ("limit", "seed", "max_prompt_tokens"), 1: counts})
+        counts = ("completions", "max_tokens", "batch")
+        check_counts(self, {0: ("limit", "seed", "max_prompt_tokens", "threads"), 1: counts})
+        if self.threads == 0:
+            object.__setattr__(self, "threads", cores_of_a_process())
         check_positive(self, "temperature")
         check_not_negative(self, "mean_length", "reward_seconds")
         check_choices(self, {"long_prompts": LONG_PROMPTS})

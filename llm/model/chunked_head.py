@@ -34,10 +34,14 @@ class Head(NamedTuple):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else dtype
         return cls(head.weight, head.bias, target, temperature, entropy, dtype)
 
-    def log_softmax(self, hidden: Tensor) -> Tensor:
-        """Log-probs of every token: hidden (c, d) → (c, V)."""
+    def cast(self) -> "Head":
+        """Its weights in the products' precision, once for all chunks."""
         bias = None if self.bias is None else self.bias.to(self.dtype)
-        logits = linear(hidden.to(self.dtype), self.weight.to(self.dtype), bias)
+        return self._replace(weight=self.weight.to(self.dtype), bias=bias)
+
+    def log_softmax(self, hidden: Tensor) -> Tensor:
+        """Log-probs of every token, of a head that is `cast`: hidden (c, d) → (c, V)."""
+        logits = linear(hidden.to(self.dtype), self.weight, self.bias)
         return at_least_float32(logits).div_(self.temperature).log_softmax(-1)
 
     def chunks(self) -> Iterator[slice]:
@@ -47,9 +51,9 @@ class Head(NamedTuple):
 
     def values(self, hidden: Tensor) -> Tensor:
         """Log-probs of the chosen tokens, then entropies if wanted: (1 or 2, n)."""
-        target, entropy = self.target, self.entropy
+        target, entropy, own = self.target, self.entropy, self.cast()
         parts = [
-            chosen_values(self.log_softmax(hidden[s]), target[s], entropy) for s in self.chunks()
+            chosen_values(own.log_softmax(hidden[s]), target[s], entropy) for s in self.chunks()
         ]
         return torch.cat(parts, 1)
 
@@ -106,7 +110,7 @@ class _HeadValues(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, bias, target = ctx.saved_tensors
-        head = Head(weight, bias, target, *ctx.options)
+        head = Head(weight, bias, target, *ctx.options).cast()
         inputs = (hidden, weight, bias)
         needed = ctx.needs_input_grad[:3]
         sums = [
@@ -116,7 +120,7 @@ class _HeadValues(torch.autograd.Function):
         with torch.autocast(hidden.device.type, enabled=False):
             for rows in head.chunks():
                 delta = _logit_gradient(head, hidden[rows], target[rows], gradient[:, rows])
-                _add_products(sums, rows, delta.to(head.dtype), hidden[rows], weight)
+                _add_products(sums, rows, delta.to(head.dtype), hidden[rows], head.weight)
         found = [None if s is None else s.to(t.dtype) for s, t in zip(sums, inputs, strict=True)]
         return (*found, None)
 
@@ -139,7 +143,7 @@ def _add_products(
 ) -> None:
     to_hidden, to_weight, to_bias = sums
     if to_hidden is not None:
-        to_hidden[rows] = delta @ weight.to(delta.dtype)
+        to_hidden[rows] = delta @ weight
     if to_weight is not None:
         product = (delta.T, hidden.to(delta.dtype))
         if to_weight.dtype == delta.dtype:

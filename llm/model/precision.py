@@ -11,6 +11,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.model.compiled import BACKEND, compiled_layers
+from covlaw.llm.model.frozen import frozen_in_bfloat16
 from covlaw.theory._numerics.errors import CovlawError
 
 
@@ -21,7 +22,7 @@ def training_pass(model: Any, config: TrainConfig) -> Iterator[None]:
     `dtype="bfloat16"`: matrix products in bfloat16 (autocast); parameters, their gradients,
     softmax and the optimiser stay float32, for a step of 1e-6 is lost in 8 bits. The policies of
     the ratio and the audits' expected gradients are read this way; sampling, log-ratios and
-    directional derivatives of audits are not.
+    directional derivatives of audits are not. Frozen weights are cast once (`llm.model.frozen`).
 
     `gradient_checkpointing`: a layer's activations are computed anew on the way back. Layers do so
     in training mode only, which is theirs alone here: dropout below them stays off.
@@ -36,10 +37,12 @@ def training_pass(model: Any, config: TrainConfig) -> Iterator[None]:
     for layer in layers:
         layer.training = layer.gradient_checkpointing = True
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+    half = config.dtype == "bfloat16"
     try:
         with (
             compiled_layers(model, BACKEND if config.compile_layers else None),
-            torch.autocast(device, torch.bfloat16, enabled=config.dtype == "bfloat16"),
+            frozen_in_bfloat16(model, on=half),
+            torch.autocast(device, torch.bfloat16, enabled=half),
         ):
             yield
     finally:

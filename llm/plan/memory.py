@@ -22,7 +22,7 @@ class Memory(NamedTuple):
     """Bytes; None where the model's name alone does not tell."""
 
     weights: int
-    """The policy, the reference policy under KL, and a copy that samples in bfloat16."""
+    """The policy, the reference policy under KL, and copies in bfloat16."""
     gradients: int
     optimiser: int
     activations: int | None
@@ -52,21 +52,21 @@ def estimate_memory(config: TrainConfig, size: ModelSize, longest: int) -> Memor
     A token has one character at least, so that prompts are overestimated where no
     `max_prompt_tokens` is below.
 
-    Formulas, P parameters: weights 4P a copy, and 2P where a copy in bfloat16 samples; with P
-    those that are trained, gradients 4P, AdamW 8P; activations 34·tokens·width·layers bytes at 16
-    bits, twice that at 32; with checkpointing one layer's, and each layer's input; cache:
-    rows·tokens·layers·(numbers a token)·4; audit: 4P·`audit_copies`; guard, M objectives:
-    4P·(4 + M), the old and the new parameters, the step and its metric, M more where its Gramian is
-    crossed.
+    Formulas, P parameters: weights 4P a copy, and 2P where a copy in bfloat16 samples, or of what
+    is frozen where only passes on a CPU are in it; with P those that are trained, gradients 4P,
+    AdamW 8P; activations 34·tokens·width·layers bytes at 16 bits, twice that at 32; with
+    checkpointing one layer's, and each layer's input; cache: rows·tokens·layers·(numbers a
+    token)·4; audit: 4P·`audit_copies`; guard, M objectives: 4P·(4 + M), the old and the new
+    parameters, the step and its metric, M more where its Gramian is crossed.
     """
     scalarizer = config.make_scalarizer()
     anchored = config.kl_coefficient or "log_ratio_to_reference" in scalarizer.before
-    copies = FLOAT * (1 + bool(anchored)) + HALF * _samples_in_half(config)
+    weights = FLOAT * (1 + bool(anchored)) * size.parameters + HALF * _in_half(config, size)
     trained = FLOAT * trained_parameters(config, size)
     rows = step_draws(config)
     tokens = min(config.max_prompt_tokens or longest, longest) + config.max_tokens
     return Memory(
-        copies * size.parameters,
+        weights,
         trained,
         2 * trained,
         _activations(config, size, tokens),
@@ -109,9 +109,12 @@ def audit_copies(config: TrainConfig) -> int:
     return 4 * inner + 3 + (len(config.rewards) if config.audit_gramian else 0)
 
 
-def _samples_in_half(config: TrainConfig) -> bool:
-    """Whether the transformers engine holds weights of its own."""
-    return config.engine == "transformers" and config.sampling_dtype == "bfloat16"
+def _in_half(config: TrainConfig, size: ModelSize) -> int:
+    """Parameters of which there is a copy in bfloat16: all that sample, or the frozen ones."""
+    if config.engine == "transformers" and config.sampling_dtype == "bfloat16":
+        return size.parameters
+    casts = config.dtype == "bfloat16" and torch.device(config.device).type == "cpu"
+    return size.parameters - trained_parameters(config, size) if casts else 0
 
 
 def _guard_copies(config: TrainConfig) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from covlaw.llm.model.ends import end_tokens, is_end
+from covlaw.llm.model.frozen import half_of
 from covlaw.llm.model.tokenizer import prompt_ids
 from covlaw.llm.sampling.decode import decode, prefill
 from covlaw.llm.sampling.truncation import OFF, Truncation
@@ -78,9 +79,14 @@ def _contiguous(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Te
 
 
 def _in_bfloat16(model: torch.nn.Module) -> Any:
-    """A copy of a model in bfloat16, made without one in its own precision."""
+    """A copy of a model in bfloat16, made without one in its own precision.
+
+    What is frozen it shares with the passes of training (`half_of`).
+    """
     halves: dict[int, Any] = {
-        id(p): torch.nn.Parameter(p.detach().to(torch.bfloat16), requires_grad=False)
+        id(p): torch.nn.Parameter(
+            p.detach().to(torch.bfloat16) if p.requires_grad else half_of(p), requires_grad=False
+        )
         for p in model.parameters()
     }
     return copy.deepcopy(model, halves).to(torch.bfloat16)  # what is left: buffers
@@ -110,7 +116,8 @@ class TransformersEngine:
         """Copy the weights, where the engine has its own."""
         if self.model is not policy:
             for own, new in zip(self.model.parameters(), policy.parameters(), strict=True):
-                own.copy_(new)
+                if new.requires_grad or half_of(new).data_ptr() != own.data_ptr():
+                    own.copy_(new)
 
     @torch.no_grad()
     def sample(

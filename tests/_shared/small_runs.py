@@ -14,10 +14,12 @@ SETTINGS: dict[str, Any] = {
     "completions": 6,
     "max_tokens": 6,
     "learning_rate": 5e-3,
+    "audit": "full",
     "audits": 2,
     "audit_prompts": 5,
     "audit_completions": 8,
     "measured_completions": 8,
+    "threads": 1,
 }
 
 

@@ -9,7 +9,9 @@ from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.plan.work import audit_draws, audit_passes, count_work
 from covlaw.theory._numerics.errors import CovlawError
 
-CONFIG = TrainConfig(prompts=32, completions=16, audit_prompts=32, audit_completions=8)
+CONFIG = TrainConfig(
+    prompts=32, completions=16, audit="full", audit_prompts=32, audit_completions=8
+)
 
 
 def test_counts_that_are_set_are_kept() -> None:

@@ -123,6 +123,11 @@ def test_a_copy_that_samples_in_bfloat16_is_counted(config: TrainConfig) -> None
     )
     assert half.weights == plain.weights + 2 * 1000
     assert half.known == plain.known + 2 * 1000
+    last = replace(config, train_layers=1)
+    casts = estimate_memory(replace(last, dtype="bfloat16"), size, 4)
+    assert casts.weights == plain.weights + 2 * (1000 - 1000 // 3)
+    both = replace(last, dtype="bfloat16", sampling_dtype="bfloat16")  # frozen copies are shared
+    assert estimate_memory(both, size, 4).weights == half.weights
     elsewhere = replace(config, sampling_dtype="bfloat16", engine="vllm")
     assert estimate_memory(elsewhere, size, 4).weights == plain.weights
 
