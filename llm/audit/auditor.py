@@ -105,9 +105,9 @@ class Auditor:
         record |= audit_facts(independent, config)
         if pending.held_out:
             record["held_out"] = self.held_out.record(pending.held_out)
+        record |= self._beside(new, pending.test, gradient, moved)
         if gradient is None:
             return [record]
-        record |= self._beside(new, pending.test, gradient, moved)
         if config.completions == 1:  # within prompts the batch itself shows no covariance
             return [record]
         own = self._evidence(batch, step_fields(model, batch, moved, config), moved)
@@ -118,13 +118,11 @@ class Auditor:
         self,
         new: SampledRollouts,
         test: SampledRollouts,
-        gradient: SampledRollouts,
+        gradient: SampledRollouts | None,
         moved: Transition,
     ) -> dict[str, Any]:
-        """What a run's settings add to a full audit; `new` is a sample of π_new."""
+        """What a run's settings add to an audit; `new` is a sample of π_new."""
         config, model, record = self.config, self.model, dict[str, Any]()
-        if config.audit_gramian:
-            record["gramian"] = self._gramian(gradient, moved)
         if truncation_of(config).on:
             record["leak"] = leak_record(model, test, new, moved, config)
         with at(model, moved.old):
@@ -134,6 +132,10 @@ class Auditor:
             record["engine"] = between
         if pulled is not None:
             record["kl_objective"] = pulled
+        if gradient is None:
+            return record
+        if config.audit_gramian:
+            record["gramian"] = self._gramian(gradient, moved)
         penalty = penalty_record(model, test, gradient, moved, config)
         if penalty is not None:
             record["penalty"] = penalty

@@ -96,19 +96,26 @@ def audit_passes(config: TrainConfig) -> int:
     are taken along the expected, the clipped and the batch's gradient and the step, of the batch
     along the step alone; expected gradients are those of each inner step. Penalties add a gradient
     an inner step and a derivative. A light audit has the test sample and the step alone, and reads
-    inner steps where there are several.
+    inner steps where there are several. Both read what the run's settings add.
     """
     sample = config.audit_prompts * config.audit_completions
     inner, along = config.epochs * config.mini_batches, FORWARD + DERIVATIVE
+    beside = sample * _beside(config) * FORWARD
     if _light(config):
-        return sample * ((2 + (inner if inner > 1 else 0)) * FORWARD + along)
+        return sample * ((2 + (inner if inner > 1 else 0)) * FORWARD + along) + beside
     reads, gradient = (2 + inner) * FORWARD, inner * (FORWARD + BACKWARD)
     own = config.prompts * config.completions * (reads + along)
     penalised = config.kl_coefficient or config.entropy_coefficient
     penalties = sample * (FORWARD + gradient + along) if penalised else 0
     gramian = len(config.rewards) * (FORWARD + BACKWARD) if config.audit_gramian else 0
     fields = (3 if inner == 1 else 4) * along
-    return sample * (reads + fields + gradient + gramian) + own + penalties
+    return sample * (reads + fields + gradient + gramian) + own + penalties + beside
+
+
+def _beside(config: TrainConfig) -> int:
+    """Times that a KL, a correction and a cut of the engine make an audit read its sample."""
+    cut = 0 < config.top_k or config.top_p < 1
+    return 2 * bool(config.kl_coefficient) + (config.engine_correction != "off") + 3 * cut
 
 
 def _light(config: TrainConfig) -> bool:

@@ -9,6 +9,7 @@ import torch
 
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.cores import physical_cores
+from covlaw.llm.evaluate.config import EvalConfig
 from covlaw.llm.threads import thread_count
 from covlaw.llm.train import train
 from covlaw.theory._numerics.errors import CovlawError
@@ -90,6 +91,8 @@ def test_a_run_on_all_cores_records_how_many_they_were(monkeypatch: pytest.Monke
     config = TrainConfig(threads=0)
     assert config.threads == physical_cores() >= 1
     assert TrainConfig.from_dict(config.to_dict()) == config
-    assert TrainConfig().threads == 1
+    assert TrainConfig() == config
+    assert EvalConfig(threads=0) == EvalConfig()
+    assert EvalConfig().threads == physical_cores()
     with pytest.raises(CovlawError, match="threads is -1"):
         TrainConfig(threads=-1)

@@ -73,6 +73,21 @@ def test_it_takes_no_expected_gradient(
         train(small_run(policy_folder, tmp_path / "full", audit="full", steps=1, audits=1))
 
 
+def test_what_a_kl_and_a_cut_add_needs_no_gradient(policy_folder: Path, tmp_path: Path) -> None:
+    settings = {"steps": 1, "audits": 1, "kl_coefficient": 0.2, "kl_place": "loss", "top_p": 0.9}
+    full, light = (
+        audits(train(small_run(policy_folder, tmp_path / kind, audit=kind, **settings)))[0]
+        for kind in ("full", "light")
+    )
+    added = {"kl_objective", "leak"}
+    assert added <= set(light)
+    assert added | {"penalty"} <= set(full)
+    assert "penalty" not in light
+    # at π_old = π_ref, before the first step, k3 of a token that both agree on pulls at nothing
+    assert light["kl_objective"]["estimate"] == full["kl_objective"]["estimate"] == [0.0, 0.0]
+    assert light["leak"]["mass_se"] > 0
+
+
 def test_the_weight_of_a_single_inner_step_is_the_advantage(runs) -> None:
     """At π_old nothing is clipped, W = A (T26), so that no log-prob is read for it."""
     file = next((runs["full"] / "audits").glob("*.safetensors"))

@@ -33,6 +33,7 @@ def settings(loss: str, policy_folder: Path, out: Path, **changes: object) -> Tr
             "learning_rate": 2e-2,
             "epochs": 3,
             "micro_batch": 5,
+            "audit": "full",
             "audits": 1,
             "audit_prompts": 5,
             "audit_completions": 8,
