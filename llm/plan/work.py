@@ -114,7 +114,7 @@ def audit_passes(config: TrainConfig) -> int:
 
 def _beside(config: TrainConfig) -> int:
     """Times that a KL, a correction and a cut of the engine make an audit read its sample."""
-    cut = 0 < config.top_k or config.top_p < 1
+    cut = config.top_k > 0 or config.top_p < 1
     return 2 * bool(config.kl_coefficient) + (config.engine_correction != "off") + 3 * cut
 
 
