@@ -17,11 +17,14 @@ from covlaw.llm.loop.loss_pass import accumulate
 from covlaw.llm.loop.policy_step import StepTrace
 from covlaw.llm.loop.training_batch import TrainingBatch
 from covlaw.llm.model.log_prob import (
-    directional_log_prob,
+    Along,
+    along_direction,
     distinct,
+    plain_attention,
     sequence_log_prob,
 )
 from covlaw.llm.model.parameters import Parameters, at, difference, gradients, trainable
+from covlaw.llm.sampling.engine import Completions
 from covlaw.llm.sampling.rollout import SampledRollouts
 from covlaw.theory.estimators.budget import ScoreFields
 
@@ -70,27 +73,24 @@ def update_fields(
     """
     rows, place = distinct(sample.completions)
     step = difference(trainable(model), moved.old)
-    new = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
+    new = _read(model, rows, config)
     expected = expected_ascent(model, gradient_sample, moved, config)
     rate, inner = moved.learning_rate, len(expected)
     with at(model, moved.old):
-        old = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
 
         def along(direction: Parameters) -> Tensor:
-            return directional_log_prob(
-                model, rows, direction, config.temperature, config.micro_batch
-            )[place]
+            return _along(model, rows, direction, config).slope[place]
 
         kernel = rate * inner * along(expected[0])
         clipped = kernel if inner == 1 else rate * along(_total(expected))
         batch = rate * along(_total(moved.trace.ascent))
-        realised = along(step)
+        old, realised = _along(model, rows, step, config)
     return ScoreFields(
         law_signal(sample, config).to(realised.device),
         kernel,
         clipped,
         batch,
-        realised,
+        realised[place],
         (new - old)[place],
     )
 
@@ -105,14 +105,21 @@ def step_fields(
     """
     rows, place = distinct(sample.completions)
     step = difference(trainable(model), moved.old)
-    new = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
+    new = _read(model, rows, config)
     with at(model, moved.old):
-        old = sequence_log_prob(model, rows, config.temperature, config.micro_batch)
-        realised = directional_log_prob(model, rows, step, config.temperature, config.micro_batch)[
-            place
-        ]
-    unread, signal = realised, law_signal(sample, config).to(realised.device)
-    return ScoreFields(signal, unread, unread, unread, realised, (new - old)[place])
+        old, realised = _along(model, rows, step, config)
+    unread, signal = realised[place], law_signal(sample, config).to(realised.device)
+    return ScoreFields(signal, unread, unread, unread, unread, (new - old)[place])
+
+
+def _read(model: Any, rows: Completions, config: TrainConfig) -> Tensor:
+    """Log-probs to be compared with those that come with a derivative."""
+    with plain_attention():
+        return sequence_log_prob(model, rows, config.temperature, config.micro_batch)
+
+
+def _along(model: Any, rows: Completions, direction: Parameters, config: TrainConfig) -> Along:
+    return along_direction(model, rows, direction, config.temperature, config.micro_batch)
 
 
 def expected_ascent(

@@ -5,6 +5,7 @@ only, and gathered; so every process must ask for them.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
@@ -29,6 +30,13 @@ class TokenValues(NamedTuple):
     """(N, T) log π of each chosen token, at least float32."""
     entropy: Tensor | None
     """(N, T) entropy in nats of the distribution that each was chosen from, if wanted."""
+
+
+class Along(NamedTuple):
+    """Completions under a policy, and as it moves along a direction; (N,) float64."""
+
+    log_prob: Tensor
+    slope: Tensor
 
 
 def token_values(
@@ -95,7 +103,14 @@ def sequence_log_prob(
 def directional_log_prob(
     model: Any, batch: Completions, direction: Parameters, temperature: float = 1.0, rows: int = 256
 ) -> Tensor:
-    """(N,) ⟨∇log π(y|x), v⟩ for every completion: one forward-mode pass, float64.
+    """(N,) ⟨∇log π(y|x), v⟩ for every completion: one forward-mode pass, float64."""
+    return along_direction(model, batch, direction, temperature, rows).slope
+
+
+def along_direction(
+    model: Any, batch: Completions, direction: Parameters, temperature: float = 1.0, rows: int = 256
+) -> Along:
+    """Log-probs of completions and their derivatives ⟨∇log π(y|x), v⟩ from one forward-mode pass.
 
     Needs the math attention kernel: the fused ones have no forward-mode derivative.
     """
@@ -106,11 +121,19 @@ def directional_log_prob(
 
     def along(part: Completions) -> Tensor:
         out: Any = jvp(lambda p: functional_call(bound, p, (part,)), (primal,), (tangent,))
-        slope: Tensor = out[1]
-        return slope.double()
+        return torch.stack(out, 1)
 
-    with sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-        return over_ranks(lambda own: by_rows(along, own, rows), batch, "directional derivatives")
+    with plain_attention(), torch.no_grad():
+        both = over_ranks(lambda own: by_rows(along, own, rows), batch, "directional derivatives")
+    return Along(*both.unbind(1))
+
+
+def plain_attention() -> AbstractContextManager[Any]:
+    """Inside, attention is computed as in `along_direction`.
+
+    What is subtracted from log-probs of that pass is read so too: then roundings are alike.
+    """
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 class _Bound(nn.Module):
@@ -121,7 +144,7 @@ class _Bound(nn.Module):
         self.model, self.temperature = model, temperature
 
     def forward(self, batch: Completions) -> Tensor:
-        return token_log_prob(self.model, batch, self.temperature).sum(1)
+        return token_log_prob(self.model, batch, self.temperature).double().sum(1)
 
 
 def _inputs(batch: Completions) -> dict[str, Any]:

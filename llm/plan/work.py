@@ -92,18 +92,19 @@ def audit_draws(config: TrainConfig) -> int:
 def audit_passes(config: TrainConfig) -> int:
     """Forward passes of one audit, in completions.
 
-    The test sample and the batch are read under both policies and at each inner step; derivatives
+    The test sample and the batch are read under the new policy and at each inner step; derivatives
     are taken along the expected, the clipped and the batch's gradient and the step, of the batch
-    along the step alone; expected gradients are those of each inner step. Penalties add a gradient
-    an inner step and a derivative. A light audit has the test sample and the step alone, and reads
-    inner steps where there are several. Both read what the run's settings add.
+    along the step alone, and the old policy's log-probs come with them; expected gradients are
+    those of each inner step. Penalties add a gradient an inner step and a derivative. A light audit
+    has the test sample and the step alone, and reads inner steps where there are several. Both read
+    what the run's settings add.
     """
     sample = config.audit_prompts * config.audit_completions
     inner, along = config.epochs * config.mini_batches, FORWARD + DERIVATIVE
     beside = sample * _beside(config) * FORWARD
     if _light(config):
-        return sample * ((2 + (inner if inner > 1 else 0)) * FORWARD + along) + beside
-    reads, gradient = (2 + inner) * FORWARD, inner * (FORWARD + BACKWARD)
+        return sample * ((1 + (inner if inner > 1 else 0)) * FORWARD + along) + beside
+    reads, gradient = (1 + inner) * FORWARD, inner * (FORWARD + BACKWARD)
     own = config.prompts * config.completions * (reads + along)
     penalised = config.kl_coefficient or config.entropy_coefficient
     penalties = sample * (FORWARD + gradient + along) if penalised else 0

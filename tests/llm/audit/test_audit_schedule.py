@@ -50,8 +50,10 @@ def test_a_light_audit_is_counted_without_gradients_and_their_sample() -> None:
     light = replace(CONFIG, audit="light")
     assert audit_draws(light) == 32 * (8 + 2 * CONFIG.measured_completions)
     sample = 32 * 8
-    assert audit_passes(light) == sample * (2 + 1 + 3)  # read twice, and one derivative
-    assert audit_passes(replace(light, epochs=2)) == sample * (2 + 2 + 1 + 3)
+    assert audit_passes(light) == sample * (1 + 1 + 3)  # read once, and one derivative
+    assert audit_passes(replace(light, epochs=2)) == sample * (1 + 2 + 1 + 3)
+    anchored = replace(light, kl_coefficient=0.1, kl_place="loss")
+    assert audit_passes(anchored) == audit_passes(light) + 2 * sample
 
 
 def test_other_negative_counts_are_refused() -> None:
