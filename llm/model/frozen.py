@@ -24,7 +24,8 @@ _halves: Any = WeakIdKeyDictionary()
 
 def half_of(parameter: nn.Parameter) -> Tensor:
     """A frozen parameter's one copy in bfloat16, written anew in place once it has changed."""
-    known, version = _halves.get(parameter), parameter._version
+    known: _Half | None = _halves.get(parameter)
+    version = parameter._version
     if known is None:
         _halves[parameter] = known = _Half(parameter.detach().to(torch.bfloat16), version)
     elif known.version != version:
@@ -41,9 +42,11 @@ def frozen_in_bfloat16(model: nn.Module, *, on: bool) -> Iterator[None]:
     is nothing beside the products, and the copies would cost memory.
     """
     swapped: list[tuple[nn.Linear, nn.Parameter]] = []
-    for module in model.modules() if on else ():
-        if isinstance(module, nn.Linear) and _is_cast(module.weight):
-            swapped.append((module, module.weight))
+    linear = (m for m in model.modules() if isinstance(m, nn.Linear)) if on else ()
+    for module in linear:
+        own = module._parameters.get(WEIGHT)
+        if own is not None and _is_cast(own):
+            swapped.append((module, own))
     try:
         for module, weight in swapped:
             module._parameters[WEIGHT] = nn.Parameter(half_of(weight), requires_grad=False)
