@@ -29,6 +29,7 @@ from covlaw.llm.plan.work import (
 from covlaw.llm.sampling.engines import make_engine
 from covlaw.llm.sampling.prompts import load_split, prompts_of
 from covlaw.llm.threads import thread_count
+from covlaw.records.findings import counted
 
 FLOAT32 = 1.7
 """Cost of a pass in float32, in passes in bfloat16: 4.4 s against 2.6 for 32 rows of SmolLM2, timed
@@ -115,8 +116,8 @@ def told(configs: Sequence[TrainConfig], speeds: dict[int, Speed], sizes: Sizes)
     seconds += factor * seconds_of_judging(len(configs), most, sizes)
     threads = configs[0].threads
     return (
-        f"{len(configs)} runs of {configs[0].steps} steps and their evaluation: about "
+        f"{counted(len(configs), 'run')} of {configs[0].steps} steps and their evaluation: about "
         f"{seconds / 60:.0f} minutes here ({own[0].draw:.2f} s to draw a completion, "
         f"{own[0].forward:.2f} s to read one), with nothing else running; "
-        f"{threads} thread{'s' if threads > 1 else ''}, on which the last bits depend"
+        f"{counted(threads, 'thread')}, on which the last bits depend"
     )
