@@ -14,7 +14,7 @@ WEIGHT = "weight"
 class _Half(NamedTuple):
     """A copy, and which state of its parameter it is of."""
 
-    tensor: Tensor
+    parameter: nn.Parameter
     version: int
 
 
@@ -22,15 +22,17 @@ _halves: Any = WeakIdKeyDictionary()
 """Copies of frozen parameters, as long as these live."""
 
 
-def half_of(parameter: nn.Parameter) -> Tensor:
+def half_of(parameter: nn.Parameter) -> nn.Parameter:
     """A frozen parameter's one copy in bfloat16, written anew in place once it has changed."""
     known: _Half | None = _halves.get(parameter)
     version = parameter._version
     if known is None:
-        _halves[parameter] = known = _Half(parameter.detach().to(torch.bfloat16), version)
+        half = nn.Parameter(parameter.detach().to(torch.bfloat16), requires_grad=False)
+        _halves[parameter] = known = _Half(half, version)
     elif known.version != version:
-        _halves[parameter] = known = _Half(known.tensor.copy_(parameter.detach()), version)
-    return known.tensor
+        known.parameter.copy_(parameter.detach())
+        _halves[parameter] = known = _Half(known.parameter, version)
+    return known.parameter
 
 
 @contextmanager
@@ -49,7 +51,7 @@ def frozen_in_bfloat16(model: nn.Module, *, on: bool) -> Iterator[None]:
             swapped.append((module, own))
     try:
         for module, weight in swapped:
-            module._parameters[WEIGHT] = nn.Parameter(half_of(weight), requires_grad=False)
+            module._parameters[WEIGHT] = half_of(weight)
         yield
     finally:
         for module, weight in swapped:

@@ -84,9 +84,9 @@ def _in_bfloat16(model: torch.nn.Module) -> Any:
     What is frozen it shares with the passes of training (`half_of`).
     """
     halves: dict[int, Any] = {
-        id(p): torch.nn.Parameter(
-            p.detach().to(torch.bfloat16) if p.requires_grad else half_of(p), requires_grad=False
-        )
+        id(p): torch.nn.Parameter(p.detach().to(torch.bfloat16), requires_grad=False)
+        if p.requires_grad
+        else half_of(p)
         for p in model.parameters()
     }
     return copy.deepcopy(model, halves).to(torch.bfloat16)  # what is left: buffers
