@@ -104,7 +104,7 @@ class TrainingLoop:
         manager = CheckpointManager if active().first else WorkerCheckpoints
         self.checkpoints = manager(folder, trainer.model, trainer.optimizer, config)
         self.validation = (
-            Validation(trainer.sampler, trainer.prompts(load_split(config, SPLIT)), config)
+            Validation(trainer.measuring, trainer.prompts(load_split(config, SPLIT)), config)
             if config.evaluate_every
             else None
         )

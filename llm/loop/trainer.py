@@ -34,7 +34,7 @@ from covlaw.llm.rewards import initial_state, observe_lengths
 from covlaw.llm.rewards.answers import budget
 from covlaw.llm.runs.checkpoint_manager import States
 from covlaw.llm.runs.samples import sample_record, sample_steps
-from covlaw.llm.sampling.engines import make_engine
+from covlaw.llm.sampling.engines import make_engine, measuring_engine
 from covlaw.llm.sampling.prompts import load_split, prompts_of, warn_of_shared
 from covlaw.llm.sampling.rollout import SampledRollouts, Sampler
 from covlaw.llm.sampling.scoring import Rewards
@@ -82,10 +82,12 @@ class Trainer:
         self.guard = Guard(self.model, self.optimizer, config)
         self.engine = make_engine(config, self.model, self.tokenizer, sampled)
         self.sampler = Sampler(self.engine, rewards, config)
+        exact = measuring_engine(config, self.model, self.tokenizer, self.engine)
+        self.measuring = Sampler(exact, rewards, config)
         self.ends = end_tokens(self.model, self.tokenizer)
         self.signals = Signals(self.scalarizer, self.model, self.reference, config, self.ends)
         self.dynamic = DynamicSampling(self.sampler, self.signals, problems, config)
-        self.auditor = Auditor(self.model, self.sampler, self.signals, problems, held_out, config)
+        self.auditor = Auditor(self.model, self.measuring, self.signals, problems, held_out, config)
         self.movement = Movement(self.model, config)
         self.sampled = sample_steps(config, self.auditor.steps)
 

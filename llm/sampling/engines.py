@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 
 from covlaw.llm.config.engine_checks import ENGINES
+from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.model.ends import end_tokens
 from covlaw.llm.model.policy import resolve_model
 from covlaw.llm.sampling.engine import Engine, TransformersEngine, encode_prompts
@@ -77,6 +78,19 @@ def transformers_engine(
     del prompts
     dtype = getattr(settings, "sampling_dtype", "float32")  # an evaluation has none
     return TransformersEngine(model, tokenizer, truncation_of(settings), dtype)
+
+
+def measuring_engine(config: TrainConfig, model: Any, tokenizer: Any, engine: Engine) -> Engine:
+    """What audits and evaluations draw with: the policy as it is trained.
+
+    That is the run's own engine, unless it is a copy in bfloat16. Rounding makes more of one update
+    and less of the next: most weights stay where they are, and those near the middle between two
+    numbers jump. Under a correction, which is about the engine's own completions, it is that one.
+    """
+    rounded = config.engine == "transformers" and config.sampling_dtype != "float32"
+    if not rounded or config.engine_correction != "off":
+        return engine
+    return TransformersEngine(model, tokenizer, truncation_of(config))
 
 
 def vllm_engine(

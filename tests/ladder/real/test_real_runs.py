@@ -114,7 +114,8 @@ def test_judging_is_part_of_the_estimate(tmp_path: Path) -> None:
     config = jobs_of(["linear"], 1)[0].config(tmp_path, {})
     draws, slow = step_draws(config), Speed(draw=1.0, forward=0.0)
     judging = 64 * 8 * 3  # the base on both splits, the run on one
-    training = config.steps * draws + config.audits * (16 * 8 * 3)
+    # bfloat16 samples the steps, audits draw in float32
+    training = config.steps * draws + FLOAT32 * config.audits * (16 * 8 * 3)
     assert seconds_of(config, slow) == training
     assert seconds_of_judging(1, slow, SIZES) == judging
     seconds = training + FLOAT32 * judging  # the run trains in bfloat16, and is judged in float32
