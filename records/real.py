@@ -11,6 +11,7 @@ from covlaw.records.parsing import read_json
 from covlaw.records.schema.files import WHOLE
 from covlaw.theory._numerics.errors import CovlawError
 from covlaw.theory.estimators.bootstrap import Interval, bootstrap_mean
+from covlaw.theory.estimators.calibration import Slope, calibration_slope
 
 FILE = "real.json"
 SEED = 7
@@ -80,6 +81,25 @@ def audits(record: Record) -> Iterator[tuple[Record, Record]]:
     for run in record["runs"].values():
         for audit in run["audits"]:
             yield run, audit
+
+
+def measured_slope(record: Record, *, first: bool) -> Slope:
+    """What audits measured on what their exact form said, errors in both: 1 where they agree.
+
+    Of each run's first step, or of its later audited ones; a jackknife over runs.
+    """
+    columns: list[list[Any]] = [[], [], [], [], [], []]
+    for place, run in enumerate(record["runs"].values()):
+        for audit in run["audits"]:
+            if (audit["step"] == 0) == first:
+                said, did = audit["exact_change"], audit["measured"]
+                none = [0.0] * len(did["estimate"])
+                points = (said["estimate"], did["estimate"], said["se"], did["se"],
+                          [place] * len(none), said.get("correlation") or none)  # fmt: skip
+                for column, values in zip(columns, points, strict=True):
+                    column += values
+    x, y, x_error, y_error, cluster, correlation = map(np.array, columns)
+    return calibration_slope(x, y, x_error, y_error, cluster, correlation)
 
 
 def _over_prompts(changes: list[Array]) -> list[Interval]:

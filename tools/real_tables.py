@@ -15,6 +15,7 @@ from covlaw.records import real
 from covlaw.records.findings import counted
 from covlaw.records.ladder import array
 from covlaw.theory.estimators.bootstrap import Interval
+from covlaw.theory.estimators.calibration import Slope
 
 PAGE = Path(__file__).parents[1] / "docs" / "real.md"
 BLOCK = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
@@ -69,6 +70,21 @@ def held_out(record: real.Record) -> str:
         pairs = counted(len(real.seeds(record, real.PLAIN, real.GUARDED)), "pair")
         lines.append([f"guarded − linear, {pairs}", *map(_interval, found), ""])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def copied(record: real.Record) -> str:
+    """What audits on a copy's samples measured, beside the exact form of the trained policy."""
+    first, later = (real.measured_slope(record, first=first) for first in (True, False))
+    return _filled(
+        "The line of what they measured on what the exact form says of the trained policy has a "
+        f"slope of {_line(first)} at first steps and of {_line(later)} at later ones, where 1 is "
+        f"agreement ({counted(first.points, 'change')} and {later.points}, errors in both, "
+        "jackknife over runs)."
+    )
+
+
+def _line(slope: Slope) -> str:
+    return f"{slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}]".replace("-", "−")
 
 
 def said(record: real.Record) -> str:
@@ -235,6 +251,7 @@ def _filled(text: str) -> str:
 
 BLOCKS: Mapping[str, Callable[[real.Record], str]] = {
     "made": made,
+    "copied": copied,
     "held_out": held_out,
     "said": said,
 }

@@ -20,6 +20,7 @@ from covlaw.llm.base.pretrained.smollm2 import folder_of
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.model.log_prob import sequence_log_prob
+from covlaw.llm.model.parameters import trainable
 from covlaw.llm.model.policy import load_policy
 from covlaw.llm.model.shared_prompts import shared_prompts
 from covlaw.llm.tasks import load_task
@@ -151,13 +152,17 @@ def test_a_copy_in_bfloat16_leaps_at_the_first_step(tmp_path: Path) -> None:
         both = (trainer.model, trainer.engine.model)
         return torch.stack([sequence_log_prob(m, drawn, config.temperature) for m in both])
 
+    matrices = [p.detach() for p in trainable(trainer.model).values() if p.ndim == 2]
+    half_way = sum(int((p.view(torch.int32) & 65535 == 32768).sum()) for p in matrices)
+    share = half_way / sum(p.numel() for p in matrices)
+    print(f"\n{share:.1%} of the weights are half way between two numbers of bfloat16")
     before, found = read(), []
     for _ in range(ROUNDS):
         run.step()
         after = read()
         found.append((after - before).abs().mean(1).tolist())
         before = after
-    print("\nmean |log-ratio| of completions, step by step: float32, and the copy that samples")
+    print("mean |log-ratio| of completions, step by step: float32, and the copy that samples")
     print(", ".join(f"{own:.2f} {rounded:.2f}" for own, rounded in found))
     assert found[0][1] > 1.5 * found[0][0]
 
