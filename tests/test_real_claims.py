@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covlaw.records.real import FILE, Record, methods, real_record, runs_of, seeds
+from covlaw.records.real import FILE, Record, measured_slope, methods, real_record, runs_of, seeds
 from covlaw.theory.estimators.bootstrap import LEVEL
 
 FOLDER = Path(__file__).parents[1] / "figures" / "data" / "real"
@@ -62,6 +62,12 @@ def test_changes_are_those_of_the_prompts(name: str) -> None:
         slack = 0.4 * drawn[:, j].std() + 2 * ROUNDED
         assert told["low"] == pytest.approx(limits[0, j], abs=slack)
         assert told["high"] == pytest.approx(limits[1, j], abs=slack)
+
+
+def test_its_audits_measured_the_copy_that_sampled() -> None:
+    """At first steps more than the exact form of the trained policy says, at later ones less."""
+    first, later = (measured_slope(RECORD, first=first) for first in (True, False))
+    assert first.value > 1 > later.high
 
 
 def test_the_base_is_the_same_for_all() -> None:

@@ -123,8 +123,9 @@ class TrainConfig:
             two up to 256; the record names the number.
         dtype: Of matrix products in training passes, "float32" or "bfloat16"; parameters, optimiser
             and the audits' covariances are float32 (`covlaw.llm.model.precision`).
-        sampling_dtype: Of the weights that the transformers engine samples with; in "bfloat16"
-            they are a copy, made once an update.
+        sampling_dtype: Of the weights that the transformers engine samples batches with; in
+            "bfloat16" they are a copy, made once an update. Audits and evaluations draw from the
+            policy itself (docs/real.md says why), unless the engine is corrected.
         train_layers: Only so many of the last layers are trained, and what stands after them but
             no embedding; 0: all of the model.
         share_prompts: Whether log-probs are read with each prompt passed through the model once,
