@@ -119,13 +119,17 @@ class Judge:
 
 
 def base_samples(config: TrainConfig, sizes: Sizes = SIZES) -> BaseSamples:
-    """Completions of the base on training prompts, and their log-probs under it."""
+    """Completions of the base on training prompts, and their log-probs under it.
+
+    They are drawn in float32, as they are read: a copy in bfloat16 is another policy.
+    """
     model, tokenizer = load_policy(config.model, config.device, config.chat_template)
     problems = prompts_of(config, tokenizer, load_split(config, "train"))
     problems = problems[: sizes.prompts]
     prompts = [problem.prompt for problem in problems]
     require_context(model, tokenizer, prompts, config.max_tokens)
-    drawn = make_engine(config, model, tokenizer, prompts).sample(
+    exact = config.with_options(sampling_dtype="float32")
+    drawn = make_engine(exact, model, tokenizer, prompts).sample(
         prompts,
         sizes.completions,
         config.max_tokens,

@@ -76,6 +76,17 @@ def test_an_estimate_chooses_the_rows_of_a_pass_as_the_run_does(
     assert measured_speed(config_of(folders["qwen"], tmp_path, micro_batch=0)).draw > 0
 
 
+def test_the_base_is_drawn_in_the_precision_that_it_is_read_in(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    config = config_of(folders["qwen"], tmp_path)
+    assert config.sampling_dtype == "bfloat16"
+    drawn, read = base_samples(config, Sizes(2, 8))
+    own = drawn.completions.log_prob.double().sum(1)
+    # four tokens a completion: float32 rounds each below 1e-5, a copy in bfloat16 by some 1e-2
+    assert (own - read).abs().max() < 4e-5
+
+
 @pytest.mark.parametrize("what", [measured_speed, base_samples])
 def test_a_context_that_is_too_short_is_said_before_anything_is_drawn(
     what: Any, folders: dict[str, Path], tmp_path: Path
