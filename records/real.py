@@ -102,20 +102,6 @@ def measured_slope(record: Record, *, first: bool) -> Slope:
     return calibration_slope(x, y, x_error, y_error, cluster, correlation)
 
 
-def measured_gaps(record: Record) -> Array:
-    """(measured − exact form)/its standard error of every audited change whose errors are known."""
-    found = []
-    for _, audit in audits(record):
-        said, did = audit["exact_change"], audit["measured"]
-        shared = said.get("correlation") or [0.0] * len(did["estimate"])
-        rows = zip(said["estimate"], did["estimate"], said["se"], did["se"], shared, strict=True)
-        for x, y, x_error, y_error, r in rows:
-            error = (x_error**2 + y_error**2 - 2 * r * x_error * y_error) ** 0.5
-            if error > 0:
-                found.append((y - x) / error)
-    return np.array(found)
-
-
 def _over_prompts(changes: list[Array]) -> list[Interval]:
     mean = np.mean(changes, 0)
     return [bootstrap_mean(column[np.isfinite(column)], SEED) for column in mean.T]

@@ -24,12 +24,10 @@ WIDTH = 110
 
 def page(text: str) -> str:
     """Replace what stands between the marks."""
-
-    def written(found: re.Match[str]) -> str:
-        record = real.real_record(recorded(FOLDERS.get(found[1], "real")))
-        return f"<!-- {found[1]} -->\n{BLOCKS[found[1]](record)}<!-- /{found[1]} -->"
-
-    return BLOCK.sub(written, text)
+    record = real.real_record(recorded("real"))
+    return BLOCK.sub(
+        lambda found: f"<!-- {found[1]} -->\n{BLOCKS[found[1]](record)}<!-- /{found[1]} -->", text
+    )
 
 
 def made(record: real.Record) -> str:
@@ -95,29 +93,6 @@ def said(record: real.Record) -> str:
     return _filled(" ".join(sentence for part in parts for sentence in part(record)))
 
 
-def large(record: real.Record) -> str:
-    """What audits with enough completions say of single steps."""
-    found = list(real.audits(record))
-    run = next(iter(record["runs"].values()))
-    at, signs, errors = _listed([a["step"] for _, a in found]), *_certified(found)
-    gaps = np.abs(real.measured_gaps(record))
-    rows = _listed(sorted({f"{a['n_completions']:,}" for _, a in found}))
-    near = int((gaps <= 2).sum())
-    return _filled(
-        f"The run `{run['method']}`, seed {run['seed']}, was made again with audits of {rows} "
-        f"completions, drawn from the trained policy (`{record['command']}`): of steps {at} the "
-        f"exact form certifies {sum(map(bool, signs))} of {len(signs)} signs, its standard error "
-        f"{np.median(errors):.4f} in the median. The measured changes lie within two standard "
-        f"errors of it in {near} of {len(gaps)}, the furthest {gaps.max():.1f} away."
-    )
-
-
-def _certified(found: Sequence[tuple[real.Record, real.Record]]) -> tuple[list[bool], list[float]]:
-    """Whether the exact form's sign is certified, audit by audit, and its errors that are not 0."""
-    signs = [sign for _, a in found for sign in (a["certified"] or {}).get("exact_change", [])]
-    return signs, [error for _, a in found for error in a["exact_change"]["se"] if error]
-
-
 def _forecast(record: real.Record) -> Iterator[str]:
     if not real.runs_of(record, real.PLAIN):
         return
@@ -166,7 +141,8 @@ def _audited(record: real.Record) -> Iterator[str]:
     found = list(real.audits(record))
     if not found:
         return
-    signs, errors = _certified(found)
+    signs = [sign for _, a in found for sign in (a["certified"] or {}).get("exact_change", [])]
+    errors = [error for _, a in found for error in a["exact_change"]["se"] if error]
     sizes = [abs(e) for _, a in found for e in a["exact_change"]["estimate"]]
     rows = sorted({a["n_completions"] for _, a in found})
     yield (
@@ -276,13 +252,10 @@ def _filled(text: str) -> str:
 BLOCKS: Mapping[str, Callable[[real.Record], str]] = {
     "made": made,
     "copied": copied,
-    "large": large,
     "held_out": held_out,
     "said": said,
 }
 """By their marks."""
-FOLDERS = {"large": "real-audits"}
-"""Where the record of a block is, if not in figures/data/real."""
 
 if __name__ == "__main__":
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
