@@ -77,11 +77,15 @@ def test_hangs_and_orphans_are_seen() -> None:
     ended = run(asleep, math.inf, alone=False, limit=0.1, clock=time.monotonic)
     assert (ended.killed, ended.code) == (False, -int(signal.SIGKILL))  # hung, not killed by plan
 
+    heard, said = os.pipe()
+
     def with_worker() -> None:
         os.fork()
+        os.write(said, b".")
         time.sleep(60)
 
     parent = forked(with_worker)
+    os.read(heard, 1)  # the worker is there, however busy the machine
     assert run(parent, 0.3, alone=True, limit=60, clock=time.monotonic).killed
     assert alive(parent)
     os.killpg(parent, signal.SIGKILL)
