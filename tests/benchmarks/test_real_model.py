@@ -200,7 +200,7 @@ def test_a_light_audit_costs_a_part_of_a_full_one(tmp_path: Path) -> None:
         print(f"\nan audit of 64 completions, {name}{said.get(name, '')}: "
               f"{spent[name]:.1f} s, {times:.2f}×", flush=True)  # fmt: skip
     assert spent["full"] > 1.5 * spent["light"]
-    assert spent["plainly"] > 3 * spent["light"]
+    assert spent["plainly"] > spent["full"]
 
 
 def test_a_step_costs_less_than_trls(tmp_path: Path) -> None:
