@@ -75,11 +75,14 @@ def held_out(record: real.Record) -> str:
 def copied(record: real.Record) -> str:
     """What audits on a copy's samples measured, beside the exact form of the trained policy."""
     first, later = (real.measured_slope(record, first=first) for first in (True, False))
+    if not np.isfinite([first.low, later.low]).all():
+        return _filled("They are too few for a line of what they measured on the exact form.")
     return _filled(
         "The line of what they measured on what the exact form says of the trained policy has a "
         f"slope of {_line(first)} at first steps and of {_line(later)} at later ones, where 1 is "
         f"agreement ({counted(first.points, 'change')} and {later.points}, errors in both, "
-        "jackknife over runs)."
+        "jackknife over runs)"
+        + (", and the two intervals lie apart." if first.low > later.high else ".")
     )
 
 

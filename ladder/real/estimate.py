@@ -87,7 +87,7 @@ def seconds_of(config: TrainConfig, speed: Speed) -> float:
     """Seconds of one run: its steps', audits' and evaluations' samples and passes at this speed."""
     audits = audit_count(config, config.steps)
     measured = audits * audit_draws(config) + evaluation_draws(config)
-    dearer = FLOAT32 if config.sampling_dtype == "bfloat16" else 1.0  # `measuring_engine`
+    dearer = FLOAT32 if config.samples_a_copy else 1.0  # `measuring_engine`
     draws = config.steps * step_draws(config) + dearer * measured
     passes = config.steps * step_passes(config) + audits * audit_passes(config)
     return draws * speed.draw + passes * speed.forward

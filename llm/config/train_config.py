@@ -299,6 +299,11 @@ class TrainConfig:
         return parse("scalarizer", self.scalarizer).name
 
     @property
+    def samples_a_copy(self) -> bool:
+        """Whether batches are drawn from a copy of the weights in bfloat16."""
+        return self.engine == "transformers" and self.sampling_dtype == "bfloat16"
+
+    @property
     def objectives(self) -> tuple[str, ...]:
         """Shown names of the rewards."""
         return reward_names(self.rewards)

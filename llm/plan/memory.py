@@ -111,7 +111,7 @@ def audit_copies(config: TrainConfig) -> int:
 
 def _in_half(config: TrainConfig, size: ModelSize) -> int:
     """Parameters of which there is a copy in bfloat16: all that sample, or the frozen ones."""
-    if config.engine == "transformers" and config.sampling_dtype == "bfloat16":
+    if config.samples_a_copy:
         return size.parameters
     casts = config.dtype == "bfloat16" and torch.device(config.device).type == "cpu"
     return size.parameters - trained_parameters(config, size) if casts else 0

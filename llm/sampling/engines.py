@@ -87,8 +87,7 @@ def measuring_engine(config: TrainConfig, model: Any, tokenizer: Any, engine: En
     and less of the next: most weights stay where they are, and those near the middle between two
     numbers jump. Under a correction, which is about the engine's own completions, it is that one.
     """
-    rounded = config.engine == "transformers" and config.sampling_dtype != "float32"
-    if not rounded or config.engine_correction != "off":
+    if not config.samples_a_copy or config.engine_correction != "off":
         return engine
     return TransformersEngine(model, tokenizer, truncation_of(config))
 
