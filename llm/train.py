@@ -14,12 +14,19 @@ from covlaw.llm.distributed.worker_checkpoints import WorkerCheckpoints
 from covlaw.llm.loop.trainer import Trainer
 from covlaw.llm.loop.validation import SPLIT, Validation
 from covlaw.llm.model.adapters import require_peft
+from covlaw.llm.model.identity import cached_commit
 from covlaw.llm.model.shared_prompts import shared_prompts
 from covlaw.llm.plan.fitting import require_memory, with_micro_batch
 from covlaw.llm.plan.size import size_of
 from covlaw.llm.runs.board import require_board
 from covlaw.llm.runs.checkpoint_manager import CheckpointManager, States
-from covlaw.llm.runs.same_run import Claim, claimed, inputs_of, require_same_inputs
+from covlaw.llm.runs.same_run import (
+    BASE_MODEL,
+    Claim,
+    claimed,
+    inputs_of,
+    require_same_inputs,
+)
 from covlaw.llm.runs.stop_signals import Stopped, stop_signals
 from covlaw.llm.sampling.engines import require_engine
 from covlaw.llm.sampling.prompts import load_split
@@ -80,8 +87,10 @@ def _begin(folder: Path, own: TrainConfig, *, known: bool, progress: Progress | 
     if known:
         require_same_inputs(folder, inputs)
     trainer = Trainer(own)
-    if ranks.first:  # a model whose generation config has changed stops elsewhere
+    if ranks.first:  # a model from a hub is known once it is loaded
         inputs |= {"end tokens": " ".join(map(str, trainer.ends))}
+        if commit := cached_commit(own.model):
+            inputs |= {BASE_MODEL: commit}
         if known:
             require_same_inputs(folder, inputs)
     loop = TrainingLoop(trainer, folder)

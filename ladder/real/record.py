@@ -1,6 +1,5 @@
 """The record of all finished runs, real.json: written run by run, nothing is judged twice."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from covlaw.ladder.real.course import course
 from covlaw.ladder.real.judged import SIZES, Judge, Say, Sizes
 from covlaw.ladder.real.settings import METHODS, PRESET, Job
 from covlaw.llm.config.train_config import TrainConfig
-from covlaw.llm.runs.same_run import is_finished
+from covlaw.llm.model.identity import files_digest, model_identity
+from covlaw.llm.runs.same_run import BASE_MODEL, is_finished, require_same_inputs
 from covlaw.records.files import to_json, write_text, writing_to
 from covlaw.records.parsing import read_json
 from covlaw.records.real import FILE
@@ -53,7 +53,8 @@ def write_record(
         threads: That judge; 0: as many as trained. Last bits depend on their number.
 
     Raises:
-        CovlawError: where none is finished, or their folders hold runs that cannot be read.
+        CovlawError: where none is finished, their folders hold runs that cannot be read, or the
+            base is not the one that they were trained from.
     """
     folders = {job: out / job.name for job in jobs}
     finished = {job: folder for job, folder in folders.items() if is_finished(folder)}
@@ -63,13 +64,16 @@ def write_record(
         raise CovlawError(f"{out} holds no finished run: train some first")
     configs = {job: TrainConfig.from_dict(read_config(folder)) for job, folder in finished.items()}
     first = next(iter(configs))
-    to = to or out
+    to, base = to or out, model_identity(configs[first].model)
+    for folder in finished.values():
+        require_same_inputs(folder, {BASE_MODEL: base})
     used = configs[first].with_options(threads=threads or configs[first].threads)
-    judge, known = Judge(used, say, sizes), earlier(to, configs[first], sizes)
+    judge, known = Judge(used, say, sizes), earlier(to, configs[first], sizes, base)
     record = _head(finished[first], configs, sizes) | (known or {"runs": {}})
+    record["base_sha256"] = base
     found: dict[str, Any] = {}
     for job, folder in finished.items():
-        digest = _digest(folder)
+        digest = files_digest(folder / "model")
         seen = record["runs"].get(job.name)
         if not seen or seen["model_sha256"] != digest:
             say(f"judging {job.name}")
@@ -94,17 +98,18 @@ def jobs_in(out: Path) -> list[Job]:
     return sorted(found, key=lambda job: (job.seed, list(METHODS).index(job.method)))
 
 
-def earlier(to: Path, config: TrainConfig, sizes: Sizes) -> dict[str, Any] | None:
+def earlier(to: Path, config: TrainConfig, sizes: Sizes, base: str) -> dict[str, Any] | None:
     """An earlier record's base and runs, where it is of the same base, task, settings and sizes.
 
-    A setting that an older record did not repeat counts as the preset's.
+    A setting that an older record did not repeat counts as the preset's, a base as this one.
     """
     if not (to / FILE).exists():
         return None
     record = read_json(to / FILE, WHOLE[FILE])
     usual = _settings(TrainConfig.preset(PRESET, model=record["model"]))
     known = usual | record["settings"]
-    if (known, record["sizes"]) != (_settings(config), sizes._asdict()):
+    same = record.get("base_sha256", base) == base
+    if not same or (known, record["sizes"]) != (_settings(config), sizes._asdict()):
         return None
     parts = ("objectives", "sizes", "base", "law", "runs")
     return {name: record[name] for name in parts}
@@ -126,15 +131,6 @@ def _head(folder: Path, configs: Mapping[Job, TrainConfig], sizes: Sizes) -> dic
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in SHARED} | {"rewards": list(config.rewards)}
-
-
-def _digest(run: Path) -> str:
-    """SHA-256 over those of the finished model's files of weights."""
-    whole = hashlib.sha256()
-    for path in sorted((run / "model").glob("*.safetensors")):
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
 
 
 def _rounded(value: Any) -> Any:

@@ -96,10 +96,11 @@ def _loaded(path: str) -> tuple[Any, Any]:
     if base is not None:
         require_peft()
         return merged(_loaded(base)[0], path), load_tokenizer(path)
-    tokenizer = load_tokenizer(path)
+    tokenizer, here = load_tokenizer(path), cached_only(path)
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         path,
-        local_files_only=cached_only(path),
+        local_files_only=here,
+        adapter_kwargs={"local_files_only": here},  # else it asks the hub for some, again and again
         dtype=torch.float32,
         attn_implementation="sdpa",
         use_safetensors=True,

@@ -12,6 +12,7 @@ import tomli_w
 from covlaw.llm.config.train_config import TrainConfig
 from covlaw.llm.loop.validation import SPLIT
 from covlaw.llm.model.adapters import FILE
+from covlaw.llm.model.identity import model_identity
 from covlaw.llm.sampling.prompts import load_split
 from covlaw.records import runs as records
 from covlaw.records.lock import alone_in
@@ -20,6 +21,8 @@ from covlaw.theory._numerics.plugins import parse
 
 UNRECORDED = ("out", "checkpoint_every", "keep_checkpoints", "tensorboard", "rank_seconds")
 """Settings that no record depends on: a run may be continued with others."""
+BASE_MODEL = "base model"
+"""Of a run's inputs, the model that it trains."""
 GROWING = ("steps", "data_epochs")
 """Settings that may be greater than they were: the run then goes on."""
 
@@ -92,12 +95,16 @@ def of_checkpoints(config: TrainConfig) -> dict[str, Any]:
 
 
 def inputs_of(config: TrainConfig) -> dict[str, str]:
-    """SHA-256 of what a run reads and its settings only name: its data, and code from outside.
+    """SHA-256 of what a run reads and its settings only name: data, model, and code from outside.
+
+    Of a model from a hub nothing is known before it is loaded.
 
     Raises:
-        CovlawError: if the data cannot be read.
+        CovlawError: if data or model cannot be read.
     """
     found = {"train data": _digest_of_split(config, "train")}
+    if base := model_identity(config.model):
+        found[BASE_MODEL] = base
     if config.evaluate_every or (config.audits and config.audit_held_out):
         found[f"{SPLIT} data"] = _digest_of_split(config, SPLIT)
     named = [("reward", entry) for entry in config.rewards]

@@ -206,7 +206,8 @@ REAL_RUNS = table(
         "base": table({"means": listed(anything), "by_prompt": PROMPTS}),
         "law": STATISTIC,
         "runs": mapped(REAL_RUN),
-    }
+    },
+    {"base_sha256": text},
 )
 
 LINES: Mapping[str, Kind] = {

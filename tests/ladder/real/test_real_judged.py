@@ -20,6 +20,8 @@ from covlaw.records.real import FILE
 from covlaw.theory._numerics.errors import CovlawError
 
 RECORD = Path(__file__).parents[3] / "figures" / "data" / "real"
+BASE = "0" * 63 + "1"
+"""Stands for the digest of a base's files."""
 SMALL = {"prompts": 2, "completions": 4, "max_tokens": 4, "train_layers": 1, "threads": 1}
 OWN = {
     "chat_template": "{% for m in messages %}so {{ m.role }} {{ m.content }} :{% endfor %}",
@@ -117,7 +119,7 @@ def recorded_config(out: Path, **changes: Any) -> TrainConfig:
 
 def test_the_committed_record_is_gone_on_with(tmp_path: Path) -> None:
     record = json.loads((RECORD / FILE).read_text(encoding="utf-8"))
-    found = earlier(RECORD, recorded_config(tmp_path), Sizes(**record["sizes"]))
+    found = earlier(RECORD, recorded_config(tmp_path), Sizes(**record["sizes"]), BASE)
     assert found is not None
     assert found["base"] == record["base"]
 
@@ -142,4 +144,12 @@ def test_the_base_of_other_settings_is_not_taken_over(
 ) -> None:
     record = json.loads((RECORD / FILE).read_text(encoding="utf-8"))
     sizes = Sizes(**record["sizes"])
-    assert earlier(RECORD, recorded_config(tmp_path, **change), sizes) is None
+    assert earlier(RECORD, recorded_config(tmp_path, **change), sizes, BASE) is None
+
+
+def test_the_base_of_other_weights_is_not_taken_over(tmp_path: Path) -> None:
+    record = json.loads((RECORD / FILE).read_text(encoding="utf-8"))
+    (tmp_path / FILE).write_text(json.dumps(record | {"base_sha256": BASE}))
+    config, sizes = recorded_config(tmp_path), Sizes(**record["sizes"])
+    assert earlier(tmp_path, config, sizes, BASE) is not None
+    assert earlier(tmp_path, config, sizes, BASE[::-1]) is None

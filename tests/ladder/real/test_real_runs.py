@@ -66,6 +66,18 @@ def test_it_ends_with_a_record_and_a_page_and_goes_on_from_there(
     assert said == ["not finished, and left out: guarded-seed0"]
 
 
+def test_runs_are_not_judged_beside_another_base(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, asked = write_tiny_model(tmp_path / "model"), ["--methods", "linear"]
+    assert main(command(model, tmp_path / "real", *asked)) == 0
+    record = (tmp_path / "real" / FILE).read_bytes()
+    write_tiny_model(model)  # other random weights
+    assert main(command(model, tmp_path / "real", *asked)) == 2
+    assert "base model changed since the run" in capsys.readouterr().err
+    assert (tmp_path / "real" / FILE).read_bytes() == record
+
+
 def assert_the_page_shows_what_was_asked(page: str) -> None:
     """Curves with and without the guard, forecasts, held-out changes."""
     assert all(name in page for name in ("linear-seed0", "guarded-seed0", "thorough"))
