@@ -15,7 +15,7 @@ WEIGHTS = (".safetensors",)
 READ = (*WEIGHTS, ".json", ".jinja", ".model", ".txt")
 """Endings of the files that a model and its tokenizer are read from."""
 APART = ("base.json", "generation_config.json")
-"""Not among them: what a model's maker tells of it, and its ends, which runs record by themselves."""
+"""Not among them: what its maker tells of a model, and its ends, which a run records apart."""
 
 
 def model_identity(model: str) -> str:
@@ -62,7 +62,9 @@ def files_digest(folder: Path, endings: Iterable[str] = WEIGHTS) -> str:
                     content = hashlib.file_digest(file, "sha256").hexdigest()
                 whole.update(f"{path.name} {content}\n".encode())
     except OSError as error:
-        raise CovlawError(f"cannot read the model in {folder}: {error.strerror or error}") from error
+        raise CovlawError(
+            f"cannot read the model in {folder}: {error.strerror or error}"
+        ) from error
     return whole.hexdigest()
 
 
