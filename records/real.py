@@ -86,20 +86,23 @@ def audits(record: Record) -> Iterator[tuple[Record, Record]]:
 def measured_slope(record: Record, *, first: bool) -> Slope:
     """What audits measured on what their exact form said, errors in both: 1 where they agree.
 
-    Of each run's first step, or of its later audited ones; a jackknife over runs.
+    Of each run's first step, or of its later audited ones. Runs of one seed are audited at a step
+    on the same prompts with the same random numbers, so that their audits are one cluster of the
+    jackknife, whatever the method.
     """
     columns: list[list[Any]] = [[], [], [], [], [], []]
-    for place, run in enumerate(record["runs"].values()):
-        for audit in run["audits"]:
-            if (audit["step"] == 0) == first:
-                said, did = audit["exact_change"], audit["measured"]
-                none = [0.0] * len(did["estimate"])
-                points = (said["estimate"], did["estimate"], said["se"], did["se"],
-                          [place] * len(none), said.get("correlation") or none)  # fmt: skip
-                for column, values in zip(columns, points, strict=True):
-                    column += values
-    x, y, x_error, y_error, cluster, correlation = map(np.array, columns)
-    return calibration_slope(x, y, x_error, y_error, cluster, correlation)
+    clusters: dict[tuple[int, int], int] = {}
+    for run, audit in audits(record):
+        if (audit["step"] == 0) == first:
+            said, did = audit["exact_change"], audit["measured"]
+            none = [0.0] * len(did["estimate"])
+            cluster = clusters.setdefault((run["seed"], audit["step"]), len(clusters))
+            points = (said["estimate"], did["estimate"], said["se"], did["se"],
+                      [cluster] * len(none), said.get("correlation") or none)  # fmt: skip
+            for column, values in zip(columns, points, strict=True):
+                column += values
+    x, y, x_error, y_error, cluster_of, correlation = map(np.array, columns)
+    return calibration_slope(x, y, x_error, y_error, cluster_of, correlation)
 
 
 def _over_prompts(changes: list[Array]) -> list[Interval]:

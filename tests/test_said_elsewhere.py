@@ -21,6 +21,7 @@ from covlaw.records.constants import CERTAIN, CLEAR, END_STEPS, SACRIFICE
 from covlaw.records.ladder import audits, llm_runs
 from covlaw.records.lines import read_records
 from covlaw.records.study import study_summary
+from covlaw.theory.estimators.calibration import calibration_slope
 from covlaw.theory.estimators.sign_certificate import NOMINAL, WRONG
 from covlaw.theory.guard import RestoringFloors
 from covlaw.theory.scalarizers.ctwa import Ctwa
@@ -215,3 +216,25 @@ def test_what_the_words_of_interference_mean() -> None:
     assert said in INTERFERENCE
     first = ", ".join(map(bare, BUDGETS[:-1]))
     assert f"first reaches {first} and {bare(BUDGETS[-1])} nats" in INTERFERENCE
+
+
+def test_runs_of_one_seed_share_what_their_audits_drew() -> None:
+    """The ladder's slope, audit by audit and with the audits of a seed and a step as one."""
+    found = [a for a in audits(llm_runs(recorded())) if a.run.config["guard"] == "off"]
+    shown = []
+    for share in (False, True):
+        names = [(a.run.seed if share else a.run.name, a.step) for a in found]
+        places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+        columns: list[list[float]] = [[], [], [], [], [], []]
+        for name, audit in zip(names, found, strict=True):
+            said, did = audit.record["exact_change"], audit.record["measured"]
+            of = [places[name]] * len(did["estimate"])
+            errors = said["se"], did["se"], of, said["correlation"]
+            points = said["estimate"], did["estimate"], *errors
+            for column, values in zip(columns, points, strict=True):
+                column += values
+        x, y, x_error, y_error, cluster, correlation = map(np.array, columns)
+        slope = calibration_slope(x, y, x_error, y_error, cluster, correlation)
+        shown.append(f"{short(slope.low)} to {slope.high:.2f}")
+    apart, together = shown
+    assert f"exact form is {together}, where audit by audit it is {apart}." in LIMITS

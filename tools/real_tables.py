@@ -42,7 +42,7 @@ def made(record: real.Record) -> str:
     return _filled(
         f"{counted(len(record['runs']), 'run')} of {_listed(steps)} steps ({counts}; "
         f"seed{'s' if len(every) > 1 else ''} {_listed(every)}), "
-        f"{hours:.1f} hours of steps and audits on a busy machine ({machine['processor']}, "
+        f"{hours:.1f} hours of steps and audits ({machine['processor']}, "
         f"{counted(threads, 'thread')}, torch {versions['torch']}, transformers "
         f"{versions['transformers']}), by `{record['command']}`; judged on "
         f"{record['sizes']['prompts']} held-out and as many training prompts, "
@@ -72,17 +72,17 @@ def held_out(record: real.Record) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def copied(record: real.Record) -> str:
-    """What audits on a copy's samples measured, beside the exact form of the trained policy."""
+def measured(record: real.Record) -> str:
+    """What audits measured beside what the exact form says."""
     first, later = (real.measured_slope(record, first=first) for first in (True, False))
     if not np.isfinite([first.low, later.low]).all():
         return _filled("They are too few for a line of what they measured on the exact form.")
     return _filled(
-        "The line of what they measured on what the exact form says of the trained policy has a "
-        f"slope of {_line(first)} at first steps and of {_line(later)} at later ones, where 1 is "
-        f"agreement ({counted(first.points, 'change')} and {later.points}, errors in both, "
-        "jackknife over runs)"
-        + (", and the two intervals lie apart." if first.low > later.high else ".")
+        "The line of what they measured on what the exact form says has a slope of "
+        f"{_line(first)} at first steps and of {_line(later)} at later ones, where 1 is agreement: "
+        f"{counted(first.points, 'change')} and {later.points}, errors in both, a jackknife over "
+        f"the {first.clusters} and {later.clusters} pairs of a seed and a step, whose audits share "
+        "prompts and random numbers."
     )
 
 
@@ -254,9 +254,9 @@ def _filled(text: str) -> str:
 
 BLOCKS: Mapping[str, Callable[[real.Record], str]] = {
     "made": made,
-    "copied": copied,
     "held_out": held_out,
     "said": said,
+    "measured": measured,
 }
 """By their marks."""
 
