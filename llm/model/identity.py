@@ -7,9 +7,9 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
+from covlaw.llm.base.pretrained.gguf import digest
 from covlaw.llm.model.adapters import base_of
 from covlaw.llm.model.policy import resolve_model
-from covlaw.theory._numerics.errors import CovlawError
 
 WEIGHTS = (".safetensors",)
 READ = (*WEIGHTS, ".json", ".jinja", ".model", ".txt")
@@ -55,16 +55,9 @@ def files_digest(folder: Path, endings: Iterable[str] = WEIGHTS) -> str:
         CovlawError: if one cannot be read.
     """
     whole = hashlib.sha256()
-    try:
-        for path in sorted(folder.iterdir()):
-            if path.suffix in tuple(endings) and path.name not in APART:
-                with path.open("rb") as file:
-                    content = hashlib.file_digest(file, "sha256").hexdigest()
-                whole.update(f"{path.name} {content}\n".encode())
-    except OSError as error:
-        raise CovlawError(
-            f"cannot read the model in {folder}: {error.strerror or error}"
-        ) from error
+    for path in sorted(folder.iterdir()):
+        if path.suffix in tuple(endings) and path.name not in APART:
+            whole.update(f"{path.name} {digest(path)}\n".encode())
     return whole.hexdigest()
 
 

@@ -89,7 +89,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "model")
     (model / "config.json").unlink()
     (model / "config.json").mkdir()
-    with pytest.raises(CovlawError, match=f"cannot read the model in {model}"):
+    with pytest.raises(CovlawError, match=f"cannot read the model {model}/config.json"):
         model_identity(str(model))
 
 
